@@ -1,0 +1,1 @@
+"""Observation in, weights out."""

@@ -1,0 +1,149 @@
+"""The contract that every analyst keeps."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import ClassVar, Self
+
+import pandas as pd
+from pydantic import Field
+
+from alfred.analysts.forecast import Forecast
+from alfred.data.contexts import Contexts
+from alfred.data.files import write_atomically
+from alfred.data.market import Market
+from alfred.errors import CheckpointError, NotFittedError
+from alfred.settings import Settings
+
+
+class AnalystSettings(Settings):
+    """What every analyst can be told; each analyst adds its own.
+
+    Attributes:
+        kind: Which analyst, a key of the registry.
+        name: Name in signals and reports; the kind when left out.
+        horizons: Sessions ahead to forecast, ascending.
+        context_length: Bars that a forecast reads, C.
+        seed: Seed of every random choice of the analyst.
+    """
+
+    kind: str
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
+    horizons: tuple[int, ...] = Field(default=(1, 5, 20), min_length=1)
+    context_length: int = Field(default=64, ge=2)
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name, or the kind when no name was given."""
+        return self.name or self.kind
+
+
+class Analyst(ABC):
+    """Reads a market that is already cut, forecasts the log return of windows that are already cut.
+
+    A subclass sets `settings_class`, stores the settings, and implements `fit`, `predict`, `_save_weights` and
+    `_load_weights`. `alfred.analysts.checks.check_analyst` tests all of the contract in one line.
+
+    Attributes:
+        settings: What the analyst was told.
+        fields: Fields of the market that a context must hold, in this order.
+        min_history: Tradable sessions that a window must end with to be forecast at all.
+        knowledge_cutoff: Last date that a pretrained model may have seen, or None for one trained here only.
+    """
+
+    settings_class: ClassVar[type[AnalystSettings]]
+    fields: tuple[str, ...] = ("close",)
+    knowledge_cutoff: pd.Timestamp | None = None
+    is_fitted: bool = False
+
+    def __init__(self, settings: AnalystSettings) -> None:
+        """Store the settings; all work waits for `fit`."""
+        self.settings = settings
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """Sessions ahead that are forecast, `[H]`."""
+        return self.settings.horizons
+
+    @property
+    def context_length(self) -> int:
+        """Bars that a forecast reads, C."""
+        return self.settings.context_length
+
+    @property
+    def min_history(self) -> int:
+        """Tradable sessions that a window must end with to be forecast; the whole context unless overridden."""
+        return self.context_length
+
+    @abstractmethod
+    def fit(self, market: Market) -> Self:
+        """Learn from a market that ends at the refit date; a second call starts from nothing.
+
+        Args:
+            market: Everything that may be known. Labels that need a later price do not exist in it, so that no
+                further purge is needed.
+
+        Raises:
+            DataError: The history is too short; the text says how much is needed.
+        """
+
+    @abstractmethod
+    def predict(self, contexts: Contexts) -> Forecast:
+        """Forecast each window on its own: the same window gives the same answer in any batch.
+
+        Args:
+            contexts: Windows with this analyst's `fields` and `context_length`.
+
+        Raises:
+            NotFittedError: `fit` was not called before.
+        """
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write `settings.json` and the weights (safetensors or JSON) into a folder.
+
+        Raises:
+            NotFittedError: There is nothing to save yet.
+        """
+        self.require_fitted()
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        self._save_weights(target)
+        text = self.settings.model_dump_json(indent=2)
+        write_atomically(target / "settings.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str) -> Self:
+        """Read what `save_pretrained` wrote; no code of the folder is run.
+
+        Raises:
+            CheckpointError: A file is missing or damaged.
+        """
+        source = Path(folder)
+        try:
+            raw = json.loads((source / "settings.json").read_text(encoding="utf-8"))
+            analyst = cls(cls.settings_class.model_validate(raw))
+            analyst._load_weights(source)
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{source} does not hold a saved {cls.__name__}: {error}") from error
+        analyst.is_fitted = True
+        return analyst
+
+    @abstractmethod
+    def _save_weights(self, folder: Path) -> None:
+        """Write what `fit` learnt."""
+
+    @abstractmethod
+    def _load_weights(self, folder: Path) -> None:
+        """Read what `_save_weights` wrote."""
+
+    def require_fitted(self) -> None:
+        """Raise unless the analyst is ready to forecast.
+
+        Raises:
+            NotFittedError: Neither `fit` nor `from_pretrained` was called.
+        """
+        if not self.is_fitted:
+            raise NotFittedError(f"analyst '{self.settings.label}' is not fitted; call fit(market) first")

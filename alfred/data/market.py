@@ -1,0 +1,285 @@
+"""The market: a validated panel of prices that can only be cut, never looked past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from alfred.errors import DataError, suggest
+
+FloatArray = npt.NDArray[np.floating]
+BoolArray = npt.NDArray[np.bool_]
+
+PRICE_FIELDS = ("open", "high", "low", "close")
+FIELDS = (*PRICE_FIELDS, "volume")
+# One part in a thousand: room for the rounding of adjusted prices, none for a swapped high and low.
+_RANGE_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """Daily bars of a universe on the sessions of its benchmark, on a total-return basis.
+
+    Axes legend: T dates, N symbols. Prices are NaN exactly where a symbol is not tradable (before its listing, after
+    its delisting, on a halt). The benchmark is one of the symbols, so that it is held in the same ledger at the same
+    costs as everything else.
+
+    Attributes:
+        dates: Sessions, ascending and unique, `[T]`.
+        symbols: Names of the columns, `[N]`.
+        close: Adjusted closes, `[T, N]`.
+        tradable: Whether the symbol traded on the session, `[T, N]`.
+        benchmark: The symbol that everything is judged against.
+        open: Adjusted opens, `[T, N]`, or None when the source has closes only.
+        high: Adjusted highs, `[T, N]`, or None.
+        low: Adjusted lows, `[T, N]`, or None.
+        volume: Shares traded, `[T, N]`, or None.
+        sectors: Sector by symbol; symbols without one are left out.
+        extras: Further point-in-time fields by name, each `[T, N]` and known at the close of its row (a fundamental
+            joined by report date, a macro series with its publication lag); NaN where nothing is known yet.
+        notes: Caveats of the source, one sentence each; they are printed in the report.
+    """
+
+    dates: pd.DatetimeIndex
+    symbols: tuple[str, ...]
+    close: FloatArray
+    tradable: BoolArray
+    benchmark: str
+    open: FloatArray | None = None
+    high: FloatArray | None = None
+    low: FloatArray | None = None
+    volume: FloatArray | None = None
+    sectors: Mapping[str, str] = field(default_factory=dict)
+    extras: Mapping[str, FloatArray] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_arrays(
+        cls,
+        dates: pd.DatetimeIndex | Sequence[str],
+        symbols: Sequence[str],
+        close: FloatArray,
+        *,
+        benchmark: str,
+        tradable: BoolArray | None = None,
+        open: FloatArray | None = None,  # noqa: A002  the field's word
+        high: FloatArray | None = None,
+        low: FloatArray | None = None,
+        volume: FloatArray | None = None,
+        sectors: Mapping[str, str] | None = None,
+        extras: Mapping[str, FloatArray] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Market:
+        """Build a market and validate it once.
+
+        Args:
+            dates: Sessions, `[T]`.
+            symbols: Names, `[N]`.
+            close: Adjusted closes, `[T, N]`; float32 and float64 are kept as they are.
+            benchmark: One of `symbols`.
+            tradable: `[T, N]`; taken from the finite closes when left out.
+            open: `[T, N]` or None.
+            high: `[T, N]` or None.
+            low: `[T, N]` or None.
+            volume: `[T, N]` or None.
+            sectors: Sector by symbol.
+            extras: Further point-in-time fields, each `[T, N]`.
+            notes: Caveats of the source.
+
+        Raises:
+            DataError: Anything that would make a later result wrong; the text names symbol, date and value.
+        """
+        index = pd.DatetimeIndex(dates)
+        mask = np.isfinite(close) if tradable is None else np.asarray(tradable, dtype=bool)
+        market = cls(
+            dates=index,
+            symbols=tuple(str(symbol) for symbol in symbols),
+            close=_as_float(close),
+            tradable=mask,
+            benchmark=benchmark,
+            open=None if open is None else _as_float(open),
+            high=None if high is None else _as_float(high),
+            low=None if low is None else _as_float(low),
+            volume=None if volume is None else _as_float(volume),
+            sectors=dict(sectors or {}),
+            extras={name: _as_float(array) for name, array in (extras or {}).items()},
+            notes=tuple(notes),
+        )
+        market.validate()
+        return market
+
+    def validate(self) -> None:
+        """Check every promise of the class docstring.
+
+        Raises:
+            DataError: The first promise that is broken, with symbol, date and value.
+        """
+        self._validate_axes()
+        for name in FIELDS:
+            array = self.field(name, required=False)
+            if array is None:
+                continue
+            if array.shape != self.close.shape:
+                raise DataError(f"{name} has shape {array.shape}, but close has {self.close.shape}: they must be equal")
+            bad = self.tradable & (~np.isfinite(array) | (array < 0 if name == "volume" else array <= 0))
+            if bad.any():
+                t, n = np.argwhere(bad)[0]
+                raise DataError(
+                    f"{name} of '{self.symbols[n]}' is {array[t, n]} on {self.dates[t].date()} while it is tradable: "
+                    "a price must be a positive number (a volume not negative); correct the value or drop the row"
+                )
+        for name, array in self.extras.items():
+            if name in FIELDS or array.shape != self.close.shape:
+                raise DataError(
+                    f"extra field '{name}' has shape {array.shape}: it needs shape {self.close.shape} and a name that "
+                    f"is none of {', '.join(FIELDS)}"
+                )
+        if self.high is not None and self.low is not None:
+            with np.errstate(invalid="ignore"):
+                bad = self.tradable & (self.high < self.low * (1 - _RANGE_TOLERANCE))
+            if bad.any():
+                t, n = np.argwhere(bad)[0]
+                raise DataError(
+                    f"high of '{self.symbols[n]}' is {self.high[t, n]:.6g}, below its low {self.low[t, n]:.6g}, on "
+                    f"{self.dates[t].date()}: the two columns look swapped; correct the row"
+                )
+
+    def _validate_axes(self) -> None:
+        if self.close.shape != (len(self.dates), len(self.symbols)) or self.tradable.shape != self.close.shape:
+            raise DataError(
+                f"close has shape {self.close.shape} and tradable {self.tradable.shape}, but there are "
+                f"{len(self.dates)} dates and {len(self.symbols)} symbols"
+            )
+        if not len(self.dates) or not self.symbols:
+            raise DataError("the market is empty: it needs at least one date and one symbol")
+        if self.dates.has_duplicates:
+            raise DataError(f"date {self.dates[self.dates.duplicated()][0].date()} stands more than once; drop one")
+        if not self.dates.is_monotonic_increasing:
+            raise DataError("the dates are not in ascending order; sort the table by date")
+        if len(set(self.symbols)) != len(self.symbols):
+            twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
+            raise DataError(f"symbol '{twice}' stands more than once; drop one of its columns")
+        self.index_of(self.benchmark, what="benchmark")
+
+    @property
+    def n_dates(self) -> int:
+        """Number of sessions T."""
+        return len(self.dates)
+
+    @property
+    def n_symbols(self) -> int:
+        """Number of symbols N, the benchmark included."""
+        return len(self.symbols)
+
+    @property
+    def has_ohlc(self) -> bool:
+        """Whether open, high and low are known beside the close."""
+        return self.open is not None and self.high is not None and self.low is not None
+
+    @property
+    def universe(self) -> tuple[str, ...]:
+        """The symbols without the benchmark, or the benchmark alone when there is nothing else."""
+        rest = tuple(symbol for symbol in self.symbols if symbol != self.benchmark)
+        return rest or self.symbols
+
+    def field(self, name: str, *, required: bool = True) -> FloatArray | None:
+        """Return one of open, high, low, close, volume or the extras, `[T, N]`.
+
+        Raises:
+            DataError: The field is unknown, or the source does not have it and `required` is true.
+        """
+        if name in self.extras:
+            return self.extras[name]
+        if name not in FIELDS:
+            known = (*FIELDS, *self.extras)
+            raise DataError(f"unknown field '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
+        array = cast("FloatArray | None", getattr(self, name))
+        if array is None and required:
+            raise DataError(f"this market has no '{name}' (its source holds closes only); choose data with OHLCV")
+        return array
+
+    def index_of(self, symbol: str, what: str = "symbol") -> int:
+        """Return the column of a symbol.
+
+        Raises:
+            DataError: The symbol is unknown.
+        """
+        try:
+            return self.symbols.index(symbol)
+        except ValueError:
+            shown = ", ".join(self.symbols[:8]) + (", ..." if self.n_symbols > 8 else "")
+            raise DataError(
+                f"unknown {what} '{symbol}'; the market has {shown}.{suggest(symbol, self.symbols)}"
+            ) from None
+
+    def until(self, date: pd.Timestamp | str) -> Market:
+        """Return the market as it was known at the close of `date`: views, not copies.
+
+        Raises:
+            DataError: `date` is before the first session.
+        """
+        stop = int(self.dates.searchsorted(pd.Timestamp(date), side="right"))
+        if stop == 0:
+            raise DataError(
+                f"nothing is known until {pd.Timestamp(date).date()}: the data start {self.dates[0].date()}"
+            )
+        return self._rows(slice(0, stop))
+
+    def since(self, date: pd.Timestamp | str) -> Market:
+        """Return the sessions on and after `date`.
+
+        Raises:
+            DataError: `date` is after the last session.
+        """
+        start = int(self.dates.searchsorted(pd.Timestamp(date), side="left"))
+        if start == self.n_dates:
+            raise DataError(
+                f"there is no session from {pd.Timestamp(date).date()}: the data end {self.dates[-1].date()}"
+            )
+        return self._rows(slice(start, None))
+
+    def select(self, symbols: Sequence[str], *, benchmark: str | None = None) -> Market:
+        """Return the market of some symbols, in the given order.
+
+        Args:
+            symbols: Names to keep; the benchmark is added at the end when it is not among them.
+            benchmark: Another benchmark, or None to keep the present one.
+
+        Raises:
+            DataError: A symbol is unknown or stands twice.
+        """
+        bench = benchmark or self.benchmark
+        self.index_of(bench, what="benchmark")
+        names = [*symbols] + ([] if bench in symbols else [bench])
+        columns = [self.index_of(symbol) for symbol in names]
+        if len(set(names)) != len(names):
+            raise DataError(f"a symbol stands twice in {list(symbols)}; name each once")
+        cut = {name: array[:, columns] for name, array in self._arrays().items()}
+        sectors = {symbol: sector for symbol, sector in self.sectors.items() if symbol in names}
+        extras = {name: array[:, columns] for name, array in self.extras.items()}
+        return replace(self, symbols=tuple(names), benchmark=bench, sectors=sectors, extras=extras, **cut)
+
+    def log_returns(self) -> FloatArray:
+        """Return log(close_t / close_{t-1}), `[T, N]`: NaN in the first row and beside untradable sessions."""
+        with np.errstate(invalid="ignore"):
+            logs = np.log(self.close)
+        return np.diff(logs, axis=0, prepend=np.full((1, self.n_symbols), np.nan, dtype=logs.dtype))
+
+    def _rows(self, rows: slice) -> Market:
+        cut = {name: array[rows] for name, array in self._arrays().items()}
+        extras = {name: array[rows] for name, array in self.extras.items()}
+        return replace(self, dates=self.dates[rows], extras=extras, **cut)
+
+    def _arrays(self) -> dict[str, FloatArray]:
+        arrays = {name: getattr(self, name) for name in (*FIELDS, "tradable")}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _as_float(array: npt.ArrayLike) -> FloatArray:
+    values = np.asarray(array)
+    return values if values.dtype in (np.dtype(np.float32), np.dtype(np.float64)) else values.astype(np.float64)

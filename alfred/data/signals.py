@@ -1,0 +1,209 @@
+"""Signals: forecasts as the environment sees them, stamped with what their model had read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from alfred.data.files import write_atomically
+from alfred.errors import SignalError
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """Out-of-sample forecasts of every symbol on every date.
+
+    Axes legend: T dates, N symbols, K signals.
+
+    Attributes:
+        dates: Sessions, `[T]`.
+        symbols: Names, `[N]`.
+        names: Name of each signal, `analyst.quantity_horizon`, `[K]`.
+        values: `[T, N, K]` float32; NaN where the analyst had too little to go by.
+        trained_until: Last date that the model behind each row had read in training, `[T]` datetime64; the row for
+            date t must come from a model trained before it.
+        horizons: Horizon in sessions of each signal, `[K]`.
+        knowledge_cutoffs: Last date that a pretrained model may have seen, by analyst.
+    """
+
+    dates: pd.DatetimeIndex
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+    trained_until: npt.NDArray[np.datetime64]
+    horizons: tuple[int, ...]
+    knowledge_cutoffs: Mapping[str, pd.Timestamp] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse rows from the future and shapes that disagree.
+
+        Raises:
+            SignalError: A row was made by a model trained after its date, or the shapes disagree.
+        """
+        shape = (len(self.dates), len(self.symbols), len(self.names))
+        if self.values.shape != shape or self.trained_until.shape != shape[:1] or len(self.horizons) != shape[2]:
+            raise SignalError(
+                f"signals disagree: values {self.values.shape}, trained_until {self.trained_until.shape}, "
+                f"{len(self.horizons)} horizons, but dates x symbols x names is {shape}"
+            )
+        late = self.trained_until > self.dates.to_numpy()
+        if late.any():
+            row = int(np.argmax(late))
+            raise SignalError(
+                f"the signals of {self.dates[row].date()} come from a model trained until "
+                f"{pd.Timestamp(self.trained_until[row]).date()}: that is the future; refit on market.until(date)"
+            )
+
+    @property
+    def n_signals(self) -> int:
+        """Number of signals K."""
+        return len(self.names)
+
+    @property
+    def analysts(self) -> tuple[str, ...]:
+        """Names of the analysts behind the signals, each once, in order."""
+        return tuple(dict.fromkeys(name.split(".", 1)[0] for name in self.names))
+
+    def select(self, names: Sequence[str]) -> Signals:
+        """Return some of the signals.
+
+        Raises:
+            SignalError: A name is unknown.
+        """
+        unknown = [name for name in names if name not in self.names]
+        if unknown:
+            raise SignalError(f"unknown signal '{unknown[0]}'; known: {', '.join(self.names)}")
+        columns = [self.names.index(name) for name in names]
+        kept = {name.split(".", 1)[0] for name in names}
+        return Signals(
+            dates=self.dates,
+            symbols=self.symbols,
+            names=tuple(names),
+            values=self.values[:, :, columns],
+            trained_until=self.trained_until,
+            horizons=tuple(self.horizons[column] for column in columns),
+            knowledge_cutoffs={key: value for key, value in self.knowledge_cutoffs.items() if key in kept},
+        )
+
+    def since(self, date: pd.Timestamp | str) -> Signals:
+        """Return the rows on and after `date`."""
+        start = int(self.dates.searchsorted(pd.Timestamp(date), side="left"))
+        return self._rows(slice(start, None))
+
+    def until(self, date: pd.Timestamp | str) -> Signals:
+        """Return the rows up to and including `date`."""
+        stop = int(self.dates.searchsorted(pd.Timestamp(date), side="right"))
+        return self._rows(slice(0, stop))
+
+    def scaled(self, clip: float = 5.0) -> Signals:
+        """Divide each signal by its root mean square over all earlier rows and symbols, clipped to +-`clip`.
+
+        The scale of a row uses strictly earlier rows, so that nothing looks ahead; the sign and the common level of
+        a signal survive, which a cross-sectional rank would lose. The first row with data has no scale and is zero.
+        """
+        values = self.values.astype(np.float64)
+        known = np.isfinite(values)
+        squares = np.where(known, values, 0.0) ** 2
+        total = np.cumsum(squares.sum(axis=1), axis=0) - squares.sum(axis=1)
+        count = np.cumsum(known.sum(axis=1), axis=0) - known.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scale = np.sqrt(total / count)[:, None, :]
+            result = np.where(scale > 0, values / scale, np.where(known, 0.0, np.nan))
+        return self._replace(values=np.clip(result, -clip, clip).astype(np.float32))
+
+    def save(self, path: Path | str) -> None:
+        """Write `path` (Parquet, one row a date and symbol) and the description beside it (`.json`).
+
+        Args:
+            path: File ending in `.parquet`; both files appear whole or not at all.
+        """
+        target = Path(path)
+        index = pd.MultiIndex.from_product([self.dates, self.symbols], names=["date", "symbol"])
+        table = pd.DataFrame(self.values.reshape(-1, self.n_signals), index=index, columns=list(self.names))
+        table["trained_until"] = np.repeat(self.trained_until.astype("datetime64[s]"), len(self.symbols))
+        write_atomically(target, lambda temporary: table.reset_index().to_parquet(temporary, index=False))
+        description = {
+            "names": self.names,
+            "horizons": self.horizons,
+            "symbols": self.symbols,
+            "knowledge_cutoffs": {name: str(date.date()) for name, date in self.knowledge_cutoffs.items()},
+        }
+        text = json.dumps(description, indent=2)
+        write_atomically(target.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Signals:
+        """Read what `save` wrote.
+
+        Raises:
+            SignalError: A file is missing or damaged, or a row comes from the future.
+        """
+        target = Path(path)
+        try:
+            description = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+            table = pd.read_parquet(target)
+            names, symbols = tuple(description["names"]), tuple(description["symbols"])
+            dates = pd.DatetimeIndex(table["date"].unique())
+            values = table[list(names)].to_numpy(dtype=np.float32)
+            return cls(
+                dates=dates,
+                symbols=symbols,
+                names=names,
+                values=values.reshape(len(dates), len(symbols), len(names)),
+                trained_until=table["trained_until"].to_numpy(dtype="datetime64[s]")[:: len(symbols)],
+                horizons=tuple(int(horizon) for horizon in description["horizons"]),
+                knowledge_cutoffs={name: pd.Timestamp(date) for name, date in description["knowledge_cutoffs"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SignalError(
+                f"{target} does not hold signals ({error}); make them again with `alfred forecast`"
+            ) from error
+
+    def _rows(self, rows: slice) -> Signals:
+        return self._replace(dates=self.dates[rows], values=self.values[rows], trained_until=self.trained_until[rows])
+
+    def _replace(self, **changes: object) -> Signals:
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Signals(**{**fields, **changes})
+
+
+def concatenate_signals(parts: Sequence[Signals]) -> Signals:
+    """Put the signals of several analysts side by side, on the dates that all of them have.
+
+    Each row is stamped with the latest `trained_until` among its parts.
+
+    Raises:
+        SignalError: There is nothing to join, the symbols differ, a name stands twice or no date is common.
+    """
+    if not parts:
+        raise SignalError("there are no signals to join; name at least one analyst")
+    first = parts[0]
+    names = [name for part in parts for name in part.names]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SignalError(f"signal '{twice}' stands twice; give the analysts different names")
+    dates = first.dates
+    for part in parts[1:]:
+        if part.symbols != first.symbols:
+            raise SignalError(f"the symbols of {part.analysts} differ from those of {first.analysts}")
+        dates = dates.intersection(part.dates)
+    if not len(dates):
+        raise SignalError("the analysts have no date in common; give them overlapping histories")
+    rows = [part.dates.get_indexer(dates) for part in parts]
+    stamps = [part.trained_until[row] for part, row in zip(parts, rows, strict=True)]
+    cutoffs = {name: date for part in parts for name, date in part.knowledge_cutoffs.items()}
+    return Signals(
+        dates=dates,
+        symbols=first.symbols,
+        names=tuple(names),
+        values=np.concatenate([part.values[row] for part, row in zip(parts, rows, strict=True)], axis=2),
+        trained_until=np.max(np.stack(stamps), axis=0),
+        horizons=tuple(horizon for part in parts for horizon in part.horizons),
+        knowledge_cutoffs=cutoffs,
+    )

@@ -1,0 +1,64 @@
+"""What can go wrong because of what a user gave us.
+
+Every message names the thing, the value, what is accepted and the fix. The command line prints it on one line and
+exits with code 2; anything that is not an `AlfredError` is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class AlfredError(Exception):
+    """Base class of every error that a user can cause and fix."""
+
+
+class DataError(AlfredError):
+    """A price table, a market or a point-in-time table is not what it must be."""
+
+
+class ConfigError(AlfredError):
+    """A configuration has an unknown key, a wrong type or values that contradict each other."""
+
+
+class SignalError(AlfredError):
+    """Signals come from the future, or do not fit the market they are used on."""
+
+
+class CheckpointError(AlfredError):
+    """A saved model or run is missing, damaged, or belongs to something else."""
+
+
+class NotFittedError(AlfredError):
+    """`predict` was called before `fit` or `from_pretrained`."""
+
+
+class MissingExtraError(AlfredError):
+    """An optional dependency is not installed; the message holds the install line."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` when a known name is close to `name`, else an empty string."""
+    matches = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=0.5)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or say how to install it.
+
+    Args:
+        module: The module to import.
+        extra: The extra of alfred that brings it.
+
+    Raises:
+        MissingExtraError: The module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"'{module}' is not installed; it comes with an extra: pip install 'alfred[{extra}]'"
+        ) from error

@@ -1,0 +1,76 @@
+"""Where the tests find real data, and markets small enough to type."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alfred.data.market import Market
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _folder(variable: str, default: str) -> Path:
+    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / default)
+    if not path.is_dir():
+        pytest.skip(f"{path} is absent; set {variable} to a folder with this data")
+    return path
+
+
+@pytest.fixture(scope="session")
+def market_dir() -> Path:
+    return _folder("ALFRED_MARKET_DIR", "market/daily")
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    return _folder("ALFRED_PARITY_DIR", "parity")
+
+
+@pytest.fixture(scope="session")
+def news_dir() -> Path:
+    return _folder("ALFRED_NEWS_DIR", "news")
+
+
+@pytest.fixture(scope="session")
+def fundamentals_dir() -> Path:
+    return _folder("ALFRED_FUNDAMENTALS_DIR", "fundamentals")
+
+
+@pytest.fixture(scope="session")
+def macro_dir() -> Path:
+    return _folder("ALFRED_MACRO_DIR", "macro")
+
+
+def make_random_market(
+    n_dates: int = 300, n_symbols: int = 4, seed: int = 0, *, ohlc: bool = True, late_listing: bool = False
+) -> Market:
+    """Geometric random walks with a benchmark called SPY as the last column."""
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(3e-4, 0.01, (n_dates, n_symbols)), axis=0))
+    gap = np.exp(rng.normal(0, 0.003, close.shape))
+    opened = np.vstack([close[:1], close[:-1]]) * gap
+    high = np.maximum(opened, close) * (1 + np.abs(rng.normal(0, 0.003, close.shape)))
+    low = np.minimum(opened, close) * (1 - np.abs(rng.normal(0, 0.003, close.shape)))
+    volume = rng.integers(1_000, 9_000, close.shape).astype(float)
+    fields = [close, opened, high, low, volume]
+    if late_listing:
+        for array in fields:
+            array[: n_dates // 3, 0] = np.nan
+    symbols = [f"S{i}" for i in range(n_symbols - 1)] + ["SPY"]
+    return Market.from_arrays(
+        pd.bdate_range("2010-01-04", periods=n_dates),
+        symbols,
+        close,
+        benchmark="SPY",
+        **({"open": opened, "high": high, "low": low, "volume": volume} if ohlc else {}),
+    )
+
+
+@pytest.fixture
+def market() -> Market:
+    return make_random_market()

@@ -71,7 +71,7 @@ class Forecast:
     def dispersion(self) -> FloatArray:
         """Spread of the forecast as a standard deviation, `[B, H]`: the outer quantile distance over a normal's."""
         width = ndtri(self.levels[-1]) - ndtri(self.levels[0])
-        return (self.quantiles[:, :, -1] - self.quantiles[:, :, 0]) / width
+        return np.asarray((self.quantiles[:, :, -1] - self.quantiles[:, :, 0]) / width)
 
     def probability_up(self) -> FloatArray:
         """Probability of a positive log return, `[B, H]`, interpolated between quantiles on the normal score."""
@@ -87,7 +87,7 @@ class Forecast:
         median = self.quantiles[:, :, int(np.argmin(np.abs(np.asarray(self.levels) - 0.5)))]
         scale = (median - self.quantiles[:, :, 0]) / -ndtri(self.levels[0])
         density = np.exp(-0.5 * ndtri(_TAIL) ** 2) / np.sqrt(2 * np.pi)
-        return median - scale * density / _TAIL
+        return np.asarray(median - scale * density / _TAIL)
 
     def to_signals(self) -> npt.NDArray[np.float32]:
         """Return expected return, dispersion, probability of up less one half, and CVaR, `[B, 4 H]`, by horizon."""

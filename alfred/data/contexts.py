@@ -96,9 +96,7 @@ def make_contexts(
     # Fields are gathered one by one, so that a memory-mapped market is read only where a window lies.
     values = np.empty((len(rows), length, len(fields)), dtype=market.close.dtype)
     for position, name in enumerate(fields):
-        array = market.field(name)
-        assert array is not None  # `required` is true, so `field` has raised otherwise
-        values[:, :, position] = np.where(inside, array[steps, columns[:, None]], np.nan)
+        values[:, :, position] = np.where(inside, market.field(name)[steps, columns[:, None]], np.nan)
     stamps = np.where(inside, market.dates.to_numpy(dtype="datetime64[s]")[steps], np.datetime64("NaT"))
     return Contexts(
         values=values,
@@ -117,7 +115,7 @@ def iterate_contexts(
     fields: Sequence[str] = ("close",),
     min_history: int | None = None,
     batch_size: int = 4096,
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Contexts]]:
+) -> Iterator[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], Contexts]]:
     """Yield contexts for every tradable symbol on some rows, in batches ordered by date.
 
     Args:

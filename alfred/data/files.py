@@ -25,7 +25,7 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -121,7 +121,7 @@ class Market:
         """
         self._validate_axes()
         for name in FIELDS:
-            array = self.field(name, required=False)
+            array = getattr(self, name)
             if array is None:
                 continue
             if array.shape != self.close.shape:
@@ -187,11 +187,11 @@ class Market:
         rest = tuple(symbol for symbol in self.symbols if symbol != self.benchmark)
         return rest or self.symbols
 
-    def field(self, name: str, *, required: bool = True) -> FloatArray | None:
+    def field(self, name: str) -> FloatArray:
         """Return one of open, high, low, close, volume or the extras, `[T, N]`.
 
         Raises:
-            DataError: The field is unknown, or the source does not have it and `required` is true.
+            DataError: The field is unknown, or the source does not have it.
         """
         if name in self.extras:
             return self.extras[name]
@@ -199,7 +199,7 @@ class Market:
             known = (*FIELDS, *self.extras)
             raise DataError(f"unknown field '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
         array = cast("FloatArray | None", getattr(self, name))
-        if array is None and required:
+        if array is None:
             raise DataError(f"this market has no '{name}' (its source holds closes only); choose data with OHLCV")
         return array
 
@@ -259,10 +259,8 @@ class Market:
         columns = [self.index_of(symbol) for symbol in names]
         if len(set(names)) != len(names):
             raise DataError(f"a symbol stands twice in {list(symbols)}; name each once")
-        cut = {name: array[:, columns] for name, array in self._arrays().items()}
         sectors = {symbol: sector for symbol, sector in self.sectors.items() if symbol in names}
-        extras = {name: array[:, columns] for name, array in self.extras.items()}
-        return replace(self, symbols=tuple(names), benchmark=bench, sectors=sectors, extras=extras, **cut)
+        return replace(self._cut((slice(None), columns)), symbols=tuple(names), benchmark=bench, sectors=sectors)
 
     def log_returns(self) -> FloatArray:
         """Return log(close_t / close_{t-1}), `[T, N]`: NaN in the first row and beside untradable sessions."""
@@ -271,13 +269,24 @@ class Market:
         return np.diff(logs, axis=0, prepend=np.full((1, self.n_symbols), np.nan, dtype=logs.dtype))
 
     def _rows(self, rows: slice) -> Market:
-        cut = {name: array[rows] for name, array in self._arrays().items()}
-        extras = {name: array[rows] for name, array in self.extras.items()}
-        return replace(self, dates=self.dates[rows], extras=extras, **cut)
+        return replace(self._cut(rows), dates=self.dates[rows])
 
-    def _arrays(self) -> dict[str, FloatArray]:
-        arrays = {name: getattr(self, name) for name in (*FIELDS, "tradable")}
-        return {name: array for name, array in arrays.items() if array is not None}
+    def _cut(self, key: slice | tuple[slice, list[int]]) -> Market:
+        """Return the market with every panel indexed by `key`; the axes are the caller's to set."""
+
+        def optional(array: FloatArray | None) -> FloatArray | None:
+            return None if array is None else array[key]
+
+        return replace(
+            self,
+            close=self.close[key],
+            tradable=self.tradable[key],
+            open=optional(self.open),
+            high=optional(self.high),
+            low=optional(self.low),
+            volume=optional(self.volume),
+            extras={name: array[key] for name, array in self.extras.items()},
+        )
 
 
 def _as_float(array: npt.ArrayLike) -> FloatArray:

@@ -1,1 +1,30 @@
 """The market as a decision problem."""
+
+from gymnasium.envs.registration import register, registry
+
+from alfred.envs.actions import ActionSettings, encode_weights
+from alfred.envs.portfolio import PortfolioEnv, PortfolioSettings
+from alfred.envs.rewards import RewardSettings
+from alfred.envs.tape import Tape, make_tape
+from alfred.envs.vector import PortfolioVectorEnv
+
+__all__ = [
+    "ActionSettings",
+    "PortfolioEnv",
+    "PortfolioSettings",
+    "PortfolioVectorEnv",
+    "RewardSettings",
+    "Tape",
+    "encode_weights",
+    "make_tape",
+]
+
+ENV_ID = "alfred/Portfolio-v0"
+
+# Gymnasium finds environments by this registration; it is the one thing that importing this room does.
+if ENV_ID not in registry:
+    register(
+        ENV_ID,
+        entry_point="alfred.envs.portfolio:PortfolioEnv",
+        vector_entry_point="alfred.envs.vector:PortfolioVectorEnv",
+    )

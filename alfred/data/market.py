@@ -18,7 +18,7 @@ BoolArray = npt.NDArray[np.bool_]
 PRICE_FIELDS = ("open", "high", "low", "close")
 FIELDS = (*PRICE_FIELDS, "volume")
 # One part in a thousand: room for the rounding of adjusted prices, none for a swapped high and low.
-_RANGE_TOLERANCE = 1e-3
+RANGE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ class Market:
                 )
         if self.high is not None and self.low is not None:
             with np.errstate(invalid="ignore"):
-                bad = self.tradable & (self.high < self.low * (1 - _RANGE_TOLERANCE))
+                bad = self.tradable & (self.high < self.low * (1 - RANGE_TOLERANCE))
             if bad.any():
                 t, n = np.argwhere(bad)[0]
                 raise DataError(

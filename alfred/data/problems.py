@@ -1,0 +1,106 @@
+"""What is wrong with the rows of a price table: the loader refuses the first, `describe_market` lists all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from alfred.data.market import RANGE_TOLERANCE
+from alfred.data.tables import PriceTable
+from alfred.errors import DataError
+
+_FIXES = {
+    "unsorted": "stands after a later row of the same symbol: sort each symbol by date",
+    "duplicate": "stands more than once: drop one of the rows",
+    "missing_value": "is not a finite number: correct the value, or drop the row (a missing row is not tradable)",
+    "non_positive": "must be positive: correct the value or drop the row",
+    "high_below_low": "the high is below the low, the two look swapped: correct the row",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, or looks wrong, with the data of a symbol.
+
+    Attributes:
+        symbol: The symbol.
+        date: The day it shows.
+        kind: `unsorted`, `duplicate`, `missing_value`, `non_positive` or `high_below_low` from here; more kinds come
+            from `alfred.data.description`.
+        value: The number that gives it away; its meaning depends on the kind.
+        field: The column, where one column is to blame.
+        file: The file, where one file is to blame.
+    """
+
+    symbol: str
+    date: pd.Timestamp
+    kind: str
+    value: float
+    field: str = ""
+    file: Path | None = None
+
+
+def find_row_problems(table: PriceTable) -> Iterator[Problem]:
+    """Yield every row that a market would refuse: order first, then each column in turn.
+
+    Args:
+        table: The rows as read.
+
+    Yields:
+        One problem a row and column; `value` is the cell, for `high_below_low` the high over the low.
+    """
+    unsorted, repeated = _find_order_problems(table)
+    close = table.column("close")
+    for kind, rows in (("unsorted", unsorted), ("duplicate", repeated)):
+        for row in rows:
+            yield _describe(table, int(row), kind, float(close[row]), "close")
+    for name in table.fields:
+        values = close if name == "close" else table.column(name)
+        finite = np.isfinite(values)
+        low = values < 0 if name == "volume" else values <= 0
+        for kind, bad in (("missing_value", ~finite), ("non_positive", finite & low)):
+            for row in np.flatnonzero(bad):
+                yield _describe(table, int(row), kind, float(values[row]), name)
+    if {"high", "low"} <= set(table.fields):
+        high, low_price = table.column("high"), table.column("low")
+        swapped = (high < low_price * (1 - RANGE_TOLERANCE)) & (low_price > 0)
+        for row in np.flatnonzero(swapped):
+            yield _describe(table, int(row), "high_below_low", float(high[row] / low_price[row]), "high")
+
+
+def check_rows(table: PriceTable) -> None:
+    """Refuse a table with a bad row.
+
+    Raises:
+        DataError: Names file, symbol, date, value and fix of the first problem.
+    """
+    for problem in find_row_problems(table):
+        raise DataError(
+            f"{problem.field} of '{problem.symbol}' on {problem.date.date()} in {problem.file} "
+            f"({problem.value:.6g}): {_FIXES[problem.kind]}"
+        )
+
+
+def _find_order_problems(table: PriceTable) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows that stand after a later date of their symbol, and the second and later rows of a date."""
+    # Sorting by a 16-bit code is a radix sort, linear in the rows.
+    codes = table.codes.astype(np.int16) if len(table.symbols) < 2**15 else table.codes
+    order = np.argsort(codes, kind="stable")
+    same = np.diff(table.codes[order]) == 0
+    late = np.flatnonzero(same & (np.diff(table.days[order]) < 0)) + 1
+    unsorted = order[late]
+    if len(late):
+        order = np.lexsort((table.days, table.codes))
+        same = np.diff(table.codes[order]) == 0
+    repeated = order[np.flatnonzero(same & (np.diff(table.days[order]) == 0)) + 1]
+    return np.sort(unsorted), np.sort(repeated)
+
+
+def _describe(table: PriceTable, row: int, kind: str, value: float, field: str) -> Problem:
+    symbol = table.symbols[int(table.codes[row])]
+    return Problem(symbol, table.date_of(row), kind, value, field, table.path_of(row))

@@ -1,0 +1,142 @@
+"""Where markets come from: the embedded table of skfolio, or files of yours."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import model_validator
+
+from alfred.data.market import FIELDS, Market
+from alfred.data.panel import build_market
+from alfred.data.tables import read_price_table, read_sectors
+from alfred.errors import DataError
+from alfred.settings import Settings
+
+_EMBEDDED_BENCHMARK = "SP500"
+_EMBEDDED_NOTES = (
+    "The embedded prices are adjusted closes only: no open, high, low or volume.",
+    "The 20 stocks were chosen in 2022 among survivors: beating the index with them proves nothing by itself.",
+    "The benchmark SP500 is the price index without dividends (about 2 % a year), standing in for SPY.",
+)
+
+
+class DataSettings(Settings):
+    """Which market.
+
+    Attributes:
+        source: `embedded` (20 US stocks and the S&P 500 index, 1990 to 2022, from skfolio) or `files`.
+        path: A price table or a folder of them; naming one makes the source `files`.
+        symbols: Symbols to keep; all when left out.
+        benchmark: The symbol to be judged against; SPY (SP500 in the embedded data) when left out.
+        start: First date.
+        end: Last date.
+        dtype: Storage of the prices; `float32` halves the memory of a large universe.
+    """
+
+    source: Literal["embedded", "files"] = "embedded"
+    path: Path | None = None
+    symbols: tuple[str, ...] | None = None
+    benchmark: str | None = None
+    start: date | None = None
+    end: date | None = None
+    dtype: Literal["float64", "float32"] = "float64"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_means_files(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("path") is not None and "source" not in values:
+            return {**values, "source": "files"}
+        return values
+
+    @model_validator(mode="after")
+    def _check_together(self) -> DataSettings:
+        if (self.source == "files") != (self.path is not None):
+            raise ValueError(
+                "source 'files' needs a path to a price table or a folder of them"
+                if self.path is None
+                else f"source 'embedded' reads no path, but path is {self.path}; drop one of the two"
+            )
+        if self.start is not None and self.end is not None and self.start > self.end:
+            raise ValueError(f"start {self.start} is after end {self.end}; swap them")
+        if self.symbols is not None and not self.symbols:
+            raise ValueError("symbols is empty; name at least one, or leave it out for all")
+        return self
+
+
+def load_market(settings: DataSettings) -> Market:
+    """Load and validate a market.
+
+    Args:
+        settings: Which one.
+
+    Raises:
+        DataError: The files cannot be read or hold something that would make a result wrong; the text names the file,
+            the symbol, the date, the value and the fix.
+    """
+    start = None if settings.start is None else pd.Timestamp(settings.start)
+    end = None if settings.end is None else pd.Timestamp(settings.end)
+    if settings.path is not None:
+        return build_market(
+            read_price_table(settings.path),
+            symbols=settings.symbols,
+            benchmark=settings.benchmark,
+            start=start,
+            end=end,
+            dtype=settings.dtype,
+            sectors=read_sectors(settings.path),
+        )
+    market = _load_embedded(settings.dtype)
+    market = market if start is None else market.since(start)
+    market = market if end is None else market.until(end)
+    if not market.n_dates:
+        raise DataError(f"the embedded data have no session from {settings.start} to {settings.end}; widen the range")
+    if settings.symbols is not None or settings.benchmark is not None:
+        wanted = market.symbols if settings.symbols is None else settings.symbols
+        market = market.select(wanted, benchmark=settings.benchmark)
+    return market
+
+
+def compute_market_checksum(market: Market) -> str:
+    """Return the SHA-256, in hexadecimal, over all that a market holds except its notes.
+
+    Two markets with the same checksum have the same dates, symbols, benchmark, sectors and panels, bit by bit, in the
+    same storage type.
+    """
+    digest = hashlib.sha256()
+
+    def add(name: str, array: np.ndarray[Any, Any]) -> None:
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        for row in array:
+            digest.update(np.ascontiguousarray(row).data)
+
+    add("dates", market.dates.to_numpy().astype("datetime64[s]").astype(np.int64)[:, None])
+    texts = [*market.symbols, "|", market.benchmark, "|"]
+    texts += [f"{symbol}={sector}" for symbol, sector in sorted(market.sectors.items())]
+    digest.update("\n".join(texts).encode())
+    add("tradable", market.tradable.view(np.uint8))
+    for name in FIELDS:
+        if getattr(market, name) is not None:
+            add(name, market.field(name))
+    for name in sorted(market.extras):
+        add(name, market.extras[name])
+    return digest.hexdigest()
+
+
+def _load_embedded(dtype: str) -> Market:
+    # skfolio takes a second to import and only this needs it.
+    from skfolio.datasets import load_sp500_dataset, load_sp500_index
+
+    stocks, index = load_sp500_dataset(), load_sp500_index()
+    table = stocks.join(index.rename(columns={index.columns[0]: _EMBEDDED_BENCHMARK}), how="inner")
+    return Market.from_arrays(
+        pd.DatetimeIndex(table.index.to_numpy()),
+        [str(symbol) for symbol in table.columns],
+        table.to_numpy(dtype=dtype),
+        benchmark=_EMBEDDED_BENCHMARK,
+        notes=_EMBEDDED_NOTES,
+    )

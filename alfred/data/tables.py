@@ -1,0 +1,325 @@
+"""Price tables as their files hold them: CSV or Parquet, one long table or one file a symbol."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from alfred.data.market import FloatArray
+from alfred.errors import DataError, suggest
+
+IntArray = npt.NDArray[np.int64]
+
+SUFFIXES = (".csv", ".csv.gz", ".parquet")
+SYMBOLS_FILE = "symbols.csv"
+PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close")
+VALUE_COLUMNS = (*PRICE_COLUMNS, "volume")
+# Other providers' words for the same columns, after lower-casing.
+_ALIASES = {"adjclose": "adj_close", "adjusted_close": "adj_close", "ticker": "symbol", "datetime": "date"}
+
+
+@dataclass(frozen=True, eq=False)
+class TableFile:
+    """One file with its columns found; a Parquet column is read only when it is asked for.
+
+    Attributes:
+        path: The file.
+        columns: Name in the file by our name (`date`, `symbol`, `open`, ..., `volume`).
+        table: The whole content of a CSV file; None for Parquet.
+    """
+
+    path: Path
+    columns: dict[str, str]
+    table: Any = None
+
+    def read(self, name: str) -> Any:
+        """Return one column as a pyarrow `ChunkedArray`.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        column = self.columns[name]
+        if self.table is not None:
+            return self.table.column(column)
+        try:
+            words = [column] if name == "symbol" else []
+            return pq.read_table(self.path, columns=[column], read_dictionary=words).column(column)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.path} cannot be read ({error}); write it again as CSV or Parquet") from error
+
+
+@dataclass(frozen=True, eq=False)
+class PriceTable:
+    """All rows of a source, nothing corrected and nothing refused yet.
+
+    Axes legend: R rows.
+
+    Attributes:
+        files: The files behind the rows.
+        starts: First row of each file, and R at the end.
+        days: Date of each row in days since 1970-01-01, `[R]` int32.
+        codes: Position in `symbols` of each row, `[R]` int32.
+        symbols: Names, in order of first appearance.
+        kept: Rows of the files that are kept, `[R]`; None when all of them are.
+    """
+
+    files: tuple[TableFile, ...]
+    starts: IntArray
+    days: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.int32]
+    symbols: tuple[str, ...]
+    kept: IntArray | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows R."""
+        return len(self.days)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The value columns that the files have."""
+        return tuple(name for name in VALUE_COLUMNS if name in self.files[0].columns)
+
+    def column(self, name: str) -> FloatArray:
+        """Return one value column, `[R]` float64; NaN where a cell is empty.
+
+        Raises:
+            DataError: A cell is not a number.
+        """
+        parts = [_to_numbers(file.read(name), name, file.path) for file in self.files]
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return values if self.kept is None else values[self.kept]
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> PriceTable:
+        """Return the table of the rows where `mask` `[R]` is true."""
+        rows = np.flatnonzero(mask)
+        kept = rows if self.kept is None else self.kept[rows]
+        return replace(self, days=self.days[rows], codes=self.codes[rows], kept=kept)
+
+    def date_of(self, row: int) -> pd.Timestamp:
+        """Return the date of a row."""
+        return pd.Timestamp(np.datetime64(int(self.days[row]), "D"))
+
+    def path_of(self, row: int) -> Path:
+        """Return the file that a row came from."""
+        position = row if self.kept is None else int(self.kept[row])
+        return self.files[int(np.searchsorted(self.starts, position, side="right")) - 1].path
+
+
+def read_price_table(path: Path | str) -> PriceTable:
+    """Read a file, or all tables of a folder, without judging a single price.
+
+    Args:
+        path: A CSV, CSV.GZ or Parquet file, or a folder of them. A table without a symbol column holds one symbol,
+            named as its file. `symbols.csv` in a folder describes symbols and is not a price table.
+
+    Raises:
+        DataError: There is nothing to read, a file is damaged or empty, a column is missing, or a date is no date.
+    """
+    files = [_open_file(file) for file in find_table_files(Path(path))]
+    first = files[0]
+    for file in files[1:]:
+        differing = sorted(set(file.columns) ^ set(first.columns))
+        if differing:
+            raise DataError(
+                f"{file.path} and {first.path} differ in column '{differing[0]}'; give all files the same columns"
+            )
+    days, codes, known = [], [], dict[str, int]()
+    for file in files:
+        file_days = _to_days(file.read("date"), file.path)
+        if not len(file_days):
+            raise DataError(f"{file.path} is empty: it needs at least one row below the header")
+        days.append(file_days)
+        codes.append(_to_codes(file, len(file_days), known))
+    starts = np.cumsum([0, *(len(part) for part in days)])
+    return PriceTable(tuple(files), starts, np.concatenate(days), np.concatenate(codes), tuple(known))
+
+
+def find_table_files(path: Path) -> list[Path]:
+    """Return the table files that `path` stands for, sorted by name.
+
+    Raises:
+        DataError: The path does not exist, has another ending, or is a folder without tables.
+    """
+    if path.is_dir():
+        found = sorted(
+            file
+            for file in path.iterdir()
+            if file.name.endswith(SUFFIXES) and file.name != SYMBOLS_FILE and not file.name.startswith(".")
+        )
+        if not found:
+            raise DataError(f"folder {path} holds no price table; it needs files ending in {', '.join(SUFFIXES)}")
+        return found
+    if not path.is_file():
+        raise DataError(f"there is no file or folder {path}; set data.path to a price table or a folder of them")
+    if not path.name.endswith(SUFFIXES):
+        raise DataError(f"{path} has an unknown ending; accepted are {', '.join(SUFFIXES)}")
+    return [path]
+
+
+def read_sectors(path: Path | str) -> dict[str, str]:
+    """Return sector by symbol from the `symbols.csv` beside (or in) `path`; empty when there is none.
+
+    Raises:
+        DataError: The file is damaged or lacks a column.
+    """
+    source = Path(path)
+    file = (source if source.is_dir() else source.parent) / SYMBOLS_FILE
+    if not file.is_file():
+        return {}
+    table = read_csv_text(file, ("symbol", "sector"))
+    rows = zip(table["symbol"], table["sector"], strict=True)
+    return {symbol: sector for symbol, sector in rows if symbol and sector}
+
+
+def read_csv_text(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """Read a small CSV with every cell as text and an empty text where a cell is empty.
+
+    Args:
+        path: A `.csv` or `.csv.gz` file.
+        needed: Columns that must be there.
+
+    Raises:
+        DataError: The file is absent or damaged, or a column is missing.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} cannot be read ({error}); it must be a CSV with a header") from error
+    for column in needed:
+        if column not in table:
+            raise DataError(f"{path} has no column '{column}'.{suggest(column, table.columns)}")
+    return table
+
+
+def _open_file(path: Path) -> TableFile:
+    try:
+        if path.name.endswith(".parquet"):
+            return TableFile(path, _match_columns(pq.read_schema(path).names, path))
+        opener = gzip.open if path.name.endswith(".gz") else open
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+        if not header:
+            raise DataError(f"{path} is empty: it needs a header and at least one row")
+        columns = _match_columns(header, path)
+        # Symbols and dates stay text: a ticker such as TRUE or 1234 must not turn into a truth value or a number.
+        texts = {columns[name]: pa.string() for name in ("date", "symbol") if name in columns}
+        # The header is given, not read again, so that a byte order mark cannot become part of a name.
+        reading = pacsv.ReadOptions(column_names=header, skip_rows=1)
+        converting = pacsv.ConvertOptions(column_types=texts, include_columns=list(columns.values()))
+        return TableFile(path, columns, pacsv.read_csv(path, reading, convert_options=converting))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read ({error}); write it again as CSV or Parquet") from error
+
+
+def _match_columns(names: Sequence[str], path: Path) -> dict[str, str]:
+    """Return name in the file by our name, whatever the case and spacing of the file's."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = str(name).strip().lower().replace(" ", "_")
+        plain = _ALIASES.get(plain, plain)
+        if plain not in ("date", "symbol", *VALUE_COLUMNS):
+            continue
+        if plain in found:
+            raise DataError(f"{path} has two columns for '{plain}': '{found[plain]}' and '{name}'; keep one")
+        found[plain] = str(name)
+    for needed in ("date", "close"):
+        if needed not in found:
+            raise DataError(
+                f"{path} has no column '{needed}'; it has {', '.join(map(str, names)) or 'none'}, and needs at least "
+                f"date and close"
+            )
+    return found
+
+
+def _to_days(column: Any, path: Path) -> npt.NDArray[np.int32]:
+    """Return days since 1970-01-01 of a column of dates, times or ISO texts."""
+    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+        column = pc.local_timestamp(column)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        encoded = column.combine_chunks().dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        table = np.array([_parse_day(text, path) for text in texts], dtype=np.int32)
+        _refuse_empty(encoded.null_count, "date", path)
+        return _take(table, encoded)
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        raise DataError(f"column 'date' of {path} has type {column.type}; write dates as YYYY-MM-DD")
+    _refuse_empty(column.null_count, "date", path)
+    days: npt.NDArray[np.int32] = column.to_numpy().astype("datetime64[D]").astype(np.int64).astype(np.int32)
+    return days
+
+
+def _parse_day(text: str, path: Path) -> int:
+    """Return the day of `2020-01-31`, `20200131`, or a time stamp that begins with the former."""
+    cleaned = text.strip()
+    day = f"{cleaned[:4]}-{cleaned[4:6]}-{cleaned[6:]}" if len(cleaned) == 8 and cleaned.isdigit() else cleaned[:10]
+    try:
+        if len(day) != 10:
+            raise ValueError
+        return int(np.datetime64(day, "D").astype(np.int64))
+    except ValueError:
+        raise DataError(f"'{text}' in column 'date' of {path} is not a date; write it as YYYY-MM-DD") from None
+
+
+def _to_codes(file: TableFile, n_rows: int, known: dict[str, int]) -> npt.NDArray[np.int32]:
+    """Return the position of each row's symbol in `known`, which grows by the symbols of this file."""
+    if "symbol" not in file.columns:
+        suffix = next(ending for ending in sorted(SUFFIXES, key=len, reverse=True) if file.path.name.endswith(ending))
+        name = file.path.name.removesuffix(suffix)
+        return np.full(n_rows, known.setdefault(name, len(known)), dtype=np.int32)
+    column = file.read("symbol")
+    _refuse_empty(column.null_count, "symbol", file.path)
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    encoded = column.unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):  # what an empty or very long column stays
+        encoded = pa.concat_arrays(encoded.chunks)
+    names = [str(name).strip() for name in encoded.dictionary.to_pylist()]
+    used = np.unique(encoded.indices.to_numpy())
+    if any(not names[position] for position in used):
+        _refuse_empty(1, "symbol", file.path)
+    table = np.zeros(len(names), dtype=np.int32)
+    for position in used:
+        table[position] = known.setdefault(names[position], len(known))
+    return _take(table, encoded)
+
+
+def _take(table: npt.NDArray[np.int32], encoded: Any) -> npt.NDArray[np.int32]:
+    """Return the entry of `table` for each row of a dictionary-encoded column."""
+    positions: npt.NDArray[np.int32] = encoded.indices.to_numpy()
+    return table[positions] if len(table) else np.empty(0, dtype=np.int32)
+
+
+def _refuse_empty(n_empty: int, column: str, path: Path) -> None:
+    if n_empty:
+        raise DataError(f"column '{column}' of {path} has {n_empty} empty cell(s); fill them or drop the rows")
+
+
+def _to_numbers(column: Any, name: str, path: Path) -> FloatArray:
+    """Return a column as float64, NaN where empty; name the first cell that is no number."""
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
+        values: FloatArray = column.cast(pa.float64()).to_numpy()
+        return values
+    texts = pd.Series(column.to_pandas()).astype("string")
+    numbers = pd.to_numeric(texts, errors="coerce")
+    bad = (numbers.isna() & texts.notna() & (texts.str.strip() != "")).to_numpy()
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"'{texts.iloc[row]}' in row {row + 1} of column '{name}' of {path} is not a number; correct or empty it"
+        )
+    parsed: FloatArray = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    return parsed

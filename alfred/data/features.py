@@ -1,0 +1,121 @@
+"""Features by name: they reach the environment by the same door as the forecasts of analysts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from alfred.data.indicators import INDICATORS, compute_indicators
+from alfred.data.market import FloatArray, Market
+from alfred.data.momentum import MOMENTUM_FEATURES, compute_momentum
+from alfred.data.normalise import rank_across, standardise_trailing
+from alfred.data.signals import Signals
+from alfred.errors import DataError, suggest
+from alfred.settings import Settings
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {"technical": tuple(INDICATORS), "momentum": tuple(MOMENTUM_FEATURES)}
+"""The features of each family; the name of a family stands for all of them."""
+
+PREFIX = "feature"
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    **{name: indicator.fields for name, indicator in INDICATORS.items()},
+    **{name: feature.fields for name, feature in MOMENTUM_FEATURES.items()},
+}
+
+
+class FeatureSettings(Settings):
+    """Which features, on which scale.
+
+    Attributes:
+        names: Features, or families (`technical`, `momentum`), in the order of the signals.
+        normalise: `rank` across the symbols of the day (-1 to 1), `zscore` over the symbol's own trailing year, or
+            `none`.
+        zscore_days: Sessions of the trailing statistics.
+        zscore_min_days: Known values that they need.
+    """
+
+    names: tuple[str, ...] = (
+        "momentum_12_1",
+        "momentum_6_1",
+        "momentum_3_1",
+        "momentum_1",
+        "distance_200",
+        "volatility_20",
+    )
+    normalise: Literal["none", "rank", "zscore"] = "rank"
+    zscore_days: int = Field(default=252, ge=2)
+    zscore_min_days: int = Field(default=60, ge=2)
+
+    @field_validator("names")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = (*FAMILIES, *_FIELDS)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown feature '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
+        return names
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names with each family spelt out, each feature once."""
+        return tuple(dict.fromkeys(item for name in self.names for item in FAMILIES.get(name, (name,))))
+
+
+def compute_features(market: Market, settings: FeatureSettings) -> Signals:
+    """Compute features of every symbol on every session.
+
+    Axes legend: T dates, N symbols, K features. A row reads its own session and earlier ones only. Nothing is
+    trained, so that each row carries its own date as `trained_until`, and the horizon is 0.
+
+    Args:
+        market: The market.
+        settings: Which features, on which scale.
+
+    Returns:
+        Signals named `feature.NAME`, `[T, N, K]`; NaN while a window is not full.
+
+    Raises:
+        DataError: A feature needs a field that this market does not have.
+        MissingExtraError: An indicator is named and TA-Lib is not installed.
+    """
+    names = settings.features
+    _check_fields(market, names)
+    panels: dict[str, FloatArray] = {}
+    indicators = tuple(name for name in names if name in INDICATORS)
+    if indicators:
+        panels |= compute_indicators(market, indicators)
+    panels |= compute_momentum(market, tuple(name for name in names if name in MOMENTUM_FEATURES))
+    values = np.empty((market.n_dates, market.n_symbols, len(names)), dtype=np.float32)
+    for k, name in enumerate(names):
+        values[:, :, k] = _normalise(panels.pop(name), settings)
+    return Signals(
+        dates=market.dates,
+        symbols=market.symbols,
+        names=tuple(f"{PREFIX}.{name}" for name in names),
+        values=values,
+        trained_until=market.dates.to_numpy(),
+        horizons=(0,) * len(names),
+    )
+
+
+def _normalise(panel: FloatArray, settings: FeatureSettings) -> FloatArray:
+    if settings.normalise == "rank":
+        return rank_across(panel)
+    if settings.normalise == "zscore":
+        return standardise_trailing(panel, settings.zscore_days, settings.zscore_min_days)
+    return panel
+
+
+def _check_fields(market: Market, names: tuple[str, ...]) -> None:
+    absent = [field for field in ("high", "low", "volume") if getattr(market, field) is None]
+    for name in names:
+        missing = [field for field in _FIELDS[name] if field in absent]
+        if missing:
+            usable = [known for known, fields in _FIELDS.items() if not set(fields) & set(absent)]
+            raise DataError(
+                f"feature '{name}' needs {' and '.join(missing)}, which this market does not have; choose data with "
+                f"OHLCV, or features among: {', '.join(usable)}"
+            )

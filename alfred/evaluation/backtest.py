@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from alfred.data.market import FloatArray
+from alfred.data.market import FloatArray, Market
+from alfred.data.signals import Signals
+from alfred.envs.actions import encode_weights
+from alfred.envs.policy import Policy
+from alfred.envs.portfolio import PortfolioEnv, PortfolioSettings
+from alfred.errors import ConfigError
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,3 +49,98 @@ class Backtest:
     def wealth(self) -> FloatArray:
         """Wealth at each close from one unit at the close before the first date, `[T]`."""
         return np.cumprod(1.0 + self.net)
+
+
+def backtest(policy: Policy, env: PortfolioEnv) -> Backtest:
+    """Walk a policy through the whole range of an environment and record every close.
+
+    The environment must have been built with `record=True`, an action mode of `simplex`, at least the policy's
+    `lookback` and no `episode_length`; `make_backtest_env` does so.
+
+    Raises:
+        ConfigError: The environment was built for something else.
+    """
+    settings = env.settings
+    if not env.kernel.record or settings.action.mode != "simplex" or settings.episode_length is not None:
+        raise ConfigError(
+            "a backtest needs an environment with record=True, action mode 'simplex' and no episode_length; "
+            "build it with make_backtest_env(market, signals, settings, policy)"
+        )
+    observation, _ = env.reset(seed=0)
+    done = False
+    while not done:
+        batch = {key: value[None] for key, value in observation.items()}
+        observation, _, terminated, truncated, _ = env.step(encode_weights(policy.predict(batch)[0]))
+        done = terminated or truncated
+    return _read_marks(policy.name, env)
+
+
+def make_backtest_env(
+    market: Market,
+    signals: Signals | None,
+    settings: PortfolioSettings,
+    policy: Policy,
+    *,
+    start: pd.Timestamp | str | None = None,
+    end: pd.Timestamp | str | None = None,
+) -> PortfolioEnv:
+    """Build the environment that a policy is evaluated in: the same costs and execution for everyone."""
+    changed = settings.model_copy(
+        update={
+            "action": settings.action.model_copy(update={"mode": "simplex"}),
+            "episode_length": None,
+            "lookback": max(settings.lookback, policy.lookback),
+            "rebalance_every": policy.rebalance_every or settings.rebalance_every,
+        }
+    )
+    return PortfolioEnv(market, signals, changed, start=start, end=end, record=True)
+
+
+def join_backtests(parts: Sequence[Backtest]) -> Backtest:
+    """Put the backtests of consecutive walk-forward folds behind each other.
+
+    Raises:
+        ConfigError: There is nothing to join, or the parts overlap.
+    """
+    if not parts:
+        raise ConfigError("there are no backtests to join")
+    dates = parts[0].dates
+    for part in parts[1:]:
+        dates = dates.append(part.dates)
+    if not dates.is_monotonic_increasing or dates.has_duplicates:
+        raise ConfigError("the backtests overlap; join folds in order of their test ranges")
+    columns = ("weights", "gross", "costs", "net", "turnover", "benchmark")
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    return Backtest(name=parts[0].name, dates=dates, symbols=parts[0].symbols, **joined)
+
+
+def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
+    tape, kernel = env.tape, env.kernel
+    marks = kernel.marks
+    wealth = np.array([float(mark.wealth[0]) for mark in marks])
+    weights = np.stack([mark.weights[0] for mark in marks])
+    # Costs are booked against the wealth at the close before; the ledger states them against wealth at the trade.
+    before = np.concatenate([[1.0], wealth[:-1]])
+    paid = np.array([float(mark.cost[0]) * float(mark.opening[0]) for mark in marks])
+    turnover = np.array([float(mark.turnover[0]) for mark in marks])
+    dates = tape.dates[: len(marks)]
+    benchmark = tape.benchmark_returns[: len(marks)]
+    if tape.final_mark is not None and len(marks) == tape.n_bars:
+        final = float(kernel.wealth[0])
+        before, wealth = np.append(before, wealth[-1]), np.append(wealth, final)
+        paid, turnover = np.append(paid, 0.0), np.append(turnover, 0.0)
+        weights = np.vstack([weights, kernel.drifted[:1]])
+        dates = dates.append(pd.DatetimeIndex([tape.final_mark]))
+        benchmark = tape.benchmark_returns
+    net, costs = wealth / before - 1.0, paid / before
+    return Backtest(
+        name=name,
+        dates=dates,
+        symbols=tape.symbols,
+        weights=weights,
+        gross=net + costs,
+        costs=costs,
+        net=net,
+        turnover=turnover,
+        benchmark=benchmark,
+    )

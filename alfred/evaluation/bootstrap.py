@@ -1,0 +1,159 @@
+"""Luck by resampling: the stationary bootstrap of daily returns, and the bootstrap over seeds.
+
+Axes legend: T dates, S series, R replicates. Every series is resampled with the same dates, so that a difference
+between two of them keeps their correlation (paired resampling).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy import stats
+
+from alfred.data.market import FloatArray
+from alfred.errors import DataError
+from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_drawdowns, is_constant
+from alfred.settings import Settings
+
+# Wealth after ruin, in place of zero: its logarithm is finite, so a replicate without the ruinous day is not NaN.
+_RUINED = 1e-300
+# Replicates whose paths are held in memory at once.
+_CHUNK = 256
+
+
+class IntervalSettings(Settings):
+    """How the intervals of a report are made.
+
+    Attributes:
+        level: Coverage that an interval claims.
+        n_replicates: Bootstrap replicates R.
+        mean_block_days: Mean length of a resampled block, in sessions. 21 suits daily portfolio returns: intervals
+            of the Sharpe difference hardly move between 5 and 63.
+        seed: Seed of the resampling.
+    """
+
+    level: float = Field(default=0.95, gt=0.5, lt=1.0)
+    n_replicates: int = Field(default=2000, ge=100)
+    mean_block_days: float = Field(default=21.0, ge=1.0)
+    seed: int = 0
+
+    def make_generator(self) -> np.random.Generator:
+        """Return a generator that starts from `seed`."""
+        return np.random.default_rng(self.seed)
+
+
+class Replicates(NamedTuple):
+    """What each series would have shown in resampled histories.
+
+    Attributes:
+        sharpe: Annualised Sharpe ratios, `[R, S]`; NaN for a constant series.
+        cagr: Compound annual growth rates, `[R, S]`.
+        volatility: Annualised standard deviations, `[R, S]`.
+    """
+
+    sharpe: FloatArray
+    cagr: FloatArray
+    volatility: FloatArray
+
+
+def make_stationary_indices(
+    n_dates: int, n_replicates: int, mean_block: float, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw the rows of stationary bootstrap replicates (Politis and Romano, 1994), `[R, T]`.
+
+    Blocks start anywhere with equal chance, have geometric lengths and wrap around the end of the sample.
+
+    Args:
+        n_dates: Length T of the series.
+        n_replicates: Replicates R.
+        mean_block: Mean block length in rows; 1 is the ordinary bootstrap.
+        generator: Source of randomness.
+    """
+    shape = (n_replicates, n_dates)
+    restart = generator.random(shape) < 1.0 / mean_block
+    restart[:, 0] = True
+    first = generator.integers(0, n_dates, shape)
+    steps = np.arange(n_dates)
+    # The step at which the block around each step began; its first row then runs on by the steps taken since.
+    begun = np.maximum.accumulate(np.where(restart, steps, 0), axis=1)
+    return (np.take_along_axis(first, begun, axis=1) + steps - begun) % n_dates
+
+
+def count_rows(indices: npt.NDArray[np.int64]) -> FloatArray:
+    """Return how often each row stands in each replicate, `[R, T]`.
+
+    Any statistic made of sums over days needs only these counts: one matrix product resamples every series at once.
+    """
+    n_replicates, n_dates = indices.shape
+    cells = indices + np.arange(n_replicates)[:, None] * n_dates
+    return np.bincount(cells.ravel(), minlength=indices.size).reshape(indices.shape).astype(np.float64)
+
+
+def resample_metrics(returns: FloatArray, indices: npt.NDArray[np.int64]) -> Replicates:
+    """Recompute Sharpe ratio, CAGR and volatility on resampled dates, for all series at once.
+
+    Args:
+        returns: Daily returns, `[T, S]`.
+        indices: Rows of each replicate, `[R, T]`.
+    """
+    n_dates = len(returns)
+    counts = count_rows(indices)
+    # Moments around the sample mean: the sum of squares then loses no digits.
+    centre = returns.mean(axis=0)
+    shift = counts @ (returns - centre) / n_dates
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = (counts @ (returns - centre) ** 2 / n_dates - shift**2) * n_dates / (n_dates - 1)
+        deviation = np.sqrt(np.maximum(variance, 0.0))
+        constant = np.array([is_constant(series) for series in returns.T])
+        sharpe = np.where(constant | (deviation == 0), np.nan, (centre + shift) / deviation * np.sqrt(DAYS_PER_YEAR))
+    growth = counts @ np.log(np.maximum(1.0 + returns, _RUINED))
+    return Replicates(sharpe, np.expm1(growth * DAYS_PER_YEAR / n_dates), deviation * np.sqrt(DAYS_PER_YEAR))
+
+
+def resample_max_drawdown(returns: FloatArray, indices: npt.NDArray[np.int64]) -> FloatArray:
+    """Recompute the worst drawdown of one series `[T]` on resampled dates, `[R]`."""
+    parts = [indices[start : start + _CHUNK] for start in range(0, len(indices), _CHUNK)]
+    return np.concatenate([compute_drawdowns(returns[part].T).min(axis=0) for part in parts])
+
+
+def compute_interval(replicates: FloatArray, level: float) -> tuple[float, float]:
+    """Return the percentile interval of replicates `[R]`; NaN when any replicate is NaN."""
+    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+class SeedSummary(NamedTuple):
+    """A score over seeds.
+
+    Attributes:
+        mean: Interquartile mean: the mean of the middle half (of all, with fewer than four seeds).
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def summarise_seeds(scores: npt.ArrayLike, settings: IntervalSettings) -> SeedSummary:
+    """Return the interquartile mean of a score over seeds with its bootstrap interval (Agarwal et al., 2021).
+
+    The interval speaks of the luck of training, on this one history; it says nothing about another history.
+
+    Args:
+        scores: One score for each seed.
+        settings: Level, replicates and seed of the bootstrap.
+
+    Raises:
+        DataError: There is no score.
+    """
+    values = np.asarray(scores, dtype=float)
+    if not values.size:
+        raise DataError("there is no seed to summarise; pass at least one score")
+    rows = settings.make_generator().integers(0, len(values), (settings.n_replicates, len(values)))
+    low, high = compute_interval(stats.trim_mean(values[rows], 0.25, axis=1), settings.level)
+    return SeedSummary(float(stats.trim_mean(values, 0.25)), low, high)

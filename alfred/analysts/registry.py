@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import cast
 
 from alfred.analysts.base import Analyst, AnalystSettings
-from alfred.errors import ConfigError, suggest
+from alfred.settings import import_by_kind
 
 # kind -> "module:class". To add an analyst, write its module and add its line here: the contract test, the command
 # line and the configuration find it by themselves.
@@ -18,30 +17,22 @@ ANALYSTS: dict[str, str] = {
 }
 
 
-def load_analyst_class(kind: str) -> type[Analyst]:
+def load_analyst_class(kind: object) -> type[Analyst]:
     """Return the class of an analyst.
 
     Raises:
         ConfigError: No analyst has this name.
     """
-    if kind not in ANALYSTS:
-        raise ConfigError(f"unknown analyst '{kind}'; known: {', '.join(ANALYSTS)}.{suggest(kind, ANALYSTS)}")
-    module, name = ANALYSTS[kind].split(":")
-    return cast("type[Analyst]", getattr(importlib.import_module(module), name))
+    return cast("type[Analyst]", import_by_kind(kind, ANALYSTS, "analyst"))
 
 
-def parse_analyst_settings(raw: Mapping[str, object] | AnalystSettings) -> AnalystSettings:
+def parse_analyst_settings(raw: Mapping[str, object]) -> AnalystSettings:
     """Turn a mapping with a `kind` into the settings of that analyst.
 
     Raises:
         ConfigError: `kind` is missing or unknown.
     """
-    if isinstance(raw, AnalystSettings):
-        return raw
-    kind = raw.get("kind")
-    if not isinstance(kind, str):
-        raise ConfigError(f"an analyst needs a 'kind', one of {', '.join(ANALYSTS)}; got {dict(raw)}")
-    return load_analyst_class(kind).settings_class.model_validate(raw)
+    return load_analyst_class(raw.get("kind")).settings_class.model_validate(raw)
 
 
 def make_analyst(settings: AnalystSettings) -> Analyst:

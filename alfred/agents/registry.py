@@ -1,0 +1,37 @@
+"""Which agents that learn exist, by name; a class is imported only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from alfred.agents.base import Agent, AgentSettings
+from alfred.settings import import_by_kind
+
+# kind -> "module:class". To add an agent, write its module and add its line here.
+AGENTS: dict[str, str] = {
+    "ppo": "alfred.agents.ppo:PpoAgent",
+}
+
+
+def load_agent_class(kind: object) -> type[Agent]:
+    """Return the class of an agent.
+
+    Raises:
+        ConfigError: No agent has this name.
+    """
+    return cast("type[Agent]", import_by_kind(kind, AGENTS, "agent"))
+
+
+def parse_agent_settings(raw: Mapping[str, object]) -> AgentSettings:
+    """Turn a mapping with a `kind` into the settings of that agent.
+
+    Raises:
+        ConfigError: `kind` is missing or unknown.
+    """
+    return load_agent_class(raw.get("kind")).settings_class.model_validate(raw)
+
+
+def make_agent(settings: AgentSettings) -> Agent:
+    """Build an agent from its settings, untrained."""
+    return load_agent_class(settings.kind)(settings)

@@ -27,6 +27,9 @@ class AnalystSettings(Settings):
         horizons: Sessions ahead to forecast, ascending.
         context_length: Bars that a forecast reads, C.
         seed: Seed of every random choice of the analyst.
+        refit_every_days: Sessions between refits; that of the experiment when left out.
+        forecast_every_days: Sessions between forecasts, each standing until the next; that of the experiment when left
+            out. Slow analysts forecast weekly or monthly.
     """
 
     kind: str
@@ -34,6 +37,8 @@ class AnalystSettings(Settings):
     horizons: tuple[int, ...] = Field(default=(1, 5, 20), min_length=1)
     context_length: int = Field(default=64, ge=2)
     seed: int = 0
+    refit_every_days: int | None = Field(default=None, ge=1)
+    forecast_every_days: int | None = Field(default=None, ge=1)
 
     @property
     def label(self) -> str:

@@ -51,15 +51,36 @@ class Backtest:
         return np.cumprod(1.0 + self.net)
 
 
-def backtest(policy: Policy, env: PortfolioEnv) -> Backtest:
+@dataclass(frozen=True)
+class Stage:
+    """A policy that takes over at a date: how a walk-forward agent holds one continuous book over all its folds.
+
+    Attributes:
+        start: First date on which the policy's decisions are executed.
+        policy: The policy.
+    """
+
+    start: pd.Timestamp
+    policy: Policy
+
+
+def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv) -> Backtest:
     """Walk a policy through the whole range of an environment and record every close.
 
     The environment must have been built with `record=True`, an action mode of `simplex`, at least the policy's
     `lookback` and no `episode_length`; `make_backtest_env` does so.
 
+    Args:
+        policy: The policy, or the stages of one, in order of their dates; the first covers whatever comes before it.
+        env: Where it trades.
+
     Raises:
-        ConfigError: The environment was built for something else.
+        ConfigError: The environment was built for something else, or there is no stage.
     """
+    stages = [Stage(env.tape.dates[0], policy)] if isinstance(policy, Policy) else list(policy)
+    if not stages:
+        raise ConfigError("a backtest needs a policy, and the list of stages is empty")
+    starts = pd.DatetimeIndex([stage.start for stage in stages])
     settings = env.settings
     if not env.kernel.record or settings.action.mode != "simplex" or settings.episode_length is not None:
         raise ConfigError(
@@ -69,10 +90,12 @@ def backtest(policy: Policy, env: PortfolioEnv) -> Backtest:
     observation, _ = env.reset(seed=0)
     done = False
     while not done:
+        today = env.tape.dates[int(env.kernel.bar[0])]
+        active = stages[max(int(starts.searchsorted(today, side="right")) - 1, 0)].policy
         batch = {key: value[None] for key, value in observation.items()}
-        observation, _, terminated, truncated, _ = env.step(encode_weights(policy.predict(batch)[0]))
+        observation, _, terminated, truncated, _ = env.step(encode_weights(active.predict(batch)[0]))
         done = terminated or truncated
-    return _read_marks(policy.name, env)
+    return _read_marks(stages[0].policy.name, env)
 
 
 def make_backtest_env(
@@ -94,24 +117,6 @@ def make_backtest_env(
         }
     )
     return PortfolioEnv(market, signals, changed, start=start, end=end, record=True)
-
-
-def join_backtests(parts: Sequence[Backtest]) -> Backtest:
-    """Put the backtests of consecutive walk-forward folds behind each other.
-
-    Raises:
-        ConfigError: There is nothing to join, or the parts overlap.
-    """
-    if not parts:
-        raise ConfigError("there are no backtests to join")
-    dates = parts[0].dates
-    for part in parts[1:]:
-        dates = dates.append(part.dates)
-    if not dates.is_monotonic_increasing or dates.has_duplicates:
-        raise ConfigError("the backtests overlap; join folds in order of their test ranges")
-    columns = ("weights", "gross", "costs", "net", "turnover", "benchmark")
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
-    return Backtest(name=parts[0].name, dates=dates, symbols=parts[0].symbols, **joined)
 
 
 def _read_marks(name: str, env: PortfolioEnv) -> Backtest:

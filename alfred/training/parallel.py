@@ -1,0 +1,94 @@
+"""Many pieces of work in parallel processes, one torch thread each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from alfred.training.progress import Reporter
+
+Result = TypeVar("Result")
+
+_POLL_SECONDS = 0.25
+_progress: Any = None  # the shared counters, set once in each worker process
+
+
+@dataclass(frozen=True)
+class Job(Generic[Result]):
+    """One piece of work.
+
+    Attributes:
+        name: Shown beside its progress.
+        function: A module-level function; it is called with `arguments` and `progress`, a function that is told the
+            units done so far.
+        arguments: Keyword arguments.
+        total: Units of work.
+    """
+
+    name: str
+    function: Callable[..., Result]
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    total: int = 1
+
+
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> list[Result]:
+    """Run jobs and return their results in the order of the jobs.
+
+    The results do not depend on `n_jobs`: every job seeds itself. An exception of a job cancels those that have not
+    begun and is raised here.
+
+    Args:
+        jobs: What to do.
+        n_jobs: Processes; with 1 everything runs in this one.
+        reporter: Hears of the progress.
+    """
+    updates = [reporter.begin(job.name, job.total) for job in jobs]
+    if n_jobs == 1 or len(jobs) < 2:
+        results = []
+        for job, update in zip(jobs, updates, strict=True):
+            results.append(job.function(**job.arguments, progress=update))
+            update(job.total)
+        return results
+    # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
+    context = multiprocessing.get_context("spawn")
+    counters = context.Array("q", len(jobs))
+    with ProcessPoolExecutor(
+        min(n_jobs, len(jobs)), mp_context=context, initializer=_initialise, initargs=(counters,)
+    ) as pool:
+        futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
+        pending = set(futures)
+        try:
+            while pending:
+                done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for index, update in enumerate(updates):
+                    update(jobs[index].total if futures[index].done() else counters[index])
+                for future in done:
+                    future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def _initialise(counters: Any) -> None:
+    global _progress  # noqa: PLW0603  a worker process has one set of counters for its whole life
+    _progress = counters
+    torch.set_num_threads(1)
+
+
+def _run(index: int, job: Job[Result]) -> Result:
+    def progress(done: int) -> None:
+        _progress[index] = done
+
+    return job.function(**job.arguments, progress=progress)

@@ -8,122 +8,25 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from alfred.data.files import write_atomically
-from alfred.data.market import Market
 from alfred.errors import DataError
-from alfred.evaluation import plots
-from alfred.evaluation.backtest import Backtest
-from alfred.evaluation.bootstrap import IntervalSettings, SeedSummary, summarise_seeds
+from alfred.evaluation import plots, uncertainty_plots
+from alfred.evaluation.bootstrap import SeedSummary, summarise_seeds
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe
+from alfred.evaluation.report_input import FoldScore, ReportInput
 from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_difference
 from alfred.evaluation.significance import Verdict
-
-
-@dataclass(frozen=True)
-class MarketFacts:
-    """Which data a report rests on.
-
-    Attributes:
-        start: First session of the data.
-        end: Last session.
-        symbols: Names, the benchmark included.
-        benchmark: The symbol of the benchmark.
-        notes: Caveats of the source, one sentence each.
-        checksum: SHA-256 of dates, symbols and closes, in hexadecimal.
-    """
-
-    start: pd.Timestamp
-    end: pd.Timestamp
-    symbols: tuple[str, ...]
-    benchmark: str
-    notes: tuple[str, ...]
-    checksum: str
-
-    @classmethod
-    def from_market(cls, market: Market) -> MarketFacts:
-        """Read the facts off a market."""
-        digest = hashlib.sha256("\n".join(market.symbols).encode())
-        digest.update(market.dates.to_numpy(dtype="datetime64[s]").tobytes())
-        digest.update(np.ascontiguousarray(market.close).tobytes())
-        return cls(
-            start=market.dates[0],
-            end=market.dates[-1],
-            symbols=market.symbols,
-            benchmark=market.benchmark,
-            notes=market.notes,
-            checksum=digest.hexdigest(),
-        )
-
-
-@dataclass(frozen=True)
-class FoldScore:
-    """One fold of a walk-forward test; the distance from training to test is the most telling number of a report.
-
-    Attributes:
-        name: Name of the fold.
-        start: First date of its test.
-        end: Last date of its test.
-        train_sharpe: Annual net Sharpe ratio in training, or None when it was not measured.
-        validation_sharpe: The same in validation, or None.
-    """
-
-    name: str
-    start: pd.Timestamp
-    end: pd.Timestamp
-    train_sharpe: float | None = None
-    validation_sharpe: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class ReportInput:
-    """Everything that a report is made of.
-
-    Attributes:
-        title: Heading of the page.
-        backtests: The strategy that is judged first, then what it is compared with; all over the same dates.
-        market: Which data were used.
-        benchmark: Name of the backtest that holds the benchmark.
-        equal_weight: Name of the backtest that holds the universe in equal weights, or None without one.
-        n_trials: Trials made to find the strategy, in searches and by hand.
-        seed_backtests: The same strategy, trained from different seeds.
-        skill: What `compute_signal_skill` returned, or None without signals.
-        folds: Folds of the walk-forward test.
-        extra_tables: Further tables by heading, for instance a sweep over costs.
-        caveats: Further caveats beside those of the market, one sentence each.
-        config: The resolved configuration as text.
-        versions: Version by package.
-        seeds: Seeds of the training runs.
-        intervals: How the intervals are made.
-    """
-
-    title: str
-    backtests: Sequence[Backtest]
-    market: MarketFacts
-    benchmark: str
-    equal_weight: str | None = None
-    n_trials: int = 1
-    seed_backtests: Sequence[Backtest] = ()
-    skill: pd.DataFrame | None = None
-    folds: Sequence[FoldScore] = ()
-    extra_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    caveats: Sequence[str] = ()
-    config: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    seeds: Sequence[int] = ()
-    intervals: IntervalSettings = field(default_factory=IntervalSettings)
 
 
 @dataclass(frozen=True)
@@ -192,6 +95,7 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "pvalue": format_p_value,
         "pct": format_percent,
         "num": format_number,
         "cell": format_cell,
@@ -205,7 +109,7 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         agent=agent,
         verdicts=[verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None],
         level=f"{report.intervals.level:.0%}",
-        figures={name: _embed_figure(figure) for name, figure in _make_figures(report).items()},
+        figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
         folds=_compute_folds(report),
         seeds=_compute_seeds(report),
         caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row)],
@@ -223,6 +127,11 @@ def format_percent(value: float, digits: int = 1, *, sign: bool = False) -> str:
 def format_number(value: float, digits: int = 2, *, sign: bool = False) -> str:
     """Return a number with a true minus sign, or a dash when it does not exist."""
     return _format(value, digits, sign)
+
+
+def format_p_value(value: float) -> str:
+    """Return a p-value with three digits; a smaller one as a bound."""
+    return "p < 0.001" if value < 0.0005 else f"p {_format(value, 3, False)}"
 
 
 def format_cell(value: object) -> str:
@@ -252,7 +161,7 @@ def _embed_figure(figure: go.Figure) -> Markup:
     return Markup(text)  # noqa: S704  every character that HTML knows was replaced above
 
 
-def _make_figures(report: ReportInput) -> dict[str, go.Figure]:
+def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, go.Figure]:
     """Return the figures by the name under which the template places them."""
     agent = report.backtests[0]
     by_name = {backtest.name: backtest for backtest in report.backtests}
@@ -272,13 +181,15 @@ def _make_figures(report: ReportInput) -> dict[str, go.Figure]:
             baseline.name: resample_sharpe_difference(agent.net, baseline.net, report.intervals)
             for baseline in baselines
         }
-        figures["difference"] = plots.plot_sharpe_difference(replicates, report.intervals.level)
+        figures["difference"] = uncertainty_plots.plot_sharpe_difference(replicates, report.intervals.level)
         if len(agent.dates) > DAYS_PER_YEAR:
-            figures["rolling"] = plots.plot_rolling_sharpe(agent, baselines)
+            figures["rolling"] = uncertainty_plots.plot_rolling_sharpe(agent, baselines)
+    if len(rows) > 1:
+        figures["gains"] = uncertainty_plots.plot_sharpe_gains(rows)
     if report.seed_backtests:
         figures["seeds"] = plots.plot_seed_fan(report.seed_backtests, leading)
     if report.skill is not None and len(report.skill):
-        figures["skill"] = plots.plot_signal_skill(report.skill)
+        figures["skill"] = uncertainty_plots.plot_signal_skill(report.skill)
     return figures
 
 

@@ -281,7 +281,7 @@ class Verdict:
         low, high = self.interval
         if np.isnan(low):
             return "One of the two has no Sharpe ratio, so there is nothing to compare."
-        numbers = f"Sharpe difference {self.difference:+.2f}, interval {low:+.2f} to {high:+.2f}"
+        numbers = f"Sharpe difference {self.difference:+.2f}, interval {low:+.2f} to {high:+.2f}".replace("-", "−")
         if high < 0:
             return f"{numbers}: wholly below zero."
         if low <= 0:

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from alfred.data.features import FAMILIES, FeatureSettings, compute_features
+from alfred.data.market import Market
+from alfred.errors import DataError
+from tests.conftest import make_random_market
+
+ALL = FeatureSettings(names=("technical", "momentum"), normalise="none")
+
+
+def compute(market: Market, *names: str, **settings: object) -> np.ndarray:
+    """The values of some features, `[T, N, K]`."""
+    return compute_features(market, FeatureSettings(names=names, **{"normalise": "none", **settings})).values
+
+
+def test_features_come_by_the_door_of_signals(market: Market) -> None:
+    signals = compute_features(market, ALL)
+    assert signals.names == tuple(f"feature.{name}" for family in FAMILIES.values() for name in family)
+    assert signals.values.shape == (300, 4, 25)
+    assert signals.values.dtype == np.float32
+    assert signals.analysts == ("feature",)
+    assert set(signals.horizons) == {0}
+    np.testing.assert_array_equal(signals.trained_until, market.dates.to_numpy())
+    assert np.isfinite(signals.values[-1]).all()
+
+
+def test_a_feature_named_twice_by_its_family_stands_once() -> None:
+    settings = FeatureSettings(names=("rsi", "technical"))
+    assert settings.features[0] == "rsi"
+    assert len(settings.features) == len(FAMILIES["technical"])
+
+
+def wilder(values: np.ndarray, window: int) -> np.ndarray:
+    """Wilder's smoothing by a plain loop, started from the mean of the first window."""
+    smooth = np.full(len(values), np.nan)
+    smooth[window - 1] = values[:window].mean()
+    for t in range(window, len(values)):
+        smooth[t] = (smooth[t - 1] * (window - 1) + values[t]) / window
+    return smooth
+
+
+def reference_indicators(bars: pd.DataFrame) -> dict[str, pd.Series]:
+    """The indicators of one symbol from their definitions, in pandas."""
+    high, low, close, volume = (bars[name] for name in ("high", "low", "close", "volume"))
+    change = close.diff().to_numpy()[1:]
+    gain, loss = wilder(np.maximum(change, 0), 14), wilder(np.maximum(-change, 0), 14)
+    rsi = pd.Series(np.r_[np.nan, 100 * gain / (gain + loss)])
+    middle, deviation = close.rolling(20).mean(), close.rolling(20).std(ddof=0)
+    last = close.shift()
+    ranges = pd.concat([high - low, (high - last).abs(), (low - last).abs()], axis=1).max(axis=1).to_numpy()[1:]
+    signed = np.sign(close.diff()).fillna(0) * volume
+    typical = (high + low + close) / 3
+    spread = typical.rolling(14).apply(lambda window: np.abs(window - window.mean()).mean())
+    lowest, highest = low.rolling(14).min(), high.rolling(14).max()
+    stochastic = (100 * (close - lowest) / (highest - lowest)).rolling(3).mean()
+    fast, slow = close.ewm(span=12, adjust=False).mean(), close.ewm(span=26, adjust=False).mean()
+    macd_signal = (fast - slow).ewm(span=9, adjust=False).mean()
+    up, down = high.diff().to_numpy()[1:], -low.diff().to_numpy()[1:]
+    plus = wilder(np.where((up > down) & (up > 0), up, 0.0), 14)
+    minus = wilder(np.where((down > up) & (down > 0), down, 0.0), 14)
+    direction = 100 * np.abs(plus - minus) / (plus + minus)
+    adx = pd.Series(np.r_[[np.nan] * 14, wilder(direction[13:], 14)])
+    return {
+        "rsi": rsi,
+        "bollinger_upper": (middle + 2 * deviation) / close - 1,
+        "bollinger_lower": (middle - 2 * deviation) / close - 1,
+        "bollinger_width": 4 * deviation / middle,
+        "atr": pd.Series(np.r_[np.nan, wilder(ranges, 14)]) / close,
+        "obv": signed.rolling(20).sum() / volume.rolling(20).sum(),
+        "vwap_ratio": close / ((typical * volume).rolling(20).sum() / volume.rolling(20).sum()) - 1,
+        "roc": close / close.shift(10) - 1,
+        "stochastic_k": stochastic,
+        "stochastic_d": stochastic.rolling(3).mean(),
+        "cci": (typical - typical.rolling(14).mean()) / (0.015 * spread),
+        "macd": (fast - slow) / close,
+        "macd_signal": macd_signal / close,
+        "macd_histogram": (fast - slow - macd_signal) / close,
+        "adx": adx,
+    }
+
+
+@pytest.mark.parametrize("name", FAMILIES["technical"])
+def test_indicators_against_their_definitions(name: str) -> None:
+    market = make_random_market(n_dates=500, seed=3)
+    found = compute(market, name)[:, :, 0]
+    # Exponential averages are started differently; after 300 bars that has died away.
+    settled = 300 if name.startswith("macd") or name == "adx" else 60
+    for n in range(market.n_symbols):
+        bars = pd.DataFrame({field: market.field(field)[:, n] for field in ("open", "high", "low", "close", "volume")})
+        expected = reference_indicators(bars)[name].to_numpy()
+        np.testing.assert_allclose(found[settled:, n], expected[settled:], rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FAMILIES["momentum"])
+def test_momentum_against_a_plain_loop_over_symbols(name: str) -> None:
+    market = make_random_market(n_dates=400, seed=4)
+    found = compute(market, name)[:, :, 0]
+    closes, volumes = pd.DataFrame(market.close), pd.DataFrame(market.volume)
+    half_year = (closes / closes.shift(126) - 1).iloc[-1]
+    for n in range(market.n_symbols):
+        close, volume = closes[n], volumes[n]
+        expected = {
+            "momentum_12_1": close.iloc[-22] / close.iloc[-253] - 1,
+            "momentum_6_1": close.iloc[-22] / close.iloc[-127] - 1,
+            "momentum_3_1": close.iloc[-22] / close.iloc[-64] - 1,
+            "momentum_1": close.iloc[-1] / close.iloc[-22] - 1,
+            "roc_20": close.iloc[-1] / close.iloc[-21] - 1,
+            "roc_60": close.iloc[-1] / close.iloc[-61] - 1,
+            "distance_200": close.iloc[-1] / close.iloc[-200:].mean() - 1,
+            "relative_strength": 2 * (half_year < half_year[n]).sum() / 3 - 1,
+            "volume_trend": volume.iloc[-20:].mean() / volume.iloc[-60:].mean() - 1,
+            "volatility_20": np.log(close).diff().iloc[-20:].std() * np.sqrt(252),
+        }[name]
+        assert found[-1, n] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_halt_leaves_a_gap_and_no_scar() -> None:
+    market = make_random_market(n_dates=300, seed=5)
+    halted = np.array(market.tradable)
+    halted[260:263, 0] = False
+    panels = {name: np.where(halted, market.field(name), np.nan) for name in ("open", "high", "low", "close", "volume")}
+    values = compute_features(replace(market, tradable=halted, **panels), ALL).values
+    assert np.isnan(values[260:263, 0]).all()
+    assert np.isfinite(values[263:, 0]).all()
+
+
+def test_ranks_by_hand() -> None:
+    close = np.full((30, 4), 100.0)
+    close[-1] = [110, 90, 110, np.nan]
+    market = Market.from_arrays(pd.bdate_range("2020-01-01", periods=30), list("ABCD"), close, benchmark="A")
+    assert compute(market, "roc_20", normalise="rank")[-1, :3, 0].tolist() == [0.5, -1.0, 0.5]
+    assert np.isnan(compute(market, "roc_20", normalise="rank")[-1, 3, 0])
+    lone = market.select(["A"])
+    assert compute(lone, "roc_20", normalise="rank")[-1, 0, 0] == 0.0
+
+
+def test_trailing_scores_against_a_plain_loop(market: Market) -> None:
+    raw = compute(market, "roc_20")[:, :, 0].astype(float)
+    scores = compute(market, "roc_20", normalise="zscore", zscore_days=50, zscore_min_days=30)[:, :, 0]
+    for t in (49, 120, 299):
+        window = raw[max(0, t - 49) : t + 1]
+        expected = (raw[t] - np.nanmean(window, axis=0)) / np.nanstd(window, axis=0, ddof=1)
+        if np.isfinite(window).sum(axis=0).min() >= 30:
+            np.testing.assert_allclose(scores[t], expected, rtol=1e-3)
+    assert np.isfinite(scores[49]).all()
+    assert np.isnan(scores[48]).all()
+
+
+def test_features_that_need_more_than_closes_say_so() -> None:
+    market = make_random_market(ohlc=False)
+    with pytest.raises(
+        DataError, match=r"feature 'atr' needs high and low, which this market does not have.*among: rsi,"
+    ):
+        compute(market, "rsi", "atr")
+    with pytest.raises(DataError, match="feature 'volume_trend' needs volume"):
+        compute(market, "momentum")
+    assert compute_features(market, FeatureSettings()).n_signals == 6
+
+
+def test_an_unknown_feature_has_a_suggestion() -> None:
+    with pytest.raises(ValidationError, match=r"unknown feature 'rsj'.*Did you mean 'rsi'"):
+        FeatureSettings(names=("rsj",))

@@ -1,0 +1,1 @@
+"""Kronos: a foundation model of candles, written from its published facts."""

@@ -1,0 +1,183 @@
+"""Candles in and out: checks, scaling, time stamps, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from alfred.analysts.kronos.config import COLUMNS
+from alfred.data.market import PRICE_FIELDS
+from alfred.errors import DataError, suggest
+
+Float32 = npt.NDArray[np.float32]
+Stamps = npt.NDArray[np.datetime64]
+MIN_BARS = 2
+_CLIP = np.float32(5.0)
+_SCALE_FLOOR = np.float32(1e-5)
+TIME_COLUMN = "timestamps"
+
+
+@dataclass(frozen=True, eq=False)
+class Candles:
+    """A batch of histories, aligned at their first bar.
+
+    Axes: B series, L bars of the longest, six columns: open, high, low, close, volume, amount.
+
+    Attributes:
+        values: Float32 `[B, L, 6]`; rows after the length of a series are not read.
+        timestamps: Time of each bar, `[B, L]` datetime64.
+        lengths: Bars of each series, `[B]`.
+    """
+
+    values: Float32
+    timestamps: Stamps
+    lengths: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Refuse what would give a forecast of nonsense.
+
+        Raises:
+            DataError: The shapes disagree, a history is too short, a value is not finite, or time does not increase.
+        """
+        b, n = self.timestamps.shape
+        if self.values.shape != (b, n, len(COLUMNS)) or self.lengths.shape != (b,) or not b:
+            raise DataError(
+                f"candles disagree: values {self.values.shape}, timestamps {self.timestamps.shape}, lengths "
+                f"{self.lengths.shape}; they must be [B, L, 6], [B, L] and [B] with at least one series"
+            )
+        if self.lengths.min() < MIN_BARS or self.lengths.max() > n:
+            i = int(self.lengths.argmin())
+            raise DataError(
+                f"series {i} has a context of {self.lengths[i]} bars: it needs {MIN_BARS} at least, to have a scale, "
+                "and hundreds to say much; give more history"
+            )
+        inside = np.arange(n) < self.lengths[:, None]
+        bad = ~np.isfinite(self.values) & inside[:, :, None]
+        if bad.any():
+            i, t, c = np.argwhere(bad)[0]
+            raise DataError(
+                f"{COLUMNS[c]} of series {i} is {self.values[i, t, c]} in bar {t}: fill or drop the bars that did not "
+                "trade before forecasting"
+            )
+        late = inside[:, 1:] & ~(self.timestamps[:, 1:] > self.timestamps[:, :-1])
+        if late.any():
+            i, t = np.argwhere(late)[0]
+            raise DataError(
+                f"timestamps of series {i} do not increase: {self.timestamps[i, t]} is followed by "
+                f"{self.timestamps[i, t + 1]}; sort the bars by time and drop repeated ones"
+            )
+
+    @classmethod
+    def from_frames(cls, frames: Sequence[pd.DataFrame]) -> Candles:
+        """Build a batch from tables, one a series.
+
+        Args:
+            frames: Tables with open, high, low and close, and times in a column `timestamps` or in the index. Without
+                volume, volume and amount are zero; without amount, it is volume times the mean of the four prices.
+                A time zone is dropped: times mean what the clock of the exchange shows.
+
+        Raises:
+            DataError: A column is missing, there is no table, or anything that the class refuses.
+        """
+        if not len(frames):
+            raise DataError("there is nothing to forecast: give at least one table of candles")
+        lengths = np.array([len(frame) for frame in frames], dtype=np.int64)
+        values = np.zeros((len(frames), int(lengths.max()), len(COLUMNS)), dtype=np.float32)
+        timestamps = np.full(values.shape[:2], np.datetime64("NaT"), dtype="datetime64[s]")
+        for i, frame in enumerate(frames):
+            values[i, : len(frame)] = _read_columns(frame, i)
+            times = frame.get(TIME_COLUMN, frame.index)
+            timestamps[i, : len(frame)] = to_stamps(times)
+        return cls(values, timestamps, lengths)
+
+    @property
+    def last_times(self) -> Stamps:
+        """Time of the last bar of each series, `[B]`."""
+        return np.asarray(self.timestamps[np.arange(len(self.lengths)), self.lengths - 1])
+
+    @property
+    def last_closes(self) -> Float32:
+        """Close of the last bar of each series, `[B]`."""
+        return np.asarray(self.values[np.arange(len(self.lengths)), self.lengths - 1, COLUMNS.index("close")])
+
+    def normalize(self) -> tuple[Float32, Float32, Float32]:
+        """Scale each column of each series by its own history.
+
+        Returns:
+            (x - mean) / (std + 1e-5) clipped to +-5, `[B, L, 6]` with zeros after each length; the means and the
+            population standard deviations plus 1e-5, `[B, 6]` each. All in float32, as released, since a sign decides
+            a bit.
+        """
+        scaled = np.zeros_like(self.values)
+        means = np.empty((len(self.lengths), len(COLUMNS)), dtype=np.float32)
+        scales = np.empty_like(means)
+        for length in np.unique(self.lengths):
+            rows = np.flatnonzero(self.lengths == length)
+            part = self.values[rows, :length]
+            # Columns one after the other in memory: numpy then sums by pairs, as the released code's tables make it.
+            columns = np.ascontiguousarray(part.transpose(0, 2, 1))
+            means[rows], scales[rows] = columns.mean(axis=2), columns.std(axis=2) + _SCALE_FLOOR
+            z = (part - means[rows, None]) / scales[rows, None]
+            scaled[rows, :length] = np.clip(z, -_CLIP, _CLIP)
+        return scaled, means, scales
+
+
+def to_stamps(times: pd.Series | pd.Index | Sequence[object] | Stamps) -> Stamps:
+    """Return times as datetime64 without a zone.
+
+    Raises:
+        DataError: They are not times.
+    """
+    try:
+        index = pd.DatetimeIndex(times)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"timestamps are not times ({error}); put them into a column '{TIME_COLUMN}' or into the index"
+        ) from error
+    stamps: Stamps = index.tz_localize(None).to_numpy(dtype="datetime64[s]")
+    return stamps
+
+
+def compute_stamp_parts(timestamps: Stamps) -> npt.NDArray[np.int64]:
+    """Return minute, hour, weekday (Monday 0), day and month of times, `[...] -> [..., 5]`; zeros where NaT."""
+    flat = pd.DatetimeIndex(np.where(np.isnat(timestamps), np.datetime64(0, "s"), timestamps).ravel())
+    parts = np.stack([flat.minute, flat.hour, flat.day_of_week, flat.day, flat.month], axis=-1)
+    return parts.astype(np.int64).reshape(*timestamps.shape, -1)
+
+
+def next_business_days(last_times: Stamps, horizon: int) -> Stamps:
+    """Return the coming weekdays after each time, at the same hour, `[B] -> [B, H]`."""
+    days = last_times.astype("datetime64[D]")
+    coming = np.busday_offset(days[:, None], np.arange(1, horizon + 1), roll="backward")
+    times: Stamps = coming.astype("datetime64[s]") + (last_times - days)[:, None]
+    return times
+
+
+def repair_candles(paths: Float32) -> Float32:
+    """Return paths, `[..., 6]`, with high and low around open and close, and no negative volume or amount."""
+    fixed = paths.copy()
+    fixed[..., 1] = paths[..., :4].max(axis=-1)
+    fixed[..., 2] = paths[..., :4].min(axis=-1)
+    fixed[..., 4:] = np.maximum(paths[..., 4:], 0.0)
+    return fixed
+
+
+def _read_columns(frame: pd.DataFrame, series: int) -> npt.NDArray[np.float64]:
+    missing = [name for name in PRICE_FIELDS if name not in frame]
+    if missing:
+        raise DataError(
+            f"series {series} has no column '{missing[0]}'; it needs {', '.join(PRICE_FIELDS)}."
+            f"{suggest(missing[0], frame.columns)}"
+        )
+    prices = frame[list(PRICE_FIELDS)].to_numpy(dtype=np.float64)
+    volume = frame["volume"].to_numpy(dtype=np.float64) if "volume" in frame else np.zeros(len(frame))
+    # An amount without a volume is not used: the released networks have seen both or neither.
+    if "volume" in frame and "amount" in frame:
+        amount = frame["amount"].to_numpy(dtype=np.float64)
+    else:
+        amount = volume * prices.mean(axis=1)
+    return np.column_stack([prices, volume, amount])

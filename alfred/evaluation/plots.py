@@ -35,7 +35,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _BANDS = ("#3b82f6", "#f59e0b", "#14b8a6", "#ef6f6c", "#8b5cf6", "#84a83a", "#ec4899", "#0ea5e9", "#b7791f", "#2f9e62")
 _OTHERS, _CASH = "rgba(125, 135, 148, 0.60)", "rgba(125, 135, 148, 0.22)"
 # Losses to gains through a clear centre, which suits a light and a dark page.
-_LOSS_TO_GAIN = ((0.0, "rgba(220, 60, 60, 0.80)"), (0.5, "rgba(125, 135, 148, 0.0)"), (1.0, "rgba(30, 140, 95, 0.80)"))
+_LOSS_TO_GAIN = ((0.0, "rgba(220, 60, 60, 0.70)"), (0.5, "rgba(125, 135, 148, 0.0)"), (1.0, "rgba(30, 150, 100, 0.70)"))
 
 
 def plot_wealth(backtests: Sequence[Backtest], n_shown: int = 3) -> go.Figure:

@@ -24,9 +24,12 @@ from alfred.errors import DataError
 from alfred.evaluation import plots, uncertainty_plots
 from alfred.evaluation.bootstrap import SeedSummary, summarise_seeds
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe
-from alfred.evaluation.report_input import FoldScore, ReportInput
+from alfred.evaluation.report_input import FoldScore, MarketFacts, ReportInput
 from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_difference
 from alfred.evaluation.significance import Verdict
+
+
+__all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class SeedTable:
     minus_equal_weight: SeedSummary | None
 
 
-def write_report(folder: Path | str, report: ReportInput) -> Path:
+def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
     """Write `report.html`, and `results.json` with the same numbers beside it.
 
     Args:
@@ -60,7 +63,7 @@ def write_report(folder: Path | str, report: ReportInput) -> Path:
         report: What to tell.
 
     Returns:
-        The path of the page.
+        The numbers of the page, the judged strategy first.
 
     Raises:
         DataError: A backtest cannot be compared with the others, or a name is unknown.
@@ -75,9 +78,8 @@ def write_report(folder: Path | str, report: ReportInput) -> Path:
     numbers = json.dumps([row.to_json() for row in rows], indent=2, allow_nan=False)
     page = render_report(report, rows)
     write_atomically(Path(folder) / "results.json", lambda path: path.write_text(numbers, encoding="utf-8"))
-    target = Path(folder) / "report.html"
-    write_atomically(target, lambda path: path.write_text(page, encoding="utf-8"))
-    return target
+    write_atomically(Path(folder) / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+    return rows
 
 
 def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:

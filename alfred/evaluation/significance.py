@@ -285,7 +285,7 @@ class Verdict:
         if high < 0:
             return f"{numbers}: wholly below zero."
         if low <= 0:
-            return f"{numbers}: zero is inside, so luck explains it."
+            return f"{numbers}: zero is inside, so luck may explain it."
         trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
         paid = f"after {trials} the deflated probability of a true gain is {self.deflated:.3f}"
         if self.outcome == "beats":

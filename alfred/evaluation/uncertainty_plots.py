@@ -28,7 +28,7 @@ from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR
 from alfred.evaluation.results import ResultRow
 
 _NORMAL_95 = 1.96
-# Where the bars of a distribution end; what lies further out is counted in the last bar on its side.
+# The few replicates further out are not drawn: they would only squeeze the rest.
 _TAILS = (0.001, 0.999)
 
 
@@ -99,7 +99,7 @@ def plot_sharpe_difference(replicates: Mapping[str, FloatArray], level: float = 
         if not len(finite):
             continue
         low, high = np.quantile(finite, _TAILS)
-        counts, edges = np.histogram(np.clip(finite, low, high), bins=50)
+        counts, edges = np.histogram(finite, bins=50, range=(float(low), float(high)))
         colour = colour_at(position)
         figure.add_trace(
             go.Bar(
@@ -151,6 +151,8 @@ def _make_points(
         x=points,
         y=names,
         error_x=bars,
+        orientation="h",
+        offsetgroup=title,
         mode="markers",
         name=title,
         marker={"size": 8, "color": colour_at(position)},

@@ -1,4 +1,6 @@
 "use strict";
+const PAPER_PX = 640;
+
 // plotly.js travels compressed, which makes the file less than half as large; the browser unpacks it.
 async function loadLibrary() {
   const packed = Uint8Array.from(atob(document.getElementById("library").textContent), (c) => c.charCodeAt(0));
@@ -27,6 +29,13 @@ function themeOf(layout) {
   return theme;
 }
 
+function paint(plot, size = {}) {
+  const heatmaps = plot.data.flatMap((trace, index) => (trace.type === "heatmap" ? [index] : []));
+  const theme = themeOf(plot.layout);
+  // Numbers in a heat map stand on the page, not on a white ground as plotly assumes.
+  Plotly.update(plot, heatmaps.length ? { "textfont.color": theme["hoverlabel.font.color"] } : {}, { ...theme, ...size });
+}
+
 async function drawFigures() {
   await loadLibrary();
   const plots = [];
@@ -37,13 +46,17 @@ async function drawFigures() {
     await Plotly.newPlot(target, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
     plots.push(target);
   }
-  const restyle = () => plots.forEach((plot) => Plotly.relayout(plot, themeOf(plot.layout)));
+  const restyle = () => plots.forEach(paint);
   restyle();
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
-  const print = window.matchMedia("print");
-  print.addEventListener("change", () => {
-    restyle();
-    plots.forEach((plot) => Plotly.Plots.resize(plot));
+  // Paper has another width and is never dark; the page is only told before it prints, not what the paper is like.
+  window.addEventListener("beforeprint", () => {
+    document.documentElement.dataset.print = "";
+    plots.forEach((plot) => paint(plot, { autosize: false, width: PAPER_PX }));
+  });
+  window.addEventListener("afterprint", () => {
+    delete document.documentElement.dataset.print;
+    plots.forEach((plot) => paint(plot, { autosize: true, width: null }));
   });
   document.documentElement.dataset.figures = plots.length;
 }

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from alfred.data.files import write_atomically
 from alfred.data.market import FloatArray, Market
 from alfred.data.signals import Signals
 from alfred.envs.actions import encode_weights
 from alfred.envs.policy import Policy
 from alfred.envs.portfolio import PortfolioEnv, PortfolioSettings
-from alfred.errors import ConfigError
+from alfred.errors import CheckpointError, ConfigError
+
+_COLUMNS = ("gross", "costs", "net", "turnover", "benchmark")
+_WEIGHT, _CASH = "weight of ", "cash"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,35 @@ class Backtest:
     def wealth(self) -> FloatArray:
         """Wealth at each close from one unit at the close before the first date, `[T]`."""
         return np.cumprod(1.0 + self.net)
+
+    @property
+    def slug(self) -> str:
+        """The name as a file name."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+    def save(self, path: Path | str) -> None:
+        """Write one Parquet file: a row a date, a column a quantity, a column `weight of SYMBOL` an asset."""
+        table = pd.DataFrame({name: getattr(self, name) for name in _COLUMNS}, index=self.dates)
+        weights = pd.DataFrame(self.weights, index=self.dates, columns=[*map(_weight_column, self.symbols), _CASH])
+        table = pd.concat([table, weights], axis=1).rename_axis("date")
+        table.attrs["name"] = self.name
+        write_atomically(path, table.to_parquet)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Backtest:
+        """Read what `save` wrote.
+
+        Raises:
+            CheckpointError: The file is missing or damaged.
+        """
+        try:
+            table = pd.read_parquet(path)
+            symbols = tuple(name.removeprefix(_WEIGHT) for name in table.columns if name.startswith(_WEIGHT))
+            columns = {name: table[name].to_numpy() for name in _COLUMNS}
+            weights = table[[*map(_weight_column, symbols), _CASH]].to_numpy()
+            return cls(str(table.attrs["name"]), pd.DatetimeIndex(table.index), symbols, weights, **columns)
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{path} does not hold a backtest ({error}); run `alfred evaluate` again") from error
 
 
 @dataclass(frozen=True)
@@ -117,6 +152,10 @@ def make_backtest_env(
         }
     )
     return PortfolioEnv(market, signals, changed, start=start, end=end, record=True)
+
+
+def _weight_column(symbol: str) -> str:
+    return f"{_WEIGHT}{symbol}"
 
 
 def _read_marks(name: str, env: PortfolioEnv) -> Backtest:

@@ -11,43 +11,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
 
 from alfred import __version__
 from alfred.analysts.base import Analyst, AnalystSettings
 from alfred.analysts.forecast import signal_names
 from alfred.analysts.registry import load_analyst_class, make_analyst
+from alfred.config import ForecastSettings
 from alfred.data.contexts import iterate_contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import DataError
-from alfred.settings import Settings
 from alfred.training.parallel import Job, run_jobs
 from alfred.training.progress import Reporter
 
 _BATCH = 4096  # windows in one cached piece: seconds of work for the slowest analyst, so that a kill loses little
 
 Grid = npt.NDArray[np.float32]
-
-
-class ForecastSettings(Settings):
-    """When analysts are refitted.
-
-    Attributes:
-        min_train_days: Sessions before the first refit; the first signal is the session after.
-        refit_every_days: Sessions from one refit to the next.
-        max_train_days: Sessions that a refit reads at most, the latest ones; all when left out.
-        forecast_every_days: Sessions from one forecast to the next; a forecast stands until the next one.
-        cache: Folder that keeps finished pieces, so that a second run is instant and a killed one goes on, or None.
-    """
-
-    min_train_days: int = Field(default=1260, ge=2)
-    refit_every_days: int = Field(default=756, ge=1)
-    max_train_days: int | None = Field(default=None, ge=2)
-    forecast_every_days: int = Field(default=1, ge=1)
-    cache: Path | None = Path("cache")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,229 @@
+"""The command line: each command is one call deep."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+
+import typer
+
+from alfred.errors import AlfredError
+
+if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them: --help answers at once
+    from alfred.evaluation.results import ResultRow
+    from alfred.training.pipeline import Prepared
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    name="alfred",
+    help="Analysts forecast assets, an agent turns their forecasts into a portfolio, and a report says honestly "
+    "whether that beat holding the benchmark.\n\nBegin with `alfred demo`; then write your own configuration and "
+    "`alfred run` it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None, typer.Argument(help="YAML file with what differs from the defaults, such as configs/reference.yaml.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key: --set env.cost_bps=10. Repeatable."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
+Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
+Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.")]
+
+
+def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """End a command with one clear line and exit code 2 when the user can fix what went wrong."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except AlfredError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            typer.secho("stopped; the same command goes on from here", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+@app.command()
+@one_line_errors
+def demo(overrides: Set = None, fresh: Fresh = False, as_json: AsJson = False, root: Root = Path("runs")) -> None:
+    """Run the whole job on the embedded real prices: 20 US stocks, 1990 to 2022."""
+    _run(None, overrides or [], root, fresh=fresh, as_json=as_json)
+
+
+@app.command()
+@one_line_errors
+def run(
+    config: Config = None,
+    overrides: Set = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+    root: Root = Path("runs"),
+) -> None:
+    """Run the whole job: forecast, train, evaluate, report. The same command goes on after an interruption."""
+    _run(config, overrides or [], root, fresh=fresh, as_json=as_json)
+
+
+@app.command()
+@one_line_errors
+def forecast(
+    config: Config = None,
+    overrides: Set = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+    root: Root = Path("runs"),
+) -> None:
+    """Only forecast: refit the analysts walk-forward and write their out-of-sample signals."""
+    from alfred.config import load_experiment
+    from alfred.console import results, show_progress
+    from alfred.training import pipeline
+
+    _quieten()
+    experiment = load_experiment(config, overrides or [])
+    with show_progress() as reporter:
+        prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
+    if as_json:
+        _print_json({"run": str(prepared.run.path), "signals": prepared.signals.names})
+    else:
+        results.print(f"{len(prepared.signals.names)} signals in {prepared.run.signals}", highlight=False)
+
+
+@app.command()
+@one_line_errors
+def train(
+    config: Config = None,
+    overrides: Set = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+    root: Root = Path("runs"),
+) -> None:
+    """Forecast and train the agents, without judging them. Goes on by itself after an interruption."""
+    from alfred.config import load_experiment
+    from alfred.console import results, show_progress
+    from alfred.training import pipeline
+
+    _quieten()
+    experiment = load_experiment(config, overrides or [])
+    with show_progress() as reporter:
+        prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
+        trained = pipeline.train(prepared, reporter=reporter)
+    if as_json:
+        _print_json({"run": str(prepared.run.path), "trained": {name: len(items) for name, items in trained.items()}})
+    else:
+        results.print(f"trained; judge them with: alfred evaluate {prepared.run.path}", highlight=False)
+
+
+@app.command()
+@one_line_errors
+def evaluate(path: Run, as_json: AsJson = False) -> None:
+    """Judge a trained run out of sample against its baselines, and write the report."""
+    from alfred.console import show_progress
+    from alfred.training import pipeline
+
+    _quieten()
+    prepared = pipeline.reopen(path)
+    with show_progress() as reporter:
+        rows = pipeline.evaluate(prepared, pipeline.load_trainings(prepared), reporter=reporter)
+    _print_rows(prepared, rows, as_json=as_json)
+
+
+@app.command()
+@one_line_errors
+def report(path: Run, as_json: AsJson = False) -> None:
+    """Write the report of an evaluated run again, from its stored records."""
+    from alfred.training import pipeline
+
+    prepared = pipeline.reopen(path)
+    rows = pipeline.rewrite_report(prepared)
+    _print_rows(prepared, rows, as_json=as_json)
+
+
+@app.command()
+@one_line_errors
+def tensorboard(
+    folder: Annotated[Path, typer.Argument(help="A run, or the folder of all runs.")] = Path("runs"),
+    port: Annotated[int, typer.Option(help="Port to serve on.")] = 6006,
+) -> None:
+    """Serve the training and validation curves; the same as `tensorboard --logdir runs`."""
+    from tensorboard import program
+
+    if not folder.is_dir():
+        raise AlfredError(f"{folder} is no folder; run `alfred demo` first, or name the folder of your runs")
+    server = program.TensorBoard()
+    server.configure(argv=[None, "--logdir", str(folder), "--port", str(port)])
+    typer.echo(f"TensorBoard at {server.launch()} (stop with Ctrl-C)", err=True)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+
+
+def _run(config: Path | None, overrides: Sequence[str], root: Path, *, fresh: bool, as_json: bool) -> None:
+    from alfred.config import load_experiment
+    from alfred.console import show_progress
+    from alfred.training import pipeline
+
+    _quieten()
+    experiment = load_experiment(config, overrides)
+    with show_progress() as reporter:
+        prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
+        trained = pipeline.train(prepared, reporter=reporter)
+        rows = pipeline.evaluate(prepared, trained, reporter=reporter)
+    _print_rows(prepared, rows, as_json=as_json)
+
+
+def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool) -> None:
+    from alfred.console import print_results, results
+
+    if as_json:
+        _print_json(
+            {
+                "run": str(prepared.run.path),
+                "report": str(prepared.run.report),
+                "results": [row.to_json() for row in rows],
+            }
+        )
+        return
+    print_results(rows, prepared.market.benchmark)
+    for note in prepared.market.notes:
+        results.print(f"note: {note}", highlight=False)
+    results.print(f"report: {prepared.run.report}", highlight=False)
+    results.print(f"curves: alfred tensorboard {prepared.run.path}", highlight=False)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _quieten() -> None:
+    """One torch thread, warnings of libraries off the screen, our own log lines on it."""
+    import torch
+
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    warnings.filterwarnings("ignore", module=r"(?!alfred)")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

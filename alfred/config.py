@@ -1,0 +1,208 @@
+"""The experiment: every configuration model composed into one, read from YAML, overridden by `--set`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
+
+from alfred.agents.base import AgentSettings
+from alfred.agents.registry import load_agent_class
+from alfred.analysts.base import AnalystSettings
+from alfred.analysts.registry import load_analyst_class
+from alfred.data.features import FeatureSettings
+from alfred.data.sources import DataSettings
+from alfred.data.splits import SplitSettings
+from alfred.envs.portfolio import PortfolioSettings
+from alfred.errors import ConfigError, suggest
+from alfred.evaluation.bootstrap import IntervalSettings
+from alfred.settings import Settings
+
+_DEFAULT_ANALYSTS: tuple[dict[str, object], ...] = ({"kind": "naive"}, {"kind": "momentum"}, {"kind": "lstm"})
+_DEFAULT_AGENTS: tuple[dict[str, object], ...] = ({"kind": "ppo"},)
+
+
+# The training room sits above this file, so the two models that configure it stand here.
+
+
+class ForecastSettings(Settings):
+    """When analysts are refitted.
+
+    Attributes:
+        min_train_days: Sessions before the first refit; the first signal is the session after.
+        refit_every_days: Sessions from one refit to the next.
+        max_train_days: Sessions that a refit reads at most, the latest ones; all when left out.
+        forecast_every_days: Sessions from one forecast to the next; a forecast stands until the next one.
+        cache: Folder that keeps finished pieces, so that a second run is instant and a killed one goes on, or None.
+    """
+
+    min_train_days: int = Field(default=1260, ge=2)
+    refit_every_days: int = Field(default=756, ge=1)
+    max_train_days: int | None = Field(default=None, ge=2)
+    forecast_every_days: int = Field(default=1, ge=1)
+    cache: Path | None = Path("cache")
+
+
+class TrainingSettings(Settings):
+    """How many agents are trained, and on how many cores.
+
+    Attributes:
+        n_seeds: Trainings of each agent on each fold; their weights are averaged in the headline.
+        n_jobs: Processes; one a core when left out.
+    """
+
+    n_seeds: int = Field(default=5, ge=1)
+    n_jobs: int | None = Field(default=None, ge=1)
+
+
+class Experiment(Settings):
+    """One run, from prices to the report. The defaults are the demonstration.
+
+    Attributes:
+        name: Name of the run directory.
+        seed: Seed that all others count on from.
+        data: Which market.
+        analysts: Who forecasts; each needs a `kind` and a name of its own.
+        features: Which features the agent sees beside the forecasts, or None.
+        forecast: When analysts are refitted.
+        splits: How the sessions are cut into folds.
+        env: How a portfolio is traded and paid.
+        agents: Who allocates; the first is judged in the headline.
+        training: How many seeds, on how many cores.
+        intervals: How the intervals of the report are made.
+        n_trials: Trials made by hand before this run, beside its own agents; the report deflates for them.
+    """
+
+    name: str = Field(default="demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    seed: int = Field(default=0, ge=0)
+    data: DataSettings = DataSettings()
+    analysts: tuple[SerializeAsAny[AnalystSettings], ...] = Field(min_length=1)
+    features: FeatureSettings | None = FeatureSettings()
+    forecast: ForecastSettings = ForecastSettings()
+    splits: SplitSettings = SplitSettings()
+    env: PortfolioSettings = PortfolioSettings()
+    agents: tuple[SerializeAsAny[AgentSettings], ...] = Field(min_length=1)
+    training: TrainingSettings = TrainingSettings()
+    intervals: IntervalSettings = IntervalSettings()
+    n_trials: int = Field(default=0, ge=0)
+
+    def to_yaml(self) -> str:
+        """Return the resolved configuration; reading it again gives the same experiment."""
+        return str(yaml.safe_dump(json.loads(self.model_dump_json()), sort_keys=False))
+
+
+def load_experiment(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment.
+
+    Args:
+        path: A YAML file that holds what differs from the defaults, or None for the defaults alone.
+        overrides: `a.b=value` each, with the value in YAML; a number steps into a list: `agents.0.gamma=0`.
+
+    Raises:
+        ConfigError: The file cannot be read, a key is unknown, or a value has the wrong type.
+    """
+    raw = {} if path is None else _read_yaml(Path(path))
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set needs key=value, for instance env.cost_bps=10; got '{override}'")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {override}: the value is not YAML ({error}); quote it") from error
+        raw = _override(raw, key.split("."), value, key)
+    return parse_experiment(raw, source="the defaults" if path is None else str(path))
+
+
+def parse_experiment(raw: Mapping[str, Any], source: str = "the configuration") -> Experiment:
+    """Turn a mapping into an experiment.
+
+    Raises:
+        ConfigError: A key is unknown or a value has the wrong type; `source` is named in the text.
+    """
+    data = {"analysts": list(_DEFAULT_ANALYSTS), "agents": list(_DEFAULT_AGENTS), **raw}
+    for name, load in (("analysts", load_analyst_class), ("agents", load_agent_class)):
+        entries = data[name]
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ConfigError(f"{source}: {name} must be a list of mappings with a 'kind', got {entries!r}")
+        parsed = []
+        for position, entry in enumerate(entries):
+            try:
+                model = load(entry.get("kind")).settings_class
+            except ConfigError as error:
+                raise ConfigError(f"{source}: {name}.{position}: {error}") from error
+            try:
+                parsed.append(model.model_validate(entry))
+            except ValidationError as error:
+                raise ConfigError(_explain(error, (name, position), model, source)) from error
+        labels = [settings.label for settings in parsed]
+        if twice := [label for label in labels if labels.count(label) > 1]:
+            raise ConfigError(f"{source}: two {name} are called '{twice[0]}'; give one of them another name")
+        data[name] = tuple(parsed)
+    try:
+        return Experiment.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, (), Experiment, source)) from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}; name a YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping of keys to values, got {type(raw).__name__}")
+    return raw
+
+
+def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
+    """Return a copy of `raw` with one value replaced."""
+    if not keys:
+        return value
+    head, rest = keys[0], keys[1:]
+    if whole.split(".")[0] == head and isinstance(raw, dict) and head in ("analysts", "agents") and head not in raw:
+        raw = {**raw, head: list(_DEFAULT_ANALYSTS if head == "analysts" else _DEFAULT_AGENTS)}
+    if isinstance(raw, list):
+        if not head.isdigit() or int(head) >= len(raw):
+            raise ConfigError(f"--set {whole}: '{head}' must be a number from 0 to {len(raw) - 1}")
+        return [_override(item, rest, value, whole) if i == int(head) else item for i, item in enumerate(raw)]
+    if raw is not None and not isinstance(raw, dict):
+        raise ConfigError(f"--set {whole}: '{head}' lies below a plain value, {raw!r}; name a key of a mapping")
+    mapping = raw or {}
+    return {**mapping, head: _override(mapping.get(head), rest, value, whole)}
+
+
+def _explain(error: ValidationError, prefix: tuple[str | int, ...], model: type[BaseModel], source: str) -> str:
+    """Return one line for the first of pydantic's errors, with a suggestion for an unknown key."""
+    errors = error.errors()
+    first = errors[0]
+    key = ".".join(str(part) for part in (*prefix, *first["loc"])) or "the whole"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        known = list(_descend(model, first["loc"][:-1]).model_fields)
+        return f"{source}: unknown key '{key}'; known here: {', '.join(known)}.{suggest(name, known)}{more}"
+    shown = repr(first["input"])
+    given = f", got {shown if len(shown) < 80 else shown[:77] + '...'}" if first["type"] != "missing" else ""
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{source}: {key}: {message[0].lower()}{message[1:]}{given}{more}"
+
+
+def _descend(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
+    """Return the model in which a key was looked for."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue
+        candidates = (field.annotation, *get_args(field.annotation))
+        nested = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+        model = nested[0] if nested else model
+    return model

@@ -1,0 +1,158 @@
+"""Training agents over folds and seeds, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
+from alfred.agents.registry import make_agent
+from alfred.config import TrainingSettings
+from alfred.data.files import write_atomically
+from alfred.data.market import Market
+from alfred.data.signals import Signals
+from alfred.data.splits import Fold, Range
+from alfred.envs.policy import Policy
+from alfred.envs.portfolio import PortfolioSettings
+from alfred.envs.tape import make_tape
+from alfred.errors import CheckpointError
+from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.training.curves import ValidationCurves, compute_utility
+from alfred.training.parallel import Job, run_jobs
+from alfred.training.progress import Reporter
+
+
+@dataclass(frozen=True)
+class TrainedAgent:
+    """One agent on one fold from one seed.
+
+    Attributes:
+        fold: Index of the fold.
+        seed: Seed of the training.
+        policy: The policy that validated best.
+        train_sharpe: Annual net Sharpe ratio of that policy on its training range.
+        validation_sharpe: The same on the validation range.
+    """
+
+    fold: int
+    seed: int
+    policy: NetworkPolicy
+    train_sharpe: float
+    validation_sharpe: float
+
+
+def train_agents(
+    market: Market,
+    signals: Signals,
+    folds: Sequence[Fold],
+    settings: AgentSettings,
+    environment: PortfolioSettings,
+    training: TrainingSettings,
+    *,
+    seed: int,
+    n_jobs: int,
+    folder: Path,
+    reporter: Reporter,
+) -> list[TrainedAgent]:
+    """Train one agent on every fold from every seed; what is finished in `folder` is not trained again.
+
+    Args:
+        market: The whole market; each training is handed a cut of it.
+        signals: Out-of-sample signals.
+        folds: The walk-forward folds.
+        settings: The agent.
+        environment: Costs, execution and reward.
+        training: How many seeds.
+        seed: Seed of the first training; the others count on from it.
+        n_jobs: Processes.
+        folder: Where policies and TensorBoard curves go, a folder each fold and seed.
+        reporter: Hears of the progress.
+    """
+    jobs = []
+    for fold in folds:
+        # Cut before the processes start: a training cannot reach its own test range.
+        known, heard = market.until(fold.validation[1]), signals.until(fold.validation[1])
+        for number in range(training.n_seeds):
+            arguments = {
+                "market": known,
+                "signals": heard,
+                "fold": fold,
+                "settings": settings,
+                "environment": environment,
+                "seed": seed + number,
+                "folder": locate_training(folder, fold.index, seed + number),
+            }
+            name = f"{settings.label} fold {fold.index} seed {seed + number}"
+            jobs.append(Job(name, train_agent, arguments, settings.total_steps))
+    return run_jobs(jobs, n_jobs, reporter)
+
+
+def train_agent(
+    market: Market,
+    signals: Signals,
+    fold: Fold,
+    settings: AgentSettings,
+    environment: PortfolioSettings,
+    seed: int,
+    folder: Path,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> TrainedAgent:
+    """Train one agent on one fold from one seed, or read it when it is finished; see `train_agents`."""
+    if (folder / "scores.json").exists():
+        return load_trained(folder, fold.index, seed)
+    torch.manual_seed(seed)
+
+    def walk(policy: Policy, span: Range) -> Backtest:
+        return backtest(policy, make_backtest_env(market, signals, environment, policy, start=span[0], end=span[1]))
+
+    risk_aversion = environment.reward.risk_aversion
+    with ValidationCurves(folder, market) as curves:
+
+        def validate(policy: Policy, steps: int) -> float:
+            record = walk(policy, fold.validation)
+            curves.write(record, steps, compute_utility(record, risk_aversion))
+            return compute_utility(record, risk_aversion)
+
+        tape = make_tape(
+            market,
+            signals,
+            start=max(fold.train[0], signals.dates[0]),
+            end=fold.train[1],
+            execution=environment.execution,
+            lookback=environment.lookback,
+            cash_rate_pct=environment.cash_rate_pct,
+        )
+        task = TrainingTask(tape, environment, seed, folder, validate, progress)
+        policy = make_agent(settings).train(task)
+    policy.save(folder)
+    scores = {
+        "train_sharpe": compute_sharpe(walk(policy, fold.train).net),
+        "validation_sharpe": compute_sharpe(walk(policy, fold.validation).net),
+    }
+    # Written last: its presence says that the training is finished.
+    write_atomically(folder / "scores.json", lambda path: path.write_text(json.dumps(scores), encoding="utf-8"))
+    return TrainedAgent(fold.index, seed, policy, **scores)
+
+
+def locate_training(folder: Path, fold: int, seed: int) -> Path:
+    """Return the folder of one training below that of its agent."""
+    return folder / f"fold{fold}" / f"seed{seed}"
+
+
+def load_trained(folder: Path, fold: int, seed: int) -> TrainedAgent:
+    """Read a finished training.
+
+    Raises:
+        CheckpointError: A file is missing or damaged.
+    """
+    try:
+        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        train, validation = float(scores["train_sharpe"]), float(scores["validation_sharpe"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} does not hold a finished training ({error}); run `alfred train`") from error
+    return TrainedAgent(fold, seed, NetworkPolicy.load(folder), train, validation)

@@ -76,15 +76,19 @@ class Attention(nn.Module):
             self.key_norm = nn.RMSNorm(shape.key_size, eps=shape.norm_eps)
 
     def _project_query(self, x: torch.Tensor) -> torch.Tensor:
-        query = self.query(x).unflatten(-1, (self.shape.n_heads, -1))
-        return self.query_norm(query) if self.shape.norm_eps is not None else query
+        query = torch.unflatten(self.query(x), -1, (self.shape.n_heads, -1))
+        if self.shape.norm_eps is not None:
+            query = self.query_norm(query)
+        return query
 
     def _project_key(self, x: torch.Tensor) -> torch.Tensor:
-        key = self.key(x).unflatten(-1, (self.shape.n_groups, -1))
-        return self._spread(self.key_norm(key) if self.shape.norm_eps is not None else key)
+        key = torch.unflatten(self.key(x), -1, (self.shape.n_groups, -1))
+        if self.shape.norm_eps is not None:
+            key = self.key_norm(key)
+        return self._spread(key)
 
     def _project_value(self, x: torch.Tensor) -> torch.Tensor:
-        return self._spread(self.value(x).unflatten(-1, (self.shape.n_groups, -1)))
+        return self._spread(torch.unflatten(self.value(x), -1, (self.shape.n_groups, -1)))
 
     def _spread(self, groups: torch.Tensor) -> torch.Tensor:
         """Repeat each key or value group for the query heads that read it, `[..., g, D] -> [..., h, D]`."""
@@ -92,7 +96,7 @@ class Attention(nn.Module):
         return groups if repeats == 1 else groups.repeat_interleave(repeats, dim=-2)
 
     def _attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, causal: bool
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, *, causal: bool
     ) -> torch.Tensor:
         dropout = self.shape.dropout if self.training else 0.0
         return functional.scaled_dot_product_attention(
@@ -123,10 +127,9 @@ class Attention(nn.Module):
             mask = visible[:, :, None, n - m :, :].flatten(0, 1)
         elif 1 < m < n:
             mask = make_causal_mask(n, x.device)[n - m :]
-        flat = [part.flatten(0, 1) for part in (query, key, value)]
-        causal = visible is None and m == n
-        mixed = self._attend(*flat, mask, causal=causal).unflatten(0, x.shape[:2])
-        return self.out(mixed.transpose(-2, -3).flatten(-2)), LayerCache(key, value)
+        flat_query, flat_key, flat_value = (part.flatten(0, 1) for part in (query, key, value))
+        mixed = self._attend(flat_query, flat_key, flat_value, mask, causal=visible is None and m == n)
+        return self._merge(torch.unflatten(mixed, 0, x.shape[:2])), LayerCache(key, value)
 
     def extend_time(
         self, x: torch.Tensor, turn: Turn, cache: LayerCache, visible: torch.Tensor | None, n_keep: int
@@ -156,16 +159,15 @@ class Attention(nn.Module):
         shared = by_history.flatten(3, 4) @ cache.shared_key.transpose(-1, -2)
         if visible is not None:
             shared = shared.masked_fill(~visible[:, :, None, None, :], -torch.inf)
-        shared = shared.unflatten(3, by_history.shape[3:5]).permute(0, 3, 1, 2, 4, 5)
+        shared = torch.unflatten(shared, 3, by_history.shape[3:5]).permute(0, 3, 1, 2, 4, 5)
         own = query @ key.transpose(-1, -2)
         if n > 1:
             own = own.masked_fill(~make_causal_mask(key.shape[-2], x.device)[-n:], -torch.inf)
         weight = (torch.cat((shared, own), dim=-1) * self.shape.logit_scale).softmax(-1)
-        past, fresh = weight.split((shared.shape[-1], own.shape[-1]), dim=-1)
+        past, fresh = weight[..., : shared.shape[-1]], weight[..., shared.shape[-1] :]
         past = past.permute(0, 2, 3, 1, 4, 5)
-        mixed = (past.flatten(3, 4) @ cache.shared_value).unflatten(3, past.shape[3:5]).permute(0, 3, 1, 2, 4, 5)
-        mixed = mixed + fresh @ value
-        return self.out(mixed.transpose(-2, -3).flatten(-2))
+        mixed = torch.unflatten(past.flatten(3, 4) @ cache.shared_value, 3, past.shape[3:5])
+        return self._merge(mixed.permute(0, 3, 1, 2, 4, 5) + fresh @ value)
 
     def read_space(self, x: torch.Tensor, same_group: torch.Tensor | None) -> torch.Tensor:
         """Attend across the variates of each token.
@@ -177,10 +179,15 @@ class Attention(nn.Module):
         value = self._project_value(x)
         if x.shape[-3] == 1:
             # A variate alone gives itself all the weight.
-            return self.out(value.flatten(-2))
+            return self._merge(value.transpose(-2, -3))
         query, key, value = (part.movedim(-4, -2) for part in (self._project_query(x), self._project_key(x), value))
         mixed = self._attend(query, key, value, same_group, causal=False)
-        return self.out(mixed.movedim(-2, -4).flatten(-2))
+        return self._merge(mixed.movedim(-2, -4).transpose(-2, -3))
+
+    def _merge(self, mixed: torch.Tensor) -> torch.Tensor:
+        """Join the heads and project, `[..., h, n, D] -> [..., n, E]`."""
+        out: torch.Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
+        return out
 
 
 def make_causal_mask(n: int, device: torch.device) -> torch.Tensor:

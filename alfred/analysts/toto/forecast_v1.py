@@ -245,7 +245,7 @@ class Toto1Forecaster:
             rows = torch.tensor([step - 1 for step in steps], device=weight.device)
             weight, bias = weight[rows], bias[rows]
         outputs = functional.linear(hidden, weight.flatten(0, 1), bias.flatten())
-        return Mixture.from_outputs(outputs.unflatten(-1, (len(weight), -1)))
+        return Mixture.from_outputs(torch.unflatten(outputs, -1, (len(weight), -1)))
 
 
 def _drop_overflow(values: torch.Tensor) -> torch.Tensor:

@@ -121,7 +121,9 @@ class Toto2Forecaster:
         Token i speaks of patch i + 1, so the last query would be read by nobody and is left out; the centre of xPos
         still counts it, because the keys that are kept for later blocks carry that centre.
         """
-        tokens = self.network.embed_patches(split_patches(scaled, self.patch_size), split_patches(observed, self.patch_size))
+        tokens = self.network.embed_patches(
+            split_patches(scaled, self.patch_size), split_patches(observed, self.patch_size)
+        )
         n = tokens.shape[-2]
         tokens = torch.cat((tokens, self._make_queries(tokens, n_ask - 1)), dim=-2)
         # A query belongs to its series, like the last patch of the context, which is always observed.

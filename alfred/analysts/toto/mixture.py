@@ -48,7 +48,8 @@ class Mixture:
             df=2 + functional.softplus(df).clamp(min=_EPS),
             loc=loc,
             scale=functional.softplus(scale).clamp(min=_EPS),
-            log_weight=weight.log_softmax(-1),
+            # No weight is below eps, as in the reference: it bounds the likelihood of what a forecast has ruled out.
+            log_weight=weight.softmax(-1).clamp(_EPS, 1 - _EPS).log().log_softmax(-1),
         )
 
     def shifted(self, loc: torch.Tensor, scale: torch.Tensor) -> Mixture:

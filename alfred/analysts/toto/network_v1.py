@@ -131,7 +131,7 @@ class Toto1(nn.Module):
             A mixture for every step, `[B, V, T, K]`.
         """
         hidden = self.unembed(self.read(scaled, same_group))
-        steps = hidden.unflatten(-1, (self.config.patch_size, -1)).flatten(-3, -2)
+        steps = torch.unflatten(hidden, -1, (self.config.patch_size, -1)).flatten(-3, -2)
         return Mixture.from_outputs(self.head(steps))
 
 

@@ -175,15 +175,14 @@ class Toto2(nn.Module):
             observed: True where a value was observed.
         """
         values = torch.where(observed, scaled.arcsinh(), torch.zeros_like(scaled))
-        return self.embed(torch.cat((values, (~observed).to(values)), dim=-1))
+        tokens: torch.Tensor = self.embed(torch.cat((values, (~observed).to(values)), dim=-1))
+        return tokens
 
     def read_out(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the deciles of the next patch, `[..., E] -> [..., P, 9]`, in arcsinh of scaled units, unsorted."""
-        return self.head(self.norm(hidden)).unflatten(-1, (self.config.patch_size, len(DECILES)))
+        return torch.unflatten(self.head(self.norm(hidden)), -1, (self.config.patch_size, len(DECILES)))
 
-    def forward(
-        self, scaled: torch.Tensor, observed: torch.Tensor, ids: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, scaled: torch.Tensor, observed: torch.Tensor, ids: torch.Tensor | None = None) -> torch.Tensor:
         """Return what follows each patch, `[B, V, N, P, 9]`, in arcsinh of the units of that patch.
 
         Args:
@@ -200,7 +199,7 @@ class Toto2(nn.Module):
 
 
 def compute_stream_factors(taus: Sequence[Sequence[float]]) -> list[float]:
-    """Return by how much the reference's residual stream exceeds ours before each branch and at the end, `[2 L + 1]`."""
+    """Return the factor of the reference's residual stream over ours before each branch and at the end, `[2 L + 1]`."""
     factors = [1.0]
     for tau in (tau for pair in taus for tau in pair):
         factors.append(factors[-1] / math.sqrt(1 + tau**2))

@@ -82,5 +82,5 @@ class Rotary:
 
 def _turn_quarter(x: torch.Tensor) -> torch.Tensor:
     """Map each pair of neighbours (a, b) to (-b, a)."""
-    pairs = x.unflatten(-1, (-1, 2))
+    pairs = torch.unflatten(x, -1, (-1, 2))
     return torch.stack((-pairs[..., 1], pairs[..., 0]), dim=-1).flatten(-2)

@@ -114,7 +114,7 @@ def backfill_short_starts(
 
 def split_patches(values: torch.Tensor, patch_size: int) -> torch.Tensor:
     """Cut `[..., T]` into `[..., N, P]`; T must be a multiple of P."""
-    return values.unflatten(-1, (-1, patch_size))
+    return torch.unflatten(values, -1, (-1, patch_size))
 
 
 def pad_left(values: torch.Tensor, mask: torch.Tensor, patch_size: int) -> tuple[torch.Tensor, torch.Tensor]:

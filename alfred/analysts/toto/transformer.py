@@ -65,7 +65,8 @@ class Layer(nn.Module):
         """Add what attention found to the tokens it was asked for, then the gated network."""
         x = x[..., -attended.shape[-2] :, :] + self.dropout(attended)
         gate, value = self.up(self.norm2(x)).chunk(2, dim=-1)
-        return x + self.dropout(self.down(functional.silu(gate) * value))
+        out: torch.Tensor = x + self.dropout(self.down(functional.silu(gate) * value))
+        return out
 
 
 class Transformer(nn.Module):
@@ -88,6 +89,9 @@ class Transformer(nn.Module):
         self.rotary = rotary
         time_layers = [i for i, space in enumerate(spacewise) if not space]
         self._last_time_layer = time_layers[-1] if time_layers else -1
+
+    def _list_layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def read(
         self,
@@ -116,7 +120,7 @@ class Transformer(nn.Module):
         cache = Cache(length=x.shape[-2])
         if self._last_time_layer < 0:
             x, same_group = _cut(x, same_group, n_read)
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._list_layers()):
             if self.spacewise[index]:
                 attended = layer.attention.read_space(layer.norm1(x), same_group)
             else:
@@ -150,7 +154,7 @@ class Transformer(nn.Module):
         n = x.shape[-2]
         kept = n if n_keep is None else n_keep
         turn = self.rotary.make_turn(cache.length, cache.length + n, centre, like=x)
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self._list_layers()):
             normed = layer.norm1(x)
             if self.spacewise[index]:
                 attended = layer.attention.read_space(normed, same_group)

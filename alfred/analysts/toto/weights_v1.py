@@ -37,7 +37,9 @@ _PLAIN_NAMES = {
 _RELEASED_MLP = {"mlp.0.w12.": "mlp.0.", "mlp.0.w3.": "mlp.2."}
 
 
-def import_weights_v1(released: Mapping[str, torch.Tensor], config: Toto1Config, source: str) -> dict[str, torch.Tensor]:
+def import_weights_v1(
+    released: Mapping[str, torch.Tensor], config: Toto1Config, source: str
+) -> dict[str, torch.Tensor]:
     """Turn released tensors into the state of `Toto1`; both names of the gated network are known.
 
     Args:
@@ -58,8 +60,8 @@ def import_weights_v1(released: Mapping[str, torch.Tensor], config: Toto1Config,
             given[short] = tensor
     if labels := [name for name in given if name.endswith("_variate_label")]:
         raise CheckpointError(
-            f"{source} holds '{labels[0]}': it was fine-tuned with labels for exogenous variates, which alfred does not "
-            "read; use a checkpoint without them"
+            f"{source} holds '{labels[0]}': it was fine-tuned with labels for exogenous variates, which alfred does "
+            "not read; use a checkpoint without them"
         )
     state: dict[str, torch.Tensor] = {}
     heads: dict[str, torch.Tensor] = {}
@@ -70,7 +72,7 @@ def import_weights_v1(released: Mapping[str, torch.Tensor], config: Toto1Config,
         elif match and match.group(2).startswith("attention.wQKV."):
             kind = name.rsplit(".", 1)[1]
             for part, block in zip(_PARTS, tensor.chunk(3), strict=True):
-                split = block.unflatten(0, (-1, config.num_heads)).transpose(0, 1)
+                split = torch.unflatten(block, 0, (-1, config.num_heads)).transpose(0, 1)
                 state[f"transformer.layers.{match.group(1)}.attention.{part}.{kind}"] = split.flatten(0, 1)
         elif name.startswith("output_distribution."):
             heads[name.removeprefix("output_distribution.")] = tensor
@@ -83,4 +85,3 @@ def import_weights_v1(released: Mapping[str, torch.Tensor], config: Toto1Config,
             raise CheckpointError(f"{source} lacks 'output_distribution.{missing[0]}.{kind}': it is not a Toto 1.0")
         state[f"head.{kind}"] = torch.cat([heads[f"{head}.{kind}"] for head in _HEADS])
     return state
-

@@ -57,7 +57,9 @@ def import_network_v2(released: Mapping[str, torch.Tensor], config: Toto2Config,
 
     def take(name: str) -> torch.Tensor:
         if name not in released:
-            raise CheckpointError(f"{source} lacks '{name}': it is no Toto 2.0, or config.json belongs to other weights")
+            raise CheckpointError(
+                f"{source} lacks '{name}': it is no Toto 2.0, or config.json belongs to other weights"
+            )
         left.pop(name, None)
         return released[name].double()
 
@@ -140,9 +142,7 @@ def _list_linears(config: Toto2Config, taus: Sequence[Sequence[float]]) -> list[
             _Linear(f"{layer}.attention.value", project, d**-0.5, (slice(k, None),)),
             _Linear(f"{layer}.attention.out", f"{layer}.attn.out_proj", out),
             # Their second half is the one that is activated, our first.
-            _Linear(
-                f"{layer}.up", f"{layer}.ffn.fc1", d**-0.5, (slice(config.hidden, None), slice(0, config.hidden))
-            ),
+            _Linear(f"{layer}.up", f"{layer}.ffn.fc1", d**-0.5, (slice(config.hidden, None), slice(0, config.hidden))),
             _Linear(f"{layer}.down", f"{layer}.ffn.fc2", down),
         ]
     return linears

@@ -1,0 +1,187 @@
+"""The analyst around Toto: closes in, the distribution of log returns out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from alfred.analysts.aggregation import aggregate_samples
+from alfred.analysts.base import Analyst
+from alfred.analysts.fitting import FittingReport
+from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast
+from alfred.analysts.hub import resolve_checkpoint
+from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
+from alfred.analysts.toto.forecast_v2 import Toto2Forecaster
+from alfred.analysts.toto.network_v1 import Toto1
+from alfred.analysts.toto.network_v2 import DECILES, Toto2
+from alfred.analysts.toto.networks import load_network, load_released_network, make_fresh_network, save_network
+from alfred.analysts.toto.settings import KNOWLEDGE_CUTOFFS, REVISIONS, TotoSettings, check_lengths
+from alfred.analysts.toto.training import train_network
+from alfred.analysts.toto.windows import Windows, prepare_windows, split_windows
+from alfred.data.contexts import Contexts
+from alfred.data.market import FloatArray, Market
+from alfred.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+class TotoAnalyst(Analyst):
+    """Forecasts each symbol from its own closes with Toto 1.0 or 2.0.
+
+    Without a checkpoint `fit` trains a small network from scratch. With one, `fit` loads it and, as `fine_tune` says,
+    trains nothing, everything or low-rank adapters. A released model has read unknown data until its release, so every
+    forecast before `knowledge_cutoff` is suspect, fine-tuned or not.
+
+    Toto forecasts levels; the log return at a horizon is the forecast level minus the last one. Each step of 1.0 is a
+    mixture of Student-t distributions, whose quantiles are exact while the horizons lie within one patch; beyond it
+    paths have to be sampled. 2.0 gives deciles of every step in one pass, and the expected return is their mean, each
+    standing for a tenth.
+
+    The pitfalls of feeding it: its scaler adds 0.1 to the variance (1.0), so raw daily returns arrive as nothing;
+    padding changes the forecast, so contexts are cut to whole patches; NaN is not understood, so gaps are filled
+    forward and marked.
+    """
+
+    settings_class = TotoSettings
+    settings: TotoSettings
+
+    network_: Toto1 | Toto2
+    report_: FittingReport | None = None
+
+    def __init__(self, settings: TotoSettings) -> None:
+        """Store the settings; what a checkpoint may have seen is known before it is loaded."""
+        super().__init__(settings)
+        if settings.checkpoint is not None:
+            cutoff = settings.knowledge_cutoff or KNOWLEDGE_CUTOFFS[settings.version]
+            self.knowledge_cutoff = pd.Timestamp(cutoff)
+
+    def fit(self, market: Market, *, resume_from: Path | str | None = None) -> Self:
+        """Load, train or both; see the base class.
+
+        Args:
+            market: Everything that may be known.
+            resume_from: File of a training run to go on with when it exists, and to write to.
+
+        Raises:
+            ConfigError: Context, horizon or patch do not fit the history or each other; the text proposes what does.
+            DataError: There is nothing to train or validate on.
+            CheckpointError: The checkpoint is missing or is no Toto of this version.
+        """
+        settings = self.settings
+        network = self._load_checkpoint() if settings.checkpoint else make_fresh_network(settings)
+        self._check_horizons(network)
+        self.report_ = None
+        if settings.checkpoint is None or settings.fine_tune != "none":
+            patch = network.config.patch_size
+            context = self.context_length // patch * patch
+            check_lengths(self.context_length, patch, market.n_dates)
+            train, validation = split_windows(
+                market,
+                context=context,
+                patch_size=patch,
+                feed=settings.feed,
+                validation_fraction=settings.validation_fraction,
+            )
+            self.report_ = train_network(network, settings, train, validation, resume_from)
+            logger.info(
+                "%s: %d windows, best validation loss %.4f at step %d",
+                settings.label,
+                len(train),
+                self.report_.best_loss,
+                self.report_.best_step,
+            )
+        self._use(network)
+        return self
+
+    def predict(self, contexts: Contexts) -> Forecast:
+        """Forecast each window; see the base class."""
+        self.require_fitted()
+        windows = prepare_windows(contexts, self.settings.feed, self.network_.config.patch_size)
+        pieces = [
+            self._predict_piece(Windows(windows.series[rows], windows.mask[rows], windows.unit[rows]))
+            for start in range(0, max(len(contexts), 1), self.settings.batch_size)
+            for rows in (slice(start, start + self.settings.batch_size),)
+        ]
+        return Forecast(
+            horizons=self.horizons,
+            levels=DECILES if self.settings.version == "2.0" else DEFAULT_LEVELS,
+            mean=np.concatenate([mean for mean, _ in pieces]),
+            quantiles=np.concatenate([quantiles for _, quantiles in pieces]),
+        )
+
+    def _predict_piece(self, windows: Windows) -> tuple[FloatArray, FloatArray]:
+        """Return mean `[B, H]` and quantiles `[B, H, Q]` of the log return."""
+        method, unit = self.settings.aggregation, windows.unit[:, None]
+        steps = torch.tensor(self.horizons) - 1
+        if isinstance(self._forecaster, Toto2Forecaster):
+            deciles = self._forecaster.predict_deciles(windows.series, max(self.horizons), windows.mask)
+            quantiles = deciles[:, 0, steps].double().numpy()
+            mean = aggregate_samples(quantiles, method, axis=2)
+        elif self.settings.samples:
+            paths = self._forecaster.sample_paths(
+                windows.series, max(self.horizons), self._draw_noise(windows), windows.mask
+            )
+            samples = paths[:, 0, :, steps].double().numpy()
+            quantiles = np.moveaxis(np.quantile(samples, np.asarray(DEFAULT_LEVELS), axis=1), 0, -1)
+            mean = aggregate_samples(samples, method, axis=1)
+        else:
+            mixture = self._forecaster.predict_marginals(windows.series, windows.mask, steps=self.horizons)
+            quantiles = mixture.quantiles(DEFAULT_LEVELS)[:, 0]
+            middle = DEFAULT_LEVELS.index(0.5)
+            mean = mixture.mean()[:, 0].double().numpy() if method == "mean" else quantiles[:, :, middle]
+        return mean * unit, quantiles * unit[:, :, None]
+
+    def _draw_noise(self, windows: Windows) -> torch.Tensor:
+        """Return uniform noise for each window, `[B, 1, S, T, 3]`, that follows from the seed and the window alone."""
+        patch = self.network_.config.patch_size
+        shape = (self.settings.samples, -(-max(self.horizons) // patch) * patch, 3)
+        noise = np.empty((len(windows.unit), 1, *shape), dtype=np.float32)
+        for row, series in enumerate(windows.series.numpy()):
+            noise[row, 0] = _make_generator(series, self.settings.seed).random(shape, dtype=np.float32)
+        return torch.from_numpy(noise)
+
+    def _load_checkpoint(self) -> Toto1 | Toto2:
+        checkpoint = resolve_checkpoint(
+            str(self.settings.checkpoint), revision=self.settings.revision, pinned=REVISIONS
+        )
+        return load_released_network(checkpoint, self.settings.version)
+
+    def _check_horizons(self, network: Toto1 | Toto2) -> None:
+        patch, longest = network.config.patch_size, max(self.horizons)
+        if self.context_length < patch:
+            raise ConfigError(f"context_length {self.context_length} must be at least one patch of {patch} sessions")
+        if isinstance(network, Toto1) and longest > patch and not self.settings.samples:
+            raise ConfigError(
+                f"horizon {longest} lies beyond the patch of {patch} sessions: set samples (for instance 128) to "
+                "forecast by paths, or shorten the horizons"
+            )
+
+    def _use(self, network: Toto1 | Toto2) -> None:
+        self.network_ = network
+        self._forecaster = Toto1Forecaster(network) if isinstance(network, Toto1) else Toto2Forecaster(network)
+        self.is_fitted = True
+
+    @property
+    def _is_released(self) -> bool:
+        """Whether the weights are those of the checkpoint, untouched."""
+        return self.settings.checkpoint is not None and self.settings.fine_tune == "none"
+
+    def _save_weights(self, folder: Path) -> None:
+        # Released weights stay where they are: a copy for every refit of a walk would fill the disk.
+        if not self._is_released:
+            save_network(self.network_, folder)
+
+    def _load_weights(self, folder: Path) -> None:
+        self._use(self._load_checkpoint() if self._is_released else load_network(folder, self.settings.version))
+
+
+def _make_generator(window: npt.NDArray[np.float32], seed: int) -> np.random.Generator:
+    digest = hashlib.blake2b(window.tobytes(), digest_size=16, key=seed.to_bytes(8, "little", signed=True)).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

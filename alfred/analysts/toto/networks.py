@@ -1,0 +1,85 @@
+"""Networks from nothing, from released weights, and from what alfred saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from alfred.analysts.hub import WEIGHTS_FILE, Checkpoint
+from alfred.analysts.toto.network_v1 import Toto1, Toto1Config
+from alfred.analysts.toto.network_v2 import Toto2, Toto2Config
+from alfred.analysts.toto.settings import TotoSettings
+from alfred.analysts.toto.weights_v1 import import_weights_v1
+from alfred.analysts.toto.weights_v2 import import_network_v2, make_fresh_network_v2
+from alfred.analysts.weights import load_state, read_tensors, write_tensors
+from alfred.errors import CheckpointError
+
+
+def make_fresh_network(settings: TotoSettings) -> Toto1 | Toto2:
+    """Make a network of the configured size with fresh weights, which follow from the seed alone."""
+    if settings.version == "2.0":
+        return make_fresh_network_v2(settings.size.make_config_v2(), torch.Generator().manual_seed(settings.seed))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return Toto1(settings.size.make_config_v1())
+
+
+def load_released_network(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2:
+    """Make a network from a checkpoint as its authors released it.
+
+    Args:
+        checkpoint: As `alfred.analysts.hub.resolve_checkpoint` found it.
+        version: `1.0` or `2.0`.
+
+    Raises:
+        CheckpointError: Config or weights are not those of this version.
+    """
+    found = "1.0" if "embed_dim" in checkpoint.config else "2.0" if "d_model" in checkpoint.config else None
+    if found != version:
+        raise CheckpointError(
+            f"'{checkpoint.source}' is {'a Toto ' + found if found else 'no Toto'}, but the settings say version "
+            f"'{version}'; set the version that belongs to it"
+        )
+    tensors, _ = read_tensors(checkpoint.weights)
+    try:
+        if version == "2.0":
+            return import_network_v2(tensors, Toto2Config.model_validate(checkpoint.config), checkpoint.source)
+        config = Toto1Config.model_validate(checkpoint.config)
+    except ValidationError as error:
+        raise CheckpointError(f"config.json of '{checkpoint.source}' does not describe a Toto: {error}") from error
+    network = Toto1(config)
+    load_state(network, import_weights_v1(tensors, config, checkpoint.source), source=checkpoint.source)
+    return network
+
+
+def save_network(network: Toto1 | Toto2, folder: Path) -> None:
+    """Write a network, with its sizes in the header of the same file."""
+    note: dict[str, object] = {"config": network.config.model_dump()}
+    if isinstance(network, Toto2):
+        note["taus"] = network.taus
+    write_tensors(folder / WEIGHTS_FILE, network.state_dict(), note)
+
+
+def load_network(folder: Path, version: str) -> Toto1 | Toto2:
+    """Read what `save_network` wrote.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or of the other version.
+    """
+    path = folder / WEIGHTS_FILE
+    tensors, note = read_tensors(path)
+    try:
+        network: Toto1 | Toto2
+        if version == "2.0":
+            taus = note["taus"]
+            if not isinstance(taus, list):
+                raise CheckpointError(f"{path} has taus of type {type(taus).__name__}, not a list; save it again")
+            network = Toto2(Toto2Config.model_validate(note["config"]), taus)
+        else:
+            network = Toto1(Toto1Config.model_validate(note["config"]))
+    except (KeyError, ValidationError) as error:
+        raise CheckpointError(f"{path} does not describe a Toto {version} ({error}); save it again") from error
+    load_state(network, tensors, source=path)
+    return network

@@ -1,0 +1,81 @@
+"""Training of a Toto: from scratch, all weights of a released one, or low-rank adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from alfred.analysts.fitting import FittingReport, fit_module
+from alfred.analysts.toto.network_v1 import Toto1
+from alfred.analysts.toto.network_v2 import Toto2
+from alfred.analysts.toto.objectives import compute_loss_v1, compute_loss_v2
+from alfred.analysts.toto.settings import TotoSettings
+from alfred.analysts.toto.windows import WindowExamples
+from alfred.errors import import_extra
+
+_ADAPTED = ("query", "key", "value", "out", "up", "down")
+
+
+def train_network(
+    network: Toto1 | Toto2,
+    settings: TotoSettings,
+    train: WindowExamples,
+    validation: WindowExamples,
+    checkpoint: Path | str | None = None,
+) -> FittingReport:
+    """Train a network in place and leave it in eval mode with its best weights.
+
+    In training every patch of a window is asked for the next; in validation only the last one is, since the earlier
+    ones may lie in dates that were trained on.
+
+    Args:
+        network: The network.
+        settings: How to train, and what (`fine_tune`).
+        train: Windows to learn from.
+        validation: Windows to choose the best step by.
+        checkpoint: File to resume from, when it exists, and to write to.
+
+    Raises:
+        DataError: The loss is not finite.
+        CheckpointError: The checkpoint belongs to another run.
+        MissingExtraError: Adapters were asked for without peft.
+    """
+    name, delta, p = settings.own_loss, settings.huber_delta, network.config.patch_size
+
+    def compute_loss(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        series, mask = batch
+        n_targets = None if network.training else p
+        if isinstance(network, Toto1):
+            return compute_loss_v1(network, series, mask, loss=name, huber_delta=delta, n_targets=n_targets)
+        return compute_loss_v2(network, series, mask, loss=name, huber_delta=delta, n_targets=n_targets)
+
+    trained = _add_adapters(network, settings) if settings.fine_tune == "lora" else network
+    report = fit_module(
+        trained,
+        compute_loss,
+        train=train,
+        validation=validation,
+        settings=settings.fitting,
+        seed=settings.seed,
+        checkpoint=checkpoint,
+    )
+    if trained is not network:
+        # Merging writes the adapters into the matrices of the network itself: forecasts cost nothing extra.
+        cast("Callable[[], nn.Module]", trained.merge_and_unload)()
+        network.requires_grad_(True)
+    return report
+
+
+def _add_adapters(network: nn.Module, settings: TotoSettings) -> nn.Module:
+    """Freeze the network and add low-rank adapters (Hu et al., 2021) to every linear map of its layers."""
+    peft = import_extra("peft", "pretrained")
+    config = peft.LoraConfig(
+        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=rf".*layers\.\d+\..*({'|'.join(_ADAPTED)})"
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return cast("nn.Module", peft.get_peft_model(network, config))

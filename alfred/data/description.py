@@ -1,0 +1,190 @@
+"""What a source holds and what is wrong with it, also where a market would refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from alfred.data.market import FIELDS, Market
+from alfred.data.panel import choose_benchmark
+from alfred.data.problems import Problem, find_row_problems
+from alfred.data.sessions import find_missing_sessions
+from alfred.data.sources import DataSettings, load_market
+from alfred.data.suspicions import Series, find_suspicions
+from alfred.data.tables import PriceTable, read_price_table
+from alfred.errors import DataError
+
+
+@dataclass(frozen=True)
+class SymbolDescription:
+    """What there is of one symbol.
+
+    Attributes:
+        symbol: The symbol.
+        first: First date.
+        last: Last date.
+        n_rows: Dates with a row.
+        coverage: Share of the source's sessions between first and last that have a row.
+    """
+
+    symbol: str
+    first: pd.Timestamp
+    last: pd.Timestamp
+    n_rows: int
+    coverage: float
+
+
+@dataclass(frozen=True)
+class MarketDescription:
+    """What a source holds.
+
+    Attributes:
+        benchmark: The symbol whose dates are the sessions, or None when the source has none: then the dates on which at
+            least half of the symbols listed on them have a row.
+        first: First session.
+        last: Last session.
+        n_sessions: Sessions.
+        symbols: One entry a symbol, sorted by name.
+        problems: What is wrong or looks wrong, sorted by symbol and date.
+    """
+
+    benchmark: str | None
+    first: pd.Timestamp
+    last: pd.Timestamp
+    n_sessions: int
+    symbols: tuple[SymbolDescription, ...]
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the description as plain values for JSON: symbols, dates, coverage and problems."""
+        return {
+            "benchmark": self.benchmark,
+            "symbols": [item.symbol for item in self.symbols],
+            "dates": {"first": str(self.first.date()), "last": str(self.last.date()), "sessions": self.n_sessions},
+            "coverage": {
+                item.symbol: {
+                    "first": str(item.first.date()),
+                    "last": str(item.last.date()),
+                    "rows": item.n_rows,
+                    "share": item.coverage,
+                }
+                for item in self.symbols
+            },
+            "problems": [
+                {
+                    "symbol": problem.symbol,
+                    "date": str(problem.date.date()),
+                    "kind": problem.kind,
+                    # JSON has no NaN: an empty cell is null.
+                    "value": problem.value if np.isfinite(problem.value) else None,
+                }
+                for problem in self.problems
+            ],
+        }
+
+
+def describe_market(settings: DataSettings, calendar: str | None = "XNYS") -> MarketDescription:
+    """Describe a source leniently: rows that a market would refuse are reported, not raised.
+
+    Args:
+        settings: Which source; `symbols`, `start` and `end` narrow what is described.
+        calendar: Exchange whose sessions the benchmark must have (see `find_missing_sessions`), or None to leave that
+            out. Sessions that it lacks are reported as `missing_session`.
+
+    Raises:
+        DataError: A file cannot be read at all, or nothing is left to describe.
+        MissingExtraError: A calendar is named and exchange_calendars is not installed.
+    """
+    problems: list[Problem] = []
+    if settings.path is None:
+        market = load_market(settings)
+        series = list(_split_market(market))
+        benchmark: str | None = market.benchmark
+    else:
+        table = _narrow(read_price_table(settings.path), settings)
+        benchmark = _find_benchmark(table, settings.benchmark)
+        problems += find_row_problems(table)
+        series = list(_split_table(table))
+    sessions = _find_sessions(series, benchmark)
+    if benchmark is not None and calendar is not None:
+        missing = find_missing_sessions(sessions, calendar)
+        problems += [Problem(benchmark, day, "missing_session", 1.0) for day in missing]
+    for item in series:
+        problems += find_suspicions(item, sessions)
+    return MarketDescription(
+        benchmark=benchmark,
+        first=sessions[0],
+        last=sessions[-1],
+        n_sessions=len(sessions),
+        symbols=tuple(_describe_symbol(item, sessions) for item in sorted(series, key=lambda item: item.symbol)),
+        problems=tuple(sorted(problems, key=lambda problem: (problem.symbol, problem.date, problem.kind))),
+    )
+
+
+def _narrow(table: PriceTable, settings: DataSettings) -> PriceTable:
+    mask = np.ones(table.n_rows, dtype=bool)
+    if settings.symbols is not None:
+        wanted = {*settings.symbols} | ({settings.benchmark} if settings.benchmark else set())
+        mask &= np.isin(np.array(table.symbols), list(wanted))[table.codes]
+    for bound, keep in ((settings.start, np.greater_equal), (settings.end, np.less_equal)):
+        if bound is not None:
+            mask &= keep(table.days, np.datetime64(bound, "D").astype(np.int64))
+    if not mask.any():
+        raise DataError(f"{settings.path} has no row of the chosen symbols and dates; widen them")
+    return table if mask.all() else table.keep(mask)
+
+
+def _find_benchmark(table: PriceTable, named: str | None) -> str | None:
+    present = [table.symbols[code] for code in np.unique(table.codes)]
+    if named is None:
+        # A source without a benchmark can still be described.
+        return "SPY" if "SPY" in present else None
+    return choose_benchmark(present, named)
+
+
+def _split_table(table: PriceTable) -> Iterator[Series]:
+    """Yield the rows of each symbol in order of date, the first of each date, on a total-return basis."""
+    columns = {name: table.column(name) for name in table.fields}
+    printed = columns["close"]
+    if "adj_close" in columns:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factor = columns.pop("adj_close") / columns["close"]
+            columns |= {name: columns[name] * factor for name in ("open", "high", "low", "close") if name in columns}
+    order = np.lexsort((table.days, table.codes))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (np.diff(table.codes[order]) != 0) | (np.diff(table.days[order]) != 0)
+    order = order[first]
+    for rows in np.split(order, np.flatnonzero(np.diff(table.codes[order])) + 1):
+        dates = pd.DatetimeIndex(table.days[rows].astype("datetime64[D]").astype("datetime64[s]"))
+        values = {name: column[rows] for name, column in columns.items()}
+        yield Series(table.symbols[int(table.codes[rows[0]])], dates, values, printed[rows])
+
+
+def _split_market(market: Market) -> Iterator[Series]:
+    for n, symbol in enumerate(market.symbols):
+        rows = np.flatnonzero(market.tradable[:, n])
+        if len(rows):
+            panels = {name: market.field(name) for name in FIELDS if getattr(market, name) is not None}
+            values = {name: panel[rows, n] for name, panel in panels.items()}
+            yield Series(symbol, market.dates[rows], values, values["close"])
+
+
+def _find_sessions(series: list[Series], benchmark: str | None) -> pd.DatetimeIndex:
+    if benchmark is not None:
+        return next(item.dates for item in series if item.symbol == benchmark)
+    counts = pd.Series(1, index=np.concatenate([item.dates.to_numpy() for item in series])).groupby(level=0).sum()
+    firsts = np.sort([item.dates[0].to_datetime64() for item in series])
+    lasts = np.sort([item.dates[-1].to_datetime64() for item in series])
+    days = counts.index.to_numpy()
+    listed = np.searchsorted(firsts, days, side="right") - np.searchsorted(lasts, days, side="left")
+    return pd.DatetimeIndex(days[counts.to_numpy() >= listed / 2])
+
+
+def _describe_symbol(series: Series, sessions: pd.DatetimeIndex) -> SymbolDescription:
+    first, last = series.dates[0], series.dates[-1]
+    expected = sessions[(sessions >= first) & (sessions <= last)]
+    coverage = float(expected.isin(series.dates).mean()) if len(expected) else 1.0
+    return SymbolDescription(series.symbol, first, last, len(series.dates), coverage)

@@ -3,17 +3,24 @@
 from gymnasium.envs.registration import register, registry
 
 from alfred.envs.actions import ActionSettings, encode_weights
-from alfred.envs.portfolio import PortfolioEnv, PortfolioSettings
+from alfred.envs.conditions import ImpactSettings
+from alfred.envs.constraints import ConstraintSettings
+from alfred.envs.portfolio import PortfolioEnv
 from alfred.envs.rewards import RewardSettings
+from alfred.envs.risk import RiskSettings
+from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape, make_tape
 from alfred.envs.vector import PortfolioVectorEnv
 
 __all__ = [
     "ActionSettings",
+    "ConstraintSettings",
+    "ImpactSettings",
     "PortfolioEnv",
     "PortfolioSettings",
     "PortfolioVectorEnv",
     "RewardSettings",
+    "RiskSettings",
     "Tape",
     "encode_weights",
     "make_tape",

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from alfred.envs.ledger import Float
+from alfred.envs.ledger import Float, sum_rows
+from alfred.errors import DataError
 from alfred.settings import Settings
 
 # A weight below one part in a million is dust: no one could trade it, and dropping it makes the corners exact.
@@ -19,13 +20,22 @@ class ActionSettings(Settings):
     """How actions in [-1, 1] become weights.
 
     Attributes:
-        mode: `softmax` reads the action as scores; `simplex` reads it as weights, `2 w - 1`.
-        logit_scale: A score of 1 becomes this logit. Ten reaches all weight on one of thousands of assets; with a
-            scale of 1 no weight of 30 assets can exceed 20 %.
+        mode: `softmax` reads the action as scores; `simplex` reads it as weights, `2 w - 1`; `long_short` reads the
+            numbers of the assets as `w / max_leverage`, scaled down together when they sum to more than one in size,
+            and leaves the rest to cash (the number of cash is not read).
+        logit_scale: A score of 1 becomes this logit: one over the temperature of the softmax. Ten reaches all weight on
+            one of thousands of assets; with a scale of 1 no weight of 30 assets can exceed 20 %.
+        max_leverage: Largest sum of absolute asset weights in `long_short`; cash is borrowed above 1.
     """
 
-    mode: Literal["softmax", "simplex"] = "softmax"
-    logit_scale: float = Field(default=10.0, gt=0)
+    mode: Literal["softmax", "simplex", "long_short"] = "softmax"
+    logit_scale: float = Field(default=10.0, gt=0, le=300)
+    max_leverage: float = Field(default=1.0, gt=0, le=10)
+
+    @property
+    def long_only(self) -> bool:
+        """Whether no weight can be negative."""
+        return self.mode != "long_short"
 
 
 def compute_weights(actions: npt.NDArray[np.floating], settings: ActionSettings) -> Float:
@@ -37,20 +47,58 @@ def compute_weights(actions: npt.NDArray[np.floating], settings: ActionSettings)
 
     Returns:
         Weights that sum to one, `[P, N+1]`.
+
+    Raises:
+        DataError: An action is NaN.
     """
-    clipped = np.clip(np.asarray(actions, dtype=np.float64), -1.0, 1.0)
+    clipped = np.minimum(np.maximum(np.asarray(actions, dtype=np.float64), -1.0), 1.0)
+    if settings.mode == "long_short":
+        assets = clipped[:, :-1]
+        size = sum_rows(np.abs(assets))
+        raw = np.empty_like(clipped)
+        raw[:, :-1] = assets * (settings.max_leverage / np.maximum(size, 1.0))[:, None]
+        raw[:, -1] = 1.0 - sum_rows(raw[:, :-1])
+        _refuse_nan(size)
+        return raw
     if settings.mode == "simplex":
-        raw = (clipped + 1.0) / 2.0
-        empty = raw.sum(axis=1) <= 0.0
-        raw[empty, -1] = 1.0  # no weight anywhere means cash
+        raw = (clipped + 1.0) * 0.5
+        total = sum_rows(raw)
+        raw[total <= 0.0, -1] = 1.0  # no weight anywhere means cash
     else:
-        logits = clipped * settings.logit_scale
-        raw = np.exp(logits - logits.max(axis=1, keepdims=True))
-        raw /= raw.sum(axis=1, keepdims=True)
-        raw[raw < _DUST] = 0.0
-    return np.asarray(raw / raw.sum(axis=1, keepdims=True))
+        # The exponent is bounded by `logit_scale`, so the usual subtraction of the largest score is not needed.
+        raw = np.exp(clipped * settings.logit_scale)
+        total = sum_rows(raw)
+        raw[raw < (_DUST * total)[:, None]] = 0.0
+    _refuse_nan(total)
+    raw /= sum_rows(raw)[:, None]
+    return raw
 
 
-def encode_weights(weights: Float) -> Float:
-    """Return the `simplex` action of some weights, `[..., N+1] -> [..., N+1]`."""
-    return 2.0 * np.asarray(weights, dtype=np.float64) - 1.0
+def encode_weights(weights: Float, settings: ActionSettings | None = None) -> Float:
+    """Return the action that stands for some weights.
+
+    Args:
+        weights: Target weights, cash last, summing to one, `[..., N+1]`.
+        settings: Which map; `simplex` when left out. `softmax` reaches a weight of zero with a
+            `logit_scale` of 7 or more.
+
+    Returns:
+        Values in [-1, 1] from which `compute_weights` makes these weights again, `[..., N+1]`.
+    """
+    values = np.asarray(weights, dtype=np.float64)
+    if settings is None or settings.mode == "simplex":
+        return 2.0 * values - 1.0
+    if settings.mode == "long_short":
+        return np.clip(values / settings.max_leverage, -1.0, 1.0)
+    with np.errstate(divide="ignore"):
+        logits = np.log(values / values.max(axis=-1, keepdims=True))
+    return np.asarray(np.maximum(1.0 + logits / settings.logit_scale, -1.0))
+
+
+def _refuse_nan(total: Float) -> None:
+    if np.isnan(total.min()):
+        row = int(np.argmax(np.isnan(total)))
+        raise DataError(
+            f"the action of portfolio {row} holds NaN: it must be numbers in [-1, 1]; a policy that emits NaN has "
+            "diverged, so lower its learning rate or look for NaN in its inputs"
+        )

@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from alfred.envs.ledger import Float, drift, solve_trade
-from alfred.envs.rewards import RewardSettings, compute_reward
+from alfred.envs.conditions import SESSIONS_PER_YEAR
+from alfred.envs.constraints import Constraints, keep_frozen
+from alfred.envs.ledger import Float, Impact, Trade, compute_fee, drift, liquidate, move_to_cash, solve_trade
+from alfred.envs.rewards import RewardState
+from alfred.envs.risk import Bars, Breaker, find_stopped, fire_stops, update_gain
+from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
+from alfred.errors import ConfigError
 
 _RUIN = 1e-6
+# Columns of `PortfolioKernel.booked`.
+_GROSS, _PROPORTIONAL, _IMPACT, _BORROW, _INTEREST = range(5)
+_COSTS = slice(_PROPORTIONAL, _INTEREST)
+
+
+class Books(NamedTuple):
+    """Where a change of wealth came from, in units of the wealth at the start of the episode, each `[P]`.
+
+    `change of wealth = gross + interest - commission - spread - impact - borrow`.
+
+    Attributes:
+        gross: Gains and losses on the assets held.
+        commission: Paid at `cost_bps`.
+        spread: Paid at `slippage_bps`.
+        impact: Paid to market impact.
+        borrow: Fees on short positions and on borrowed cash.
+        interest: Earned on cash, negative on borrowed cash.
+    """
+
+    gross: Float
+    commission: Float
+    spread: Float
+    impact: Float
+    borrow: Float
+    interest: Float
 
 
 class StepResult(NamedTuple):
@@ -21,8 +51,9 @@ class StepResult(NamedTuple):
         reward: `[P]`.
         terminated: Ruined, `[P]`.
         truncated: At the end of the window, `[P]`.
-        cost: Cost paid as a fraction of wealth before the trade, `[P]`.
-        turnover: Half the sum of absolute weight changes, `[P]`.
+        cost: Everything paid, as a fraction of the wealth before the trade, `[P]`.
+        turnover: Half the sum of absolute weight changes, over all trades of the step, `[P]`.
+        books: Where the change of wealth came from.
     """
 
     reward: Float
@@ -30,18 +61,20 @@ class StepResult(NamedTuple):
     truncated: npt.NDArray[np.bool_]
     cost: Float
     turnover: Float
+    books: Books
 
 
 class Mark(NamedTuple):
     """One marked close of every portfolio, for backtests.
 
     Attributes:
-        bar: Bar index, `[P]`; E for the mark after the last bar.
+        bar: Bar index, `[P]`.
         wealth: At the close, `[P]`.
         weights: At the close, `[P, N+1]`.
-        cost: Paid at this bar, as a fraction of the wealth before the trade, `[P]`.
-        turnover: At this bar, `[P]`.
+        cost: Everything paid since the mark before, as a fraction of `opening`, `[P]`.
+        turnover: Since the mark before, `[P]`.
         opening: Wealth just before the trade of this bar, `[P]`.
+        books: Where the change of wealth since the start of the episode came from.
     """
 
     bar: npt.NDArray[np.int64]
@@ -50,6 +83,7 @@ class Mark(NamedTuple):
     cost: Float
     turnover: Float
     opening: Float
+    books: Books
 
 
 class PortfolioKernel:
@@ -60,37 +94,47 @@ class PortfolioKernel:
 
     Args:
         tape: The market, shared.
-        rates: Cost per unit of traded value, `[N+1]`, zero for cash.
-        reward: What a step pays.
+        settings: How the portfolios are traded and paid.
         n_portfolios: P.
-        rebalance_every: Bars that a decision is held for, k.
         record: Whether to keep every marked close in `marks`.
+
+    Raises:
+        ConfigError: The settings ask for what the tape does not hold.
     """
 
-    def __init__(
-        self,
-        tape: Tape,
-        rates: Float,
-        reward: RewardSettings,
-        *,
-        n_portfolios: int = 1,
-        rebalance_every: int = 1,
-        record: bool = False,
-    ) -> None:
+    def __init__(self, tape: Tape, settings: PortfolioSettings, n_portfolios: int = 1, *, record: bool = False) -> None:
         """Allocate the state; call `reset` before the first step."""
         self.tape = tape
-        self.rates = rates
-        self.reward_settings = reward
-        self.rebalance_every = rebalance_every
+        self.settings = settings
         self.record = record
         self.marks: list[Mark] = []
         width = len(tape.symbols) + 1
+        rate_bps = settings.cost_bps + settings.slippage_bps
+        self.rates = np.full(width, rate_bps / 1e4)
+        self.rates[-1] = 0.0
+        self._commission_share = settings.cost_bps / rate_bps if rate_bps else 0.0
+        self._long_only = settings.action.long_only
+        self._stop_loss = None if settings.risk.stop_loss_pct is None else settings.risk.stop_loss_pct / 100.0
+        self._constraints = Constraints(settings.constraints, tape.sectors) if settings.constraints.bind else None
+        self._breaker: Breaker | None = None
+        if settings.risk.breaker_drawdown_pct is not None:
+            depth, cooldown = settings.risk.breaker_drawdown_pct / 100.0, settings.risk.breaker_cooldown_days
+            self._breaker = Breaker(depth, cooldown, n_portfolios)
+        self._check_tape()
+        self._always_tradable = bool(tape.all_tradable.all())
+        self._earns_interest = bool((tape.overnight[:, -1] != 1.0).any())
+        self._reference = tape.benchmark_growth if settings.reward.reference == "benchmark" else tape.reference_growth
+        self._rewards = RewardState(settings.reward, n_portfolios)
         self._all = np.arange(n_portfolios)
         self.bar = np.zeros(n_portfolios, dtype=np.int64)
         self.stop = np.zeros(n_portfolios, dtype=np.int64)
         self.wealth = np.ones(n_portfolios)
         self.drifted = np.zeros((n_portfolios, width))
         self.weights = np.zeros((n_portfolios, width))
+        self.gain = np.ones((n_portfolios, width))
+        self.booked = np.zeros((n_portfolios, 5))
+        self.turnover = np.zeros(n_portfolios)
+        self._marked = np.zeros((2, n_portfolios))
 
     @property
     def n_portfolios(self) -> int:
@@ -114,9 +158,18 @@ class PortfolioKernel:
         self.bar[rows] = start
         self.stop[rows] = stop
         self.wealth[rows] = 1.0
-        self.drifted[rows] = 0.0
-        self.drifted[rows, -1] = 1.0
-        self.weights[rows] = self.drifted[rows]
+        self.drifted, self.weights = self.drifted.copy(), self.weights.copy()  # a mark or a caller may hold the old
+        for weights in (self.drifted, self.weights):
+            weights[rows] = 0.0
+            weights[rows, -1] = 1.0
+        self.gain[rows] = 1.0
+        self.booked[rows] = 0.0
+        self.turnover[rows] = 0.0
+        self._marked[:, rows] = 0.0
+        self._rewards.reset(rows)
+        if self._breaker is not None:
+            self._breaker.peak[rows] = 1.0
+            self._breaker.cooling[rows] = 0
 
     def step(self, target: Float) -> StepResult:
         """Trade to target weights at the next execution and hold to the decision after.
@@ -127,47 +180,168 @@ class PortfolioKernel:
         Args:
             target: Target weights, cash last, `[P, N+1]`.
         """
-        tape, before = self.tape, self.wealth.copy()
-        frozen = None if tape.all_tradable[self.bar].all() else ~tape.tradable[self.bar]
-        trade = solve_trade(self.drifted, target, self.rates, frozen)
-        self.drifted = trade.weights
-        self.wealth = before * trade.growth
-        reference = self._advance(before, trade.cost, trade.turnover)
-        for _ in range(self.rebalance_every - 1):
-            if (self.bar >= self.stop).all():
+        before, booked, turnover = self.wealth, self.booked.copy(), self.turnover
+        reference = self._advance(target)
+        for _ in range(self.settings.rebalance_every - 1):
+            if not np.count_nonzero(self.bar < self.stop):
                 break
-            nothing = np.zeros(self.n_portfolios)
-            reference = reference * self._advance(self.wealth, nothing, nothing)
+            reference = reference * self._advance(None)
         ruined = self.wealth <= _RUIN
+        step_turnover = self.turnover - turnover
+        books = self.booked - booked
         return StepResult(
-            reward=compute_reward(self.wealth / before, reference, self.reward_settings),
+            reward=self._rewards.pay(before, self.wealth, reference, step_turnover),
             terminated=ruined,
             truncated=(self.bar >= self.stop) & ~ruined,
-            cost=trade.cost,
-            turnover=trade.turnover,
+            cost=books[:, _COSTS].sum(axis=1) / before,
+            turnover=step_turnover,
+            books=self._read_books(books),
         )
 
-    def _advance(self, opening: Float, cost: Float, turnover: Float) -> Float:
-        """Hold for one bar and return the growth of equal weights; portfolios at their end stay as they are."""
-        tape = self.tape
-        running = self.bar < self.stop
-        bar = np.minimum(self.bar, tape.n_bars - 1)
-        holdings, wealth = self.drifted, self.wealth
+    def _advance(self, target: Float | None) -> Float:
+        """Run one bar and return the growth of the reference; portfolios at their end stay as they are."""
+        ended = self.bar >= self.stop
+        if not np.count_nonzero(ended):
+            return self._run_bar(target)
+        saved = [array[ended] for array in self._state()]
+        # The state may come to be the target itself, and the caller's array is not ours to write to.
+        reference = self._run_bar(None if target is None else target.copy())
+        for array, old in zip(self._state(), saved, strict=True):
+            array[ended] = old
+        reference[ended] = 1.0
+        return reference
+
+    def _state(self) -> list[npt.NDArray[Any]]:
+        state: list[npt.NDArray[Any]] = [
+            self.bar,
+            self.wealth,
+            self.drifted,
+            self.weights,
+            self.gain,
+            self.booked,
+            self.turnover,
+        ]
+        return state if self._breaker is None else [*state, self._breaker.peak, self._breaker.cooling]
+
+    def _run_bar(self, target: Float | None) -> Float:
+        # Ended portfolios may stand behind the last bar: `clip` reads the last one for them, at no cost.
+        tape, bar = self.tape, self.bar
+        if np.count_nonzero(tape.any_delisted.take(bar, mode="clip")):
+            self.drifted = move_to_cash(self.drifted, tape.delisted.take(bar, axis=0, mode="clip"))
+        opening = self.wealth
+        self._trade(target)
         if tape.intraday is not None:
-            holdings, growth = drift(holdings, tape.intraday[bar])
-            wealth = wealth * growth
+            self._hold(tape.intraday.take(bar, axis=0, mode="clip"), night=False, stops=True)
+        known, wealth = self.drifted, self.wealth
         if self.record:
-            self.marks.append(Mark(self.bar.copy(), wealth, holdings, cost, turnover, opening))
-        following, growth = drift(holdings, tape.overnight[bar])
-        reference = tape.reference_growth[bar]
-        if running.all():
+            self._mark(opening)
+        self._hold(tape.overnight.take(bar, axis=0, mode="clip"), night=True, stops=tape.intraday is None)
+        if not tape.lag:
             # A decision knows the weights at its close; with lag 0 that is the moment of the next execution.
-            self.weights = holdings if tape.lag else following
-            self.drifted, self.wealth = following, wealth * growth
-            self.bar = self.bar + 1
-            return reference
-        self.weights = np.where(running[:, None], holdings if tape.lag else following, self.weights)
-        self.drifted = np.where(running[:, None], following, self.drifted)
-        self.wealth = np.where(running, wealth * growth, self.wealth)
-        self.bar = self.bar + running
-        return np.where(running, reference, 1.0)
+            known, wealth = self.drifted, self.wealth
+        self.weights = known
+        if self._breaker is not None:
+            self._breaker.update(wealth)
+        self.bar = bar + 1
+        return self._reference.take(bar, mode="clip")
+
+    def _trade(self, target: Float | None) -> None:
+        """Trade to the target as the constraints and the risk rules leave it; None holds, unless they force a sale."""
+        free = self._find_free()
+        if target is not None:
+            if free is not None and (self._constraints is not None or not self._long_only):
+                leverage = None if self._long_only else self.settings.action.max_leverage
+                target = keep_frozen(target, self.drifted, free, leverage)
+            if self._constraints is not None:
+                target = self._constraints.apply(target, self.drifted, free)
+            if self._stop_loss is not None:
+                gapped = find_stopped(self.drifted, self.gain, self._stop_loss)
+                target = move_to_cash(target, gapped if free is None else gapped & (free > 0))
+        if self._breaker is not None:
+            closed = self._breaker.cooling > 0
+            if np.count_nonzero(closed):
+                target = (self.drifted if target is None else target).copy()
+                target[closed] = 0.0
+                target[closed, -1] = 1.0
+        if target is None:
+            return
+        trade = solve_trade(
+            self.drifted, target, self.rates, free=free, impact=self._find_impact(), long_only=self._long_only
+        )
+        if self._stop_loss is not None:
+            self.gain = update_gain(self.gain, self.drifted, trade.weights * trade.growth[:, None])
+        self._book(trade)
+
+    def _hold(self, factors: Float, *, night: bool, stops: bool) -> None:
+        """Hold through one leg of a bar: fire stops, drift, pay fees and earn interest."""
+        fired = None
+        if self._stop_loss is not None and stops and self.tape.bars is not None:
+            bars = Bars(*(array.take(self.bar, axis=0, mode="clip") for array in self.tape.bars))
+            fired, fill = fire_stops(self.drifted, self.gain, bars, self._stop_loss)
+            factors = np.where(fired, fill, factors)
+        wealth = self.wealth
+        fee = None
+        if night and not self._long_only:
+            settings = self.settings
+            short_rate, loan_rate = settings.borrow_rate_pct, settings.margin_rate_pct
+            fee = compute_fee(
+                self.drifted, short_rate / 100.0 / SESSIONS_PER_YEAR, loan_rate / 100.0 / SESSIONS_PER_YEAR
+            )
+        following, growth = drift(self.drifted, factors, fee)
+        earned = wealth * growth - wealth
+        if fee is not None:
+            self.booked[:, _BORROW] += wealth * fee
+            earned = earned + wealth * fee
+        if night and self._earns_interest:
+            interest = wealth * self.drifted[:, -1] * (factors[:, -1] - 1.0)
+            self.booked[:, _INTEREST] += interest
+            earned = earned - interest
+        self.booked[:, _GROSS] += earned
+        if self._stop_loss is not None:
+            self.gain = self.gain * factors
+        self.drifted, self.wealth = following, wealth * growth
+        if fired is not None and np.count_nonzero(fired):
+            self._book(liquidate(following, fired, self.rates, self._find_impact()))
+
+    def _book(self, trade: Trade) -> None:
+        wealth = self.wealth
+        self.booked[:, _PROPORTIONAL] += wealth * trade.proportional
+        self.booked[:, _IMPACT] += wealth * trade.impact
+        self.turnover = self.turnover + trade.turnover
+        self.drifted, self.wealth = trade.weights, wealth * trade.growth
+
+    def _find_free(self) -> Float | None:
+        """Return one where a holding can be traded at this execution and zero elsewhere, or None when all can."""
+        if self._always_tradable or self.tape.all_tradable.take(self.bar, mode="clip").all():
+            return None
+        return self.tape.tradable.take(self.bar, axis=0, mode="clip").astype(np.float64)
+
+    def _find_impact(self) -> Impact | None:
+        scale, power = self.tape.impact_scale, self.settings.impact.power
+        if scale is None:
+            return None
+        return Impact(scale.take(self.bar, axis=0, mode="clip") * (self.wealth ** (power - 1.0))[:, None], power)
+
+    def _mark(self, opening: Float) -> None:
+        paid = self.booked[:, _COSTS].sum(axis=1)
+        cost, turnover = paid - self._marked[0], self.turnover - self._marked[1]
+        self._marked = np.stack((paid, self.turnover))
+        books = self._read_books(self.booked.copy())
+        self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted, cost / opening, turnover, opening, books))
+
+    def _read_books(self, booked: Float) -> Books:
+        gross, proportional, impact, borrow, interest = booked.T
+        commission = proportional * self._commission_share
+        return Books(gross, commission, proportional - commission, impact, borrow, interest)
+
+    def _check_tape(self) -> None:
+        if self._stop_loss is not None and self.tape.bars is None:
+            raise ConfigError(
+                f"stop_loss_pct is {self.settings.risk.stop_loss_pct}, but this market has closes only: a stop needs "
+                "bars with open, high and low; leave stop_loss_pct out or choose data with OHLC"
+            )
+        if (self.settings.impact.kind != "none") != (self.tape.impact_scale is not None):
+            raise ConfigError(
+                f"impact.kind is '{self.settings.impact.kind}', but the tape was made "
+                f"{'without' if self.tape.impact_scale is None else 'with'} impact: make it with the same settings"
+            )

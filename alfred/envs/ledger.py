@@ -1,13 +1,15 @@
 """The ledger: what trading and holding do to wealth. Pure functions over P portfolios at once.
 
-Every agent, baseline, rule and benchmark is booked by these functions and by nothing else.
+Every agent, baseline, rule and benchmark is booked by these functions and by nothing else. They keep no state, so that
+a differentiable twin can mirror them one to one.
 
 Axes legend: P portfolios, N symbols; arrays of width N+1 hold cash last. All values are fractions of the wealth before
-the trade, so that one unit of wealth suffices.
+the trade, so that one unit of wealth suffices. A short position has a negative weight; its proceeds lie in cash.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +17,36 @@ import numpy.typing as npt
 
 Float = npt.NDArray[np.float64]
 
-# Newton's method on a convex piecewise-linear function ends exactly after as many steps as there are kinks between
-# start and root; in practice two or three. The bound only guards against a bug.
+# Newton's method on a convex function ends exactly after as many passes as there are kinks between start and root; in
+# practice two or three. The bound is reached only by a book that cannot pay for its trade.
 _MAX_PASSES = 64
+# Unpaid cost at which the solve has ended, as a fraction of wealth: a few roundings of the sum behind it.
+_TOLERANCE = 4e-15
+_TINY = 1e-300
+
+
+@lru_cache
+def _make_ones(width: int) -> Float:
+    ones = np.ones(width)
+    ones.flags.writeable = False
+    return ones
+
+
+def sum_rows(values: Float) -> Float:
+    """Return the sums over the last axis, `[P, W] -> [P]`: on short rows five times as fast as `sum(axis=1)`."""
+    return np.asarray(values @ _make_ones(values.shape[-1]))
+
+
+class Impact(NamedTuple):
+    """Market impact of one execution: trading a value x moves the price against the trader and costs `scale x^power`.
+
+    Attributes:
+        scale: For x as a fraction of wealth, zero for cash, `[P, N+1]`.
+        power: 1.5 for impact with the square root of the traded value, 2 for impact linear in it.
+    """
+
+    scale: Float
+    power: float
 
 
 class Trade(NamedTuple):
@@ -26,70 +55,168 @@ class Trade(NamedTuple):
     Attributes:
         weights: Weights after the trade, cash last, summing to one, `[P, N+1]`.
         growth: Wealth after over wealth before, `[P]`: one less the cost.
-        cost: Cost paid, as a fraction of the wealth before, `[P]`.
+        proportional: Commission and spread paid, as a fraction of the wealth before, `[P]`.
+        impact: Market impact paid, likewise, `[P]`.
         turnover: Half the sum of absolute weight changes, cash included, `[P]`.
     """
 
     weights: Float
     growth: Float
-    cost: Float
+    proportional: Float
+    impact: Float
     turnover: Float
 
+    @property
+    def cost(self) -> Float:
+        """Everything paid for the trade, as a fraction of the wealth before, `[P]`."""
+        return self.proportional + self.impact
 
-def solve_trade(drifted: Float, target: Float, rates: Float, frozen: npt.NDArray[np.bool_] | None = None) -> Trade:
-    """Rebalance to target weights and pay proportional costs out of wealth, solved exactly.
 
-    The wealth after the trade, b, solves `b + sum_i c_i |w_i b - d_i| = 1` with drifted holdings d and target weights
-    w: the cost is charged on what is really traded at the prices after the cost, not on the turnover before it. The
-    left side is convex, increasing and piecewise linear in b, so Newton's method from the right ends at the root.
+def solve_trade(
+    drifted: Float,
+    target: Float,
+    rates: Float,
+    *,
+    free: Float | None = None,
+    impact: Impact | None = None,
+    long_only: bool = True,
+) -> Trade:
+    """Rebalance to target weights and pay the costs out of wealth, solved exactly.
+
+    The wealth after the trade, b, solves `b + sum_i c_i |x_i| + k_i |x_i|^p = 1` with trades `x = w b - d`, drifted
+    holdings d and target weights w: the cost is charged on what is really traded at the prices after the cost, not on
+    the turnover before it. The left side is convex in b, so Newton's method from the right ends at the largest root.
+    Where no wealth is left that could pay for the trade, all of it is lost.
 
     Args:
         drifted: Holdings before the trade as fractions of wealth, `[P, N+1]`.
-        target: Target weights, not negative in cash, summing to one, `[P, N+1]`.
+        target: Target weights, summing to one, `[P, N+1]`.
         rates: Cost per unit of traded value, `[N+1]`, zero for cash.
-        frozen: Assets that cannot be traded, `[P, N+1]`, or None when all can. Their value stays; the targets of the
-            others share what is left in proportion.
+        free: One where a holding can be traded and zero where it is frozen, one for cash, `[P, N+1]`; None when all
+            can. A frozen value stays; see `split_frozen`.
+        impact: Market impact, or None without.
+        long_only: Whether no weight, that of cash included, may become negative.
     """
-    if frozen is None:
-        budget = np.ones(len(drifted))
-        held = np.zeros(1)
-        moved = drifted
+    if free is None:
+        wanted, moved, total_held = target, drifted, np.zeros(len(drifted))
     else:
-        held = np.where(frozen, drifted, 0.0)
-        moved = np.where(frozen, 0.0, drifted)
-        budget = 1.0 - held.sum(axis=1)
-        target = np.where(frozen, 0.0, target)
-        total = target.sum(axis=1, keepdims=True)
-        # Everything that was asked for is frozen: the rest goes to cash, which always trades.
-        target = np.divide(target, total, out=np.zeros_like(target), where=total > 0)
-        target[:, -1] += total[:, 0] <= 0
-    after = budget.copy()
+        wanted, held = split_frozen(drifted, target, free, long_only=long_only)
+        moved, total_held = drifted - held, sum_rows(held)
+    budget = np.maximum(1.0 - total_held, 0.0)
+    after, charge = budget, np.zeros(len(drifted))
+    marginal = rates
     for _ in range(_MAX_PASSES):
-        difference = target * after[:, None] - moved
-        excess = after + np.abs(difference) @ rates - budget
-        slope = 1.0 + (target * np.sign(difference)) @ rates
-        step = excess / slope
-        after -= step
-        if np.all(np.abs(step) <= 1e-16):
+        traded = wanted * after[:, None] - moved
+        size = np.abs(traded)
+        cost = proportional = size @ rates
+        if impact is not None:
+            pressure = impact.scale * size ** (impact.power - 1.0)
+            charge = np.vecdot(pressure, size)
+            cost = proportional + charge
+            marginal = rates + impact.power * pressure
+        excess = after + cost - budget
+        if excess.max() <= _TOLERANCE:
             break
-    values = target * after[:, None] + held
-    growth = values.sum(axis=1)
-    weights = values / growth[:, None]
-    # Turnover is measured at execution, before costs shrink the base: traded value over the wealth before the trade.
-    turnover = 0.5 * np.abs(values - drifted).sum(axis=1)
-    return Trade(weights, growth, 1.0 - growth, turnover)
+        slope = 1.0 + np.vecdot(np.copysign(marginal, traded), wanted)
+        # A slope that is not positive means that no smaller book could pay either; the step then ends at nothing.
+        after = np.maximum(after - excess / np.maximum(slope, _TINY), 0.0)
+    else:
+        paid = np.where(after > 0.0, 1.0, budget / np.maximum(cost, _TINY))
+        proportional, charge = proportional * paid, charge * paid
+    turnover = 0.5 * sum_rows(size)
+    if free is None:
+        return Trade(target, after, proportional, charge, turnover)
+    growth = after + total_held
+    values = wanted * after[:, None] + held
+    return Trade(values / np.maximum(growth, _TINY)[:, None], growth, proportional, charge, turnover)
 
 
-def drift(weights: Float, factors: Float) -> tuple[Float, Float]:
+def split_frozen(drifted: Float, target: Float, free: Float, *, long_only: bool = True) -> tuple[Float, Float]:
+    """Part a trade into what can be traded and what stays.
+
+    In a long-only book the free part is a portfolio of its own: the targets of its members share in proportion what
+    the frozen ones leave, and everything is cash when nothing free is wanted. Otherwise the targets of the free assets
+    stand as they are and cash finances both them and the frozen ones.
+
+    Args:
+        drifted: Holdings before the trade, `[P, N+1]`.
+        target: Target weights, `[P, N+1]`.
+        free: One where a holding can be traded, zero where it is frozen, one for cash, `[P, N+1]`.
+        long_only: Which of the two.
+
+    Returns:
+        Weights of the free part that sum to one, and the holdings that stay, both `[P, N+1]`.
+    """
+    held = drifted * (1.0 - free)
+    wanted = target * free
+    if not long_only:
+        held[:, -1] = -sum_rows(held[:, :-1])
+        wanted[:, -1] = 1.0 - sum_rows(wanted[:, :-1])
+        return wanted, held
+    total = sum_rows(wanted)
+    nothing = total <= 0.0
+    wanted[:, -1] += nothing
+    return wanted / (total + nothing)[:, None], held
+
+
+def drift(weights: Float, factors: Float, fee: Float | None = None) -> tuple[Float, Float]:
     """Hold through a move of prices.
 
     Args:
         weights: Weights before, cash last, `[P, N+1]`.
         factors: Price after over price before, `[P, N+1]`, the factor of cash last.
+        fee: Paid from cash meanwhile, as a fraction of the wealth before, `[P]`, or None.
 
     Returns:
-        The weights after, `[P, N+1]`, and the growth of wealth, `[P]`.
+        The weights after, `[P, N+1]`, and the growth of wealth, `[P]`. A book that lost more than its wealth is left
+        with no wealth, in cash.
     """
     values = weights * factors
-    growth = values.sum(axis=1)
-    return values / growth[:, None], growth
+    if fee is not None:
+        values[:, -1] -= fee
+    growth = sum_rows(values)
+    if growth.min() > 0.0:
+        return values / growth[:, None], growth
+    ruined = growth <= 0.0
+    values[ruined] = 0.0
+    values[ruined, -1] = 1.0
+    return values / np.where(ruined, 1.0, growth)[:, None], np.where(ruined, 0.0, growth)
+
+
+def compute_fee(weights: Float, short_rate: float, loan_rate: float) -> Float:
+    """Return the fee on what is borrowed, as a fraction of wealth, `[P]`.
+
+    Args:
+        weights: Weights, cash last, `[P, N+1]`.
+        short_rate: Fee on the value of short positions, per session.
+        loan_rate: Fee on borrowed cash, per session, on top of the rate that cash earns.
+    """
+    borrowed = np.maximum(-weights, 0.0)
+    return sum_rows(borrowed[:, :-1]) * short_rate + borrowed[:, -1] * loan_rate
+
+
+def liquidate(weights: Float, sold: npt.NDArray[np.bool_], rates: Float, impact: Impact | None = None) -> Trade:
+    """Sell whole positions and pay the costs out of the proceeds, with everything else left as it is.
+
+    Args:
+        weights: Weights before, cash last, `[P, N+1]`.
+        sold: What is sold, `[P, N+1]`.
+        rates: Cost per unit of traded value, `[N+1]`, zero for cash.
+        impact: Market impact, or None without.
+    """
+    size = np.abs(np.where(sold, weights, 0.0))
+    proportional = size @ rates
+    charge = np.zeros_like(proportional) if impact is None else sum_rows(impact.scale * size**impact.power)
+    after = move_to_cash(weights, sold)
+    after[:, -1] -= proportional + charge
+    growth = np.maximum(sum_rows(after), 0.0)
+    turnover = 0.5 * sum_rows(np.abs(after - weights))
+    return Trade(after / np.maximum(growth, _TINY)[:, None], growth, proportional, charge, turnover)
+
+
+def move_to_cash(weights: Float, moved: npt.NDArray[np.bool_]) -> Float:
+    """Return weights `[P, N+1]` after some of them were turned into cash, free of cost."""
+    paid = np.where(moved, weights, 0.0)
+    kept = weights - paid
+    kept[:, -1] += sum_rows(paid)
+    return kept

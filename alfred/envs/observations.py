@@ -4,32 +4,42 @@
 | --- | --- | --- |
 | `signals` | `[N, K]` | the analysts' signals, scaled by their own past; zero where there is none |
 | `weights` | `[N+1]` | weights held at this close, drifted since the last trade, cash last |
-| `market` | `[M]` | trailing state of the market: `alfred.envs.tape.MARKET_FEATURES` |
+| `market` | `[M]` | trailing state of the market: `alfred.envs.conditions.MARKET_FEATURES` |
 | `tradable` | `[N]` | one where the symbol traded at this close, else zero |
 | `returns` | `[N, L]` | log returns of the last L sessions, oldest first; only with `lookback` above zero |
 
-`signals` is left out when there are none. All values but the weights are clipped to +-`alfred.envs.tape.BOUND`.
+`signals` is left out when there are none. All values are clipped to +-`alfred.envs.conditions.BOUND`. With
+`observation` set to `flat` the arrays stand behind one another in one array, in the order of this table, each in the
+order of its last axis first (C order).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from alfred.envs.conditions import BOUND
 from alfred.envs.kernel import PortfolioKernel
-from alfred.envs.tape import BOUND, Tape
+from alfred.envs.settings import PortfolioSettings
+from alfred.envs.tape import Tape
 
 Observation = dict[str, npt.NDArray[np.float32]]
+# What an environment hands out: an `Observation`, or one array when it is flat. A union would have every caller that
+# never asks for flat ones narrow it.
+AnyObservation: TypeAlias = Any
+KEYS = ("signals", "weights", "market", "tradable", "returns")
 
 
-def make_observation_space(tape: Tape) -> spaces.Space[Any]:
-    """Return the space of one portfolio's observation."""
+def make_observation_space(tape: Tape, settings: PortfolioSettings) -> spaces.Space[Any]:
+    """Return the space of one portfolio's observation: a `Dict`, or a `Box` when it is flat."""
     n, k, m = tape.signals.shape[1], tape.signals.shape[2], tape.features.shape[1]
+    least, most = (0.0, 1.0) if settings.action.long_only else (-BOUND, BOUND)
     entries: dict[str, spaces.Space[Any]] = {
-        "weights": spaces.Box(0.0, 1.0, (n + 1,), np.float32),
+        "weights": spaces.Box(least, most, (n + 1,), np.float32),
         "market": spaces.Box(-BOUND, BOUND, (m,), np.float32),
         "tradable": spaces.Box(0.0, 1.0, (n,), np.float32),
     }
@@ -37,22 +47,35 @@ def make_observation_space(tape: Tape) -> spaces.Space[Any]:
         entries["signals"] = spaces.Box(-BOUND, BOUND, (n, k), np.float32)
     if tape.lookback:
         entries["returns"] = spaces.Box(-BOUND, BOUND, (n, tape.lookback), np.float32)
-    return spaces.Dict(entries)
+    if settings.observation == "dict":
+        return spaces.Dict(entries)
+    boxes = [cast("spaces.Box", entries[key]) for key in KEYS if key in entries]
+    return spaces.Box(
+        np.concatenate([box.low.ravel() for box in boxes]), np.concatenate([box.high.ravel() for box in boxes])
+    )
 
 
 def observe(kernel: PortfolioKernel) -> Observation:
     """Return the observations of all portfolios, each array with P in front."""
-    tape = kernel.tape
-    # A window that has ended is observed at its last decision once more: the next one may lie beyond the data.
-    bar = np.minimum(kernel.bar, tape.n_bars - 1)
+    # A window that has ended is observed at its last decision once more: the next one may lie beyond the data, and
+    # `clip` reads the last row for it.
+    tape, bar = kernel.tape, kernel.bar
+    least, most = (0.0, 1.0) if kernel.settings.action.long_only else (-BOUND, BOUND)
+    weights = kernel.weights.astype(np.float32)
     observation = {
-        "weights": np.clip(kernel.weights, 0.0, 1.0).astype(np.float32),  # rounding may leave the last digit below zero
-        "market": tape.features[bar],
-        "tradable": tape.tradable_then[bar],
+        "weights": np.minimum(np.maximum(weights, least), most),  # rounding may leave the last digit below zero
+        "market": tape.features.take(bar, axis=0, mode="clip"),
+        "tradable": tape.tradable_then.take(bar, axis=0, mode="clip"),
     }
     if tape.signals.shape[2]:
-        observation["signals"] = tape.signals[bar]
+        observation["signals"] = tape.signals.take(bar, axis=0, mode="clip")
     if tape.lookback:
-        rows = bar[:, None] + np.arange(tape.lookback)
+        rows = np.minimum(bar, tape.n_bars - 1)[:, None] + np.arange(tape.lookback)
         observation["returns"] = np.moveaxis(tape.returns[rows], 1, 2)
     return observation
+
+
+def flatten(observation: Observation) -> npt.NDArray[np.float32]:
+    """Return a batch of observations as one array, `[P, D]`; see the table for its order."""
+    parts = [observation[key] for key in KEYS if key in observation]
+    return np.concatenate([part.reshape(len(part), prod(part.shape[1:])) for part in parts], axis=1)

@@ -5,43 +5,135 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from alfred.envs.ledger import Float
 from alfred.settings import Settings
+
+# Variance below which the differential Sharpe ratio divides by this instead: one basis point a step, squared. A book in
+# cash has no variance, and its ratio no meaning.
+_LEAST_VARIANCE = 1e-8
 
 
 class RewardSettings(Settings):
     """What a step pays.
 
     Attributes:
-        kind: `growth` pays log growth of wealth net of costs; `excess` pays the same less that of equal weights in the
-            universe over the same step, which removes the market's noise without changing the best policy.
-        risk_aversion: Weight of the risk term `risk_aversion / 2 * r^2` on the simple net return r of a step; without
-            one, a policy that maximises growth concentrates.
+        kind: `growth` pays log growth of wealth net of costs; `excess` pays the same less that of `reference` over the
+            same step, which removes the market's noise without changing the best policy; `differential_sharpe` pays
+            the change of a running Sharpe ratio.
+        reference: Whose growth `excess` takes away: `equal_weight` of the universe or the `benchmark`, free of costs.
+        risk_aversion: Weight of the risk term `risk_aversion / 2 * r^2` on the simple net return r of a step, in
+            `growth` and `excess`; without one, a policy that maximises growth concentrates.
+        drawdown_penalty: Reward lost for each unit by which the drawdown deepens in a step.
+        turnover_penalty: Reward lost for each unit of turnover, beside the costs themselves.
+        sharpe_memory: Steps that the running Sharpe ratio looks back, roughly.
         scale: Factor on the reward; 100 makes it per cent, which suits the learners' default step sizes.
     """
 
-    kind: Literal["growth", "excess"] = "excess"
+    kind: Literal["growth", "excess", "differential_sharpe"] = "excess"
+    reference: Literal["equal_weight", "benchmark"] = "equal_weight"
     risk_aversion: float = Field(default=10.0, ge=0)
+    drawdown_penalty: float = Field(default=0.0, ge=0)
+    turnover_penalty: float = Field(default=0.0, ge=0)
+    sharpe_memory: float = Field(default=60.0, gt=1)
     scale: float = Field(default=100.0, gt=0)
 
 
+class RewardState:
+    """What rewards have to remember of each of P portfolios.
+
+    Attributes:
+        settings: Which reward.
+        mean: Running mean of net returns a step, `[P]`.
+        square: Running mean of their squares, `[P]`.
+        peak: Highest wealth at an execution since the start, `[P]`.
+    """
+
+    def __init__(self, settings: RewardSettings, n_portfolios: int) -> None:
+        """Allocate the state; `reset` fills it."""
+        self.settings = settings
+        self.mean = np.zeros(n_portfolios)
+        self.square = np.zeros(n_portfolios)
+        self.peak = np.ones(n_portfolios)
+        self.reset(np.arange(n_portfolios))
+
+    def reset(self, rows: npt.NDArray[np.integer]) -> None:
+        """Forget the past of some portfolios."""
+        self.mean[rows] = 0.0
+        # A prior of one per cent a step, what a book of stocks moves in a day: without it the first ratios are huge.
+        self.square[rows] = 1e-4
+        self.peak[rows] = 1.0
+
+    def pay(self, before: Float, after: Float, reference_growth: Float, turnover: Float) -> Float:
+        """Return the reward of a step and remember it.
+
+        `differential_sharpe` is the derivative D of a running Sharpe ratio (see `differentiate_sharpe`), times `scale`:
+        set `scale` to 1 for its own unit, a return over its standard deviation, around one in size. The penalties are
+        taken off before scaling, so that with `scale` 100 a penalty of 1 takes one per cent for each per cent of
+        deepening or turnover.
+
+        Args:
+            before: Wealth before the step, `[P]`.
+            after: Wealth after it, net of every cost, `[P]`.
+            reference_growth: Growth of the reference over the step, free of costs, `[P]`.
+            turnover: Turnover of the step, `[P]`.
+        """
+        settings = self.settings
+        growth = after / before
+        if settings.kind == "differential_sharpe":
+            rate = 1.0 / settings.sharpe_memory
+            paid, self.mean, self.square = differentiate_sharpe(growth - 1.0, self.mean, self.square, rate)
+            paid = paid * settings.scale
+        else:
+            paid = compute_reward(growth, reference_growth, settings)
+        if settings.drawdown_penalty:
+            peak = np.maximum(self.peak, after)
+            deepened = np.maximum(before / self.peak - after / peak, 0.0)
+            self.peak = peak
+            paid = paid - settings.scale * settings.drawdown_penalty * deepened
+        if settings.turnover_penalty:
+            paid = paid - settings.scale * settings.turnover_penalty * turnover
+        return paid
+
+
 def compute_reward(growth: Float, reference_growth: Float, settings: RewardSettings) -> Float:
-    """Return the reward of a step.
+    """Return the reward of a step of kind `growth` or `excess`, without penalties.
 
     `scale * [log g - a/2 (g-1)^2]`, less the same of the reference when `kind` is `excess`; with `scale` 100 the unit
     is per cent of log growth a step, net of every cost.
 
     Args:
         growth: Wealth after over wealth before, net of costs, `[P]`.
-        reference_growth: The same of equal weights, free of costs, `[P]`.
+        reference_growth: The same of the reference, free of costs, `[P]`.
         settings: Which reward.
     """
     reward = _utility(growth, settings.risk_aversion)
     if settings.kind == "excess":
         reward = reward - _utility(reference_growth, settings.risk_aversion)
     return settings.scale * reward
+
+
+def differentiate_sharpe(returns: Float, mean: Float, square: Float, rate: float) -> tuple[Float, Float, Float]:
+    """Return the differential Sharpe ratio (Moody and Saffell, 2001, equation 8) and the running moments after it.
+
+    With running moments A of the returns and B of their squares, `D = (B dA - A dB / 2) / (B - A^2)^(3/2)` where
+    `dA = r - A` and `dB = r^2 - B`: the derivative of A / sqrt(B - A^2) by `rate`. The moments move on by `rate`.
+
+    Args:
+        returns: Simple net returns r of a step, `[P]`.
+        mean: A before the step, `[P]`.
+        square: B before the step, `[P]`.
+        rate: Weight of the newest return in the moments.
+
+    Returns:
+        D, A and B after the step, each `[P]`.
+    """
+    d_mean, d_square = returns - mean, returns**2 - square
+    variance = np.maximum(square - mean**2, _LEAST_VARIANCE)
+    ratio = (square * d_mean - 0.5 * mean * d_square) / variance**1.5
+    return ratio, mean + rate * d_mean, square + rate * d_square
 
 
 def _utility(growth: Float, risk_aversion: float) -> Float:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env import VecEnv
 
-from alfred.envs.observations import Observation
+from alfred.envs.observations import AnyObservation
 from alfred.envs.vector import PortfolioVectorEnv
 
 
@@ -30,7 +30,7 @@ class Sb3PortfolioVecEnv(VecEnv):
         self._totals = np.zeros((3, env.num_envs))
         self._length = np.zeros(env.num_envs, dtype=np.int64)
 
-    def reset(self) -> Observation:
+    def reset(self) -> AnyObservation:
         """Start all episodes with the seed given to `seed`, if any."""
         observation, _ = self.env.reset(seed=self._seeds[0])
         self._reset_seeds()
@@ -42,7 +42,7 @@ class Sb3PortfolioVecEnv(VecEnv):
         """Keep the actions for `step_wait`."""
         self._actions = actions
 
-    def step_wait(self) -> tuple[Observation, npt.NDArray[Any], npt.NDArray[Any], list[dict[str, Any]]]:
+    def step_wait(self) -> tuple[AnyObservation, npt.NDArray[Any], npt.NDArray[Any], list[dict[str, Any]]]:
         """Step all portfolios."""
         if self._actions is None:
             raise RuntimeError("step_wait was called before step_async")
@@ -50,13 +50,16 @@ class Sb3PortfolioVecEnv(VecEnv):
         self._totals += np.stack((reward, info["cost"], info["turnover"]))
         self._length += 1
         done = terminated | truncated
+        if np.count_nonzero(done):
+            # Where an episode ended, `info` is that of the next one.
+            self._totals[1:] += np.stack((info["final_info"]["cost"], info["final_info"]["turnover"]))
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for index in np.flatnonzero(done):
             total, length = self._totals[:, index], int(self._length[index])
             seconds = round(time.monotonic() - self._began, 6)
             infos[index] = {
                 "episode": {"r": float(total[0]), "l": length, "t": seconds},
-                "terminal_observation": {key: value[index] for key, value in info["final_obs"].items()},
+                "terminal_observation": info["final_obs"][index],
                 "TimeLimit.truncated": bool(truncated[index]),
                 "cost": float(total[1]) / length,
                 "turnover": float(total[2]) / length,

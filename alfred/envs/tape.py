@@ -11,13 +11,18 @@ import pandas as pd
 
 from alfred.data.market import Market
 from alfred.data.signals import Signals
+from alfred.envs.conditions import (
+    BOUND,
+    SESSIONS_PER_YEAR,
+    ImpactSettings,
+    compute_impact_scale,
+    compute_market_features,
+)
 from alfred.envs.ledger import Float
+from alfred.envs.risk import Bars
 from alfred.errors import ConfigError, DataError, SignalError
 
 Execution = Literal["auto", "next_open", "next_close", "close"]
-MARKET_FEATURES = ("return_5", "return_20", "volatility_20", "volatility_60", "drawdown_252", "dispersion_20")
-BOUND = 10.0  # signals, features and returns are clipped to +-this, so that one bad tick cannot swamp a network
-_WINDOW = 252
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,14 @@ class Tape:
         overnight: Next execution price over this close, cash last, `[E, N+1]`.
         tradable: Whether a symbol can be traded at the execution, cash last, `[E, N+1]`.
         all_tradable: Whether all symbols can, `[E]`.
+        delisted: Whether a symbol traded before and never does again from this execution on, cash last, `[E, N+1]`: its
+            holding is paid out in cash at the last price, at the session after the last bar.
+        any_delisted: Whether any symbol is delisted, `[E]`.
+        bars: Open, low and high inside the bar that is held through after the execution, for stops, each `[E, N+1]`;
+            None when the market has closes only.
+        impact_scale: Market impact of one unit of wealth, cash last, `[E, N+1]`, from sessions before the execution;
+            None without impact.
+        sectors: Sector of each symbol, empty where there is none, `[N]`.
         signals: Known at the decision, `[E, N, K]` float32, zero where missing.
         features: State of the market at the decision, `[E, M]` float32.
         tradable_then: Whether a symbol traded at the decision, `[E, N]` float32.
@@ -43,6 +56,7 @@ class Tape:
             of bar e are rows `e` to `e + L - 1`, oldest first.
         lookback: L.
         reference_growth: Growth of equal weights in the universe from one execution to the next, `[E]`.
+        benchmark_growth: The same of the benchmark, `[E]`.
         benchmark_returns: Simple return of the benchmark from the close before to each marked close: those of the bars,
             then that of `final_mark` when there is one, `[E]` or `[E + 1]`.
         final_mark: Date of a last mark at a close after the last bar, or None when the last bar marks itself.
@@ -57,12 +71,18 @@ class Tape:
     overnight: Float
     tradable: npt.NDArray[np.bool_]
     all_tradable: npt.NDArray[np.bool_]
+    delisted: npt.NDArray[np.bool_]
+    any_delisted: npt.NDArray[np.bool_]
+    bars: Bars | None
+    impact_scale: Float | None
+    sectors: tuple[str, ...]
     signals: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     tradable_then: npt.NDArray[np.float32]
     returns: npt.NDArray[np.float32]
     lookback: int
     reference_growth: Float
+    benchmark_growth: Float
     benchmark_returns: Float
     final_mark: pd.Timestamp | None
     signal_names: tuple[str, ...]
@@ -82,6 +102,7 @@ def make_tape(
     execution: Execution = "auto",
     lookback: int = 0,
     cash_rate_pct: float = 0.0,
+    impact: ImpactSettings | None = None,
 ) -> Tape:
     """Lay a market out for the kernel.
 
@@ -93,10 +114,11 @@ def make_tape(
         execution: When a decision is traded; `auto` takes the next open, or the next close without open prices.
         lookback: Sessions of log returns in an observation, L.
         cash_rate_pct: Yearly rate that cash earns, in per cent.
+        impact: Market impact, or None without.
 
     Raises:
         ConfigError: The execution needs open prices that the market does not have.
-        DataError: There are fewer than three sessions from `start` to `end`.
+        DataError: There are too few sessions from `start` to `end`, or impact needs volume that the market lacks.
         SignalError: The signals lack a date or have other symbols.
     """
     market = market if end is None else market.until(end)
@@ -119,13 +141,15 @@ def make_tape(
         price = np.where(np.isfinite(market.field("open")), market.field("open"), np.vstack([close[:1], close[:-1]]))
     following = np.minimum(bars + 1, market.n_dates - 1)
     overnight = price[following] / close[bars]
-    overnight[bars + 1 == market.n_dates] = 1.0  # nothing is earned after the last close
-    cash = (1.0 + cash_rate_pct / 100.0) ** (1.0 / _WINDOW)
+    cash = np.full(len(bars), (1.0 + cash_rate_pct / 100.0) ** (1.0 / SESSIONS_PER_YEAR))
+    over = bars + 1 == market.n_dates
+    overnight[over], cash[over] = 1.0, 1.0  # nothing is earned after the last close
     intraday = _with_cash(close[bars] / price[bars], 1.0) if timing == "next_open" else None
     growth = overnight if intraday is None else overnight * intraday[:, :-1]
     padded = np.vstack([np.zeros((lookback, market.n_symbols)), np.log1p(simple)])
     universe = [market.index_of(symbol) for symbol in market.universe]
     tradable = market.tradable[bars]
+    delisted = _find_delisted(market.tradable)[bars]
     bench = market.index_of(market.benchmark)
     marks = [*bars] + ([] if timing == "next_open" else [last + 1])
     return Tape(
@@ -137,12 +161,18 @@ def make_tape(
         overnight=_with_cash(overnight, cash),
         tradable=np.hstack([tradable, np.ones((len(bars), 1), dtype=bool)]),
         all_tradable=np.asarray(tradable.all(axis=1)),
+        delisted=np.hstack([delisted, np.zeros((len(bars), 1), dtype=bool)]),
+        any_delisted=np.asarray(delisted.any(axis=1)),
+        bars=_lay_out_bars(market, close, bars, timing),
+        impact_scale=_lay_out_impact(market, simple, bars - 1, impact),
+        sectors=tuple(market.sectors.get(symbol, "") for symbol in market.symbols),
         signals=_signals_at(market, signals, market.dates[known]),
-        features=_market_features(simple, bench, universe)[known],
+        features=compute_market_features(simple, bench, universe)[known],
         tradable_then=market.tradable[known].astype(np.float32),
         returns=np.clip(padded[known[0] + 1 : known[-1] + 1 + lookback], -BOUND, BOUND).astype(np.float32),
         lookback=lookback,
         reference_growth=_equal_weight_growth(growth[:, universe], tradable[:, universe]),
+        benchmark_growth=_equal_weight_growth(growth[:, [bench]], tradable[:, [bench]]),
         benchmark_returns=simple[marks, bench],
         final_mark=None if timing == "next_open" else market.dates[last + 1],
         signal_names=() if signals is None else signals.names,
@@ -167,9 +197,48 @@ def _carry_forward(close: npt.NDArray[np.floating]) -> Float:
     return np.asarray(pd.DataFrame(np.asarray(close, dtype=np.float64)).ffill())
 
 
-def _with_cash(factors: Float, cash: float) -> Float:
-    clean = np.where(np.isfinite(factors), factors, 1.0)
-    return np.ascontiguousarray(np.hstack([clean, np.full((len(clean), 1), cash)]))
+def _with_cash(factors: Float, cash: Float | float, missing: float = 1.0) -> Float:
+    clean = np.where(np.isfinite(factors), factors, missing)
+    return np.ascontiguousarray(np.hstack([clean, np.broadcast_to(cash, len(clean))[:, None]]))
+
+
+def _find_delisted(tradable: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return where a symbol has traded before and never does again, `[T, N]`.
+
+    A symbol that is halted at the end of the data counts as delisted: nothing in the data tells the two apart.
+    """
+    before = np.logical_or.accumulate(tradable, axis=0)
+    later = np.logical_or.accumulate(tradable[::-1], axis=0)[::-1]
+    return before & ~later
+
+
+def _lay_out_bars(market: Market, close: Float, bars: npt.NDArray[np.integer], timing: Execution) -> Bars | None:
+    """Return the bar that is held through after each execution, relative to the execution price.
+
+    That is the rest of the same session after an open, and the whole next session after a close.
+    """
+    if not market.has_ohlc:
+        return None
+    held = bars if timing == "next_open" else np.minimum(bars + 1, market.n_dates - 1)
+    base = market.field("open")[held] if timing == "next_open" else close[bars]
+    opened, low, high, closed = (market.field(name)[held] / base for name in ("open", "low", "high", "close"))
+    # Rounding of adjusted prices may leave open or close outside low and high; the wider range is the true one.
+    low, high = np.minimum(np.minimum(low, opened), closed), np.maximum(np.maximum(high, opened), closed)
+    return Bars(
+        open=_with_cash(opened, 1.0),
+        low=_with_cash(low, np.inf, missing=np.inf),
+        high=_with_cash(high, -np.inf, missing=-np.inf),
+    )
+
+
+def _lay_out_impact(
+    market: Market, simple: Float, known: npt.NDArray[np.integer], impact: ImpactSettings | None
+) -> Float | None:
+    if impact is None or impact.kind == "none":
+        return None
+    scale = compute_impact_scale(market, simple, impact)
+    # Before the first session nothing is known, and nothing is charged.
+    return _with_cash(np.where((known < 0)[:, None], 0.0, scale[known]), 0.0)
 
 
 def _equal_weight_growth(growth: Float, tradable: npt.NDArray[np.bool_]) -> Float:
@@ -194,19 +263,3 @@ def _signals_at(market: Market, signals: Signals | None, dates: pd.DatetimeIndex
             "narrow the range or forecast more dates"
         )
     return np.asarray(np.clip(np.nan_to_num(signals.values[rows], nan=0.0), -BOUND, BOUND))
-
-
-def _market_features(simple: Float, benchmark: int, universe: list[int]) -> npt.NDArray[np.float32]:
-    """Return the trailing state of the market, `[T, M]`, each near unit size; see `MARKET_FEATURES`."""
-    bench = pd.Series(np.log1p(simple[:, benchmark]))
-    wealth = bench.cumsum()
-    spread = pd.Series(simple[:, universe].std(axis=1))
-    columns = [
-        bench.rolling(5, min_periods=1).sum() / 0.02,
-        bench.rolling(20, min_periods=1).sum() / 0.04,
-        bench.rolling(20, min_periods=2).std() / 0.01 - 1.0,
-        bench.rolling(60, min_periods=2).std() / 0.01 - 1.0,
-        np.expm1(wealth - wealth.rolling(_WINDOW, min_periods=1).max()) / 0.1,
-        spread.rolling(20, min_periods=1).mean() / 0.01 - 1.0,
-    ]
-    return np.asarray(np.clip(np.nan_to_num(np.stack(columns, axis=1)), -BOUND, BOUND), dtype=np.float32)

@@ -1,0 +1,59 @@
+"""Episodes: which part of the data a portfolio is walked through."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from alfred.data.market import Market
+from alfred.data.signals import Signals
+from alfred.envs.settings import PortfolioSettings
+from alfred.envs.tape import Tape, make_tape
+from alfred.errors import ConfigError
+
+
+def prepare_tape(
+    market: Market | None,
+    signals: Signals | None,
+    settings: PortfolioSettings,
+    *,
+    start: str | None = None,
+    end: str | None = None,
+) -> Tape:
+    """Lay out the tape that the settings ask for.
+
+    Raises:
+        ConfigError: There is no market.
+    """
+    if market is None:
+        raise ConfigError("a portfolio environment needs market=... (or tape=...)")
+    return make_tape(
+        market,
+        signals,
+        start=start,
+        end=end,
+        execution=settings.execution,
+        lookback=settings.lookback,
+        cash_rate_pct=settings.cash_rate_pct,
+        impact=settings.impact,
+    )
+
+
+def draw_windows(
+    tape: Tape, settings: PortfolioSettings, count: int, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Draw the first bar and the bar after the last of `count` episodes.
+
+    Raises:
+        ConfigError: An episode is longer than the data.
+    """
+    if settings.episode_length is None:
+        return np.zeros(count, dtype=np.int64), np.full(count, tape.n_bars)
+    length = settings.episode_length * settings.rebalance_every
+    if length > tape.n_bars:
+        raise ConfigError(
+            f"episode_length {settings.episode_length} x rebalance_every {settings.rebalance_every} needs {length} "
+            f"bars, the range has {tape.n_bars}; shorten the episode or widen the range"
+        )
+    start = rng.integers(0, tape.n_bars - length + 1, size=count)
+    return start, start + length

@@ -113,7 +113,8 @@ def load_experiment(path: Path | str | None = None, overrides: Sequence[str] = (
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not YAML ({error}); quote it") from error
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"--set {override}: the value is not YAML ({reason}); quote it") from error
         raw = _override(raw, key.split("."), value, key)
     return parse_experiment(raw, source="the defaults" if path is None else str(path))
 

@@ -1,0 +1,96 @@
+"""Every registered analyst passes the contract by being registered; and the contract catches those that break it."""
+
+import numpy as np
+import pytest
+
+from alfred.analysts import ANALYSTS, Forecast, make_analyst
+from alfred.analysts.checks import ContractError, check_analyst
+from alfred.analysts.momentum import MomentumAnalyst, MomentumSettings
+from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
+from alfred.analysts.registry import load_analyst_class
+from alfred.errors import CheckpointError, ConfigError, DataError, NotFittedError
+from tests.analysts.small import SMALL
+from tests.conftest import make_random_market
+
+MARKET = make_random_market(700)
+
+
+def make_small(kind):
+    settings = load_analyst_class(kind).settings_class.model_validate({"kind": kind, **SMALL.get(kind, {})})
+    return make_analyst(settings)
+
+
+@pytest.mark.parametrize("kind", ANALYSTS)
+def test_contract(kind) -> None:
+    check_analyst(lambda: make_small(kind), MARKET)
+
+
+class Forgetful(NaiveAnalyst):
+    def predict(self, contexts):
+        forecast = super().predict(contexts)
+        return Forecast.from_gaussian(forecast.mean + len(contexts), forecast.dispersion(), self.horizons)
+
+
+class Unready(NaiveAnalyst):
+    def require_fitted(self):
+        pass
+
+
+class Random(NaiveAnalyst):
+    def predict(self, contexts):
+        forecast = super().predict(contexts)
+        noise = np.random.default_rng().normal(size=forecast.mean.shape)
+        return Forecast.from_gaussian(forecast.mean + noise, forecast.dispersion(), self.horizons)
+
+
+class Loses(MomentumAnalyst):
+    def _load_weights(self, folder):
+        super()._load_weights(folder)
+        self.coefficients_ = self.coefficients_ * 0
+
+
+@pytest.mark.parametrize(
+    ("analyst", "settings", "message"),
+    [
+        (Forgetful, NaiveSettings(), "alike in any batch"),
+        (Unready, NaiveSettings(), "must raise NotFittedError before fit"),
+        (Random, NaiveSettings(), "the same seed and data"),
+        (Loses, MomentumSettings(), "survive saving and loading"),
+    ],
+)
+def test_contract_catches(analyst, settings, message) -> None:
+    with pytest.raises(ContractError, match=message):
+        check_analyst(lambda: analyst(settings), MARKET)
+
+
+def test_unknown_analyst() -> None:
+    with pytest.raises(ConfigError, match="unknown analyst kind 'lstn'.*Did you mean 'lstm'"):
+        load_analyst_class("lstn")
+
+
+def test_momentum_finds_the_planted_slope() -> None:
+    rng = np.random.default_rng(0)
+    market = make_random_market(900, 6, ohlc=False)
+    closes = np.log(market.close)
+    # Each return leans on the symbol's own 12-1 momentum with a slope that the regression must give back.
+    for t in range(253, 900):
+        momentum = closes[t - 22] - closes[t - 253]
+        closes[t] = closes[t - 1] + 0.01 * momentum + rng.normal(0, 0.005, 6)
+    planted = type(market).from_arrays(market.dates, market.symbols, np.exp(closes), benchmark="SPY")
+    analyst = MomentumAnalyst(MomentumSettings(horizons=(1,))).fit(planted)
+    assert analyst.coefficients_[0, 1] / analyst.spread_ == pytest.approx(0.01, rel=0.3)
+
+
+def test_short_histories_are_refused() -> None:
+    short = MARKET.until(MARKET.dates[100])
+    with pytest.raises(DataError, match="'momentum' needs more than 272 sessions to fit, got 101"):
+        make_small("momentum").fit(short)
+    with pytest.raises(DataError, match="'lstm' has too short a history"):
+        make_small("lstm").fit(MARKET.until(MARKET.dates[30]))
+
+
+def test_errors_of_saving_and_loading(tmp_path) -> None:
+    with pytest.raises(NotFittedError, match="'momentum' is not fitted"):
+        make_small("momentum").save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="does not hold a saved LstmAnalyst"):
+        load_analyst_class("lstm").from_pretrained(tmp_path / "nowhere")

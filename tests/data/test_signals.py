@@ -1,0 +1,89 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from alfred.data import Signals, concatenate_signals
+from alfred.errors import SignalError
+
+DATES = pd.bdate_range("2020-01-01", periods=6)
+
+
+def make(name="a", dates=DATES, lag_days=1, seed=0, **changes):
+    values = np.random.default_rng(seed).normal(size=(len(dates), 2, 2)).astype(np.float32)
+    arguments = {
+        "dates": dates,
+        "symbols": ("X", "Y"),
+        "names": (f"{name}.up_1", f"{name}.up_5"),
+        "values": values,
+        "trained_until": (dates - pd.Timedelta(days=lag_days)).to_numpy(),
+        "horizons": (1, 5),
+    }
+    return Signals(**(arguments | changes))
+
+
+def test_a_row_from_the_future_is_refused() -> None:
+    with pytest.raises(SignalError, match=r"signals of 2020-01-01 come from a model trained until 2020-01-02"):
+        make(lag_days=-1)
+    late = (DATES - pd.Timedelta(days=1)).to_numpy().copy()
+    late[3] = DATES[4].to_numpy()
+    with pytest.raises(SignalError, match="signals of 2020-01-06"):
+        make(trained_until=late)
+
+
+def test_round_trip(tmp_path) -> None:
+    signals = make(knowledge_cutoffs={"a": pd.Timestamp("2019-06-30")})
+    signals.values[2, 1, 0] = np.nan
+    signals.save(tmp_path / "s.parquet")
+    again = Signals.load(tmp_path / "s.parquet")
+    np.testing.assert_array_equal(again.values, signals.values)
+    np.testing.assert_array_equal(again.trained_until, signals.trained_until)
+    assert (again.names, again.horizons, again.symbols) == (signals.names, signals.horizons, signals.symbols)
+    assert again.knowledge_cutoffs == signals.knowledge_cutoffs
+    assert list(again.dates) == list(signals.dates)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.json", "s.parquet"]
+
+
+def test_damaged_files_are_named(tmp_path) -> None:
+    make().save(tmp_path / "s.parquet")
+    (tmp_path / "s.parquet").write_bytes(b"half a file")
+    with pytest.raises(SignalError, match=r"s\.parquet does not hold signals"):
+        Signals.load(tmp_path / "s.parquet")
+    with pytest.raises(SignalError, match="does not hold signals"):
+        Signals.load(tmp_path / "nothing.parquet")
+
+
+def test_a_tampered_stamp_is_refused_on_loading(tmp_path) -> None:
+    make().save(tmp_path / "s.parquet")
+    table = pd.read_parquet(tmp_path / "s.parquet")
+    table["trained_until"] += pd.Timedelta(days=30)
+    table.to_parquet(tmp_path / "s.parquet", index=False)
+    with pytest.raises(SignalError, match="that is the future"):
+        Signals.load(tmp_path / "s.parquet")
+
+
+def test_concatenation_keeps_common_dates_and_the_latest_stamp() -> None:
+    first, second = make("a", lag_days=9), make("b", dates=DATES[2:], lag_days=2, seed=1)
+    joined = concatenate_signals([first, second])
+    assert joined.names == ("a.up_1", "a.up_5", "b.up_1", "b.up_5")
+    assert list(joined.dates) == list(DATES[2:])
+    np.testing.assert_array_equal(joined.values[:, :, :2], first.values[2:])
+    np.testing.assert_array_equal(joined.trained_until, second.trained_until)
+    assert joined.analysts == ("a", "b")
+    assert joined.select(["b.up_5"]).horizons == (5,)
+    with pytest.raises(SignalError, match=r"'a\.up_1' stands twice"):
+        concatenate_signals([first, first])
+    with pytest.raises(SignalError, match="unknown signal 'a.down'"):
+        joined.select(["a.down"])
+
+
+def test_scaling_uses_earlier_rows_only() -> None:
+    signals = make()
+    scaled = signals.scaled(clip=100.0)
+    past = signals.values[:4].astype(np.float64)
+    expected = signals.values[4, :, 0] / np.sqrt((past[:, :, 0] ** 2).mean())
+    np.testing.assert_allclose(scaled.values[4, :, 0], expected, rtol=1e-6)
+    assert (scaled.values[0] == 0).all()
+    changed = signals.values.copy()
+    changed[4:] *= 50
+    again = make(values=changed).scaled(clip=100.0)
+    np.testing.assert_array_equal(again.values[:4], scaled.values[:4])

@@ -1,0 +1,80 @@
+import pytest
+import yaml
+
+from alfred.config import Experiment, load_experiment, parse_experiment
+from alfred.errors import ConfigError
+
+
+def write(folder, text):
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_defaults_are_an_experiment() -> None:
+    experiment = load_experiment()
+    assert [settings.kind for settings in experiment.agents][0] == "ppo"
+    assert experiment.env.cost_bps == 5.0
+
+
+def test_the_resolved_configuration_can_be_fed_back(tmp_path) -> None:
+    experiment = load_experiment(None, ["agents.0.gamma=0.25", "analysts=[{kind: lstm, hidden_size: 7}]"])
+    path = write(tmp_path, experiment.to_yaml())
+    assert load_experiment(path) == experiment
+    assert experiment.agents[0].gamma == 0.25  # type: ignore[attr-defined]
+
+
+def test_overrides_win_over_the_file_and_step_into_lists(tmp_path) -> None:
+    path = write(tmp_path, "env: {cost_bps: 1}\nanalysts:\n- kind: naive\n- kind: momentum\n")
+    experiment = load_experiment(path, ["env.cost_bps=10", "analysts.1.horizons=[2]", "splits.test_start=2010-01-04"])
+    assert experiment.env.cost_bps == 10
+    assert experiment.analysts[1].horizons == (2,)
+    assert str(experiment.splits.test_start) == "2010-01-04"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("env.cost_bp=3", "unknown key 'env.cost_bp'; known here: cost_bps, .*Did you mean 'cost_bps'"),
+        ("sede=1", "unknown key 'sede'.*Did you mean 'seed'"),
+        ("analysts.2.hidden=1", "unknown key 'analysts.2.hidden'.*Did you mean 'hidden_size'"),
+        ("analysts.2.fitting.step=1", "unknown key 'analysts.2.fitting.step'.*Did you mean 'steps'"),
+        ("agents.0.kind=pppo", "agents.0: unknown agent kind 'pppo'.*Did you mean 'ppo'"),
+        ("analysts=[{name: x}]", "analysts.0: unknown analyst kind None"),
+        ("agents.0.gamma=high", "agents.0.gamma: input should be a valid number.*got 'high'"),
+        ("env.cost_bps=-1", "env.cost_bps: input should be greater than or equal to 0, got -1"),
+        ("analysts=lstm", "analysts must be a list of mappings"),
+        ("analysts=[{kind: naive}, {kind: naive}]", "two analysts are called 'naive'"),
+        ("name=../outside", "name: string should match pattern"),
+        ("analysts.9.kind=naive", "'9' must be a number from 0 to"),
+        ("env.cost_bps.deep=1", "--set env.cost_bps.deep"),
+        ("env.cost_bps", "--set needs key=value"),
+        ("env.cost_bps=[", "the value is not YAML"),
+    ],
+)
+def test_bad_overrides_are_answered(override, message) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_experiment(None, ["env.cost_bps=5", override])
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_files_are_named(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .*nowhere\.yaml"):
+        load_experiment(tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigError, match="is not valid YAML"):
+        load_experiment(write(tmp_path, "a: [1"))
+    with pytest.raises(ConfigError, match="must hold a mapping"):
+        load_experiment(write(tmp_path, "- 1"))
+    with pytest.raises(ConfigError, match=r"config\.yaml: unknown key 'analyst'"):
+        load_experiment(write(tmp_path, "analyst: 1"))
+
+
+def test_yaml_runs_no_code(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="is not valid YAML"):
+        load_experiment(write(tmp_path, "name: !!python/object/apply:os.system ['true']"))
+
+
+def test_parse_refuses_an_empty_list() -> None:
+    with pytest.raises(ConfigError, match="analysts: tuple should have at least 1 item"):
+        parse_experiment({"analysts": []})
+    assert isinstance(parse_experiment(yaml.safe_load("name: x")), Experiment)

@@ -150,7 +150,7 @@ def _split_table(table: PriceTable) -> Iterator[Series]:
     columns = {name: table.column(name) for name in table.fields}
     printed = columns["close"]
     if "adj_close" in columns:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             factor = columns.pop("adj_close") / columns["close"]
             columns |= {name: columns[name] * factor for name in ("open", "high", "low", "close") if name in columns}
     order = np.lexsort((table.days, table.codes))

@@ -58,12 +58,18 @@ def build_market(
         raise DataError(f"'{absent[0]}' has no row on a session {_spell_range(start, end)}; drop it or widen the range")
     names = [name for name in names if name not in absent]
     rows, cells = _locate(table, sessions, [positions[name] for name in names])
-    panels = _fill_panels(table, rows, cells, (len(sessions), len(names)), np.dtype(dtype))
+    shape = (len(sessions), len(names))
+    # A row whose scaled price overflows must not pass for a missing one, hence the mask of the rows themselves.
+    tradable = np.zeros(shape, dtype=bool)
+    tradable.reshape(-1)[cells] = True
+    with np.errstate(over="ignore", invalid="ignore"):
+        panels = _fill_panels(table, rows, cells, shape, np.dtype(dtype))
     return Market.from_arrays(
         pd.DatetimeIndex(sessions.astype("datetime64[D]").astype("datetime64[s]")),
         names,
         panels["close"],
         benchmark=bench,
+        tradable=tradable,
         open=panels.get("open"),
         high=panels.get("high"),
         low=panels.get("low"),

@@ -74,7 +74,7 @@ def find_split_jumps(series: Series) -> npt.NDArray[np.int64]:
     trades many times its usual volume, one whose shares are merely counted anew does not.
     """
     close = series.values["close"]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         logs = np.log(np.where(close > 0, close, np.nan))
         jump = np.diff(logs, prepend=np.nan)
         deviation = pd.Series(jump).rolling(60, min_periods=10).std().shift().fillna(0.0).to_numpy()

@@ -27,6 +27,10 @@ _CHUNK = 256
 class IntervalSettings(Settings):
     """How the intervals of a report are made.
 
+    On short histories they are a little narrow, as those of every block bootstrap: of 95 per cent intervals about 90
+    in 100 cover the true Sharpe ratio over one year, 92 over three and 95 over ten (`pytest -m slow -k
+    test_coverage_grows_with_the_history`).
+
     Attributes:
         level: Coverage that an interval claims.
         n_replicates: Bootstrap replicates R.
@@ -104,13 +108,14 @@ def resample_metrics(returns: FloatArray, indices: npt.NDArray[np.int64]) -> Rep
     # Moments around the sample mean: the sum of squares then loses no digits.
     centre = returns.mean(axis=0)
     shift = counts @ (returns - centre) / n_dates
-    with np.errstate(invalid="ignore", divide="ignore"):
-        variance = (counts @ (returns - centre) ** 2 / n_dates - shift**2) * n_dates / (n_dates - 1)
-        deviation = np.sqrt(np.maximum(variance, 0.0))
-        constant = np.array([is_constant(series) for series in returns.T])
-        sharpe = np.where(constant | (deviation == 0), np.nan, (centre + shift) / deviation * np.sqrt(DAYS_PER_YEAR))
     growth = counts @ np.log(np.maximum(1.0 + returns, _RUINED))
-    return Replicates(sharpe, np.expm1(growth * DAYS_PER_YEAR / n_dates), deviation * np.sqrt(DAYS_PER_YEAR))
+    constant = np.array([is_constant(series) for series in returns.T])
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        variance = (counts @ (returns - centre) ** 2 - n_dates * shift**2) / np.float64(n_dates - 1)
+        deviation = np.sqrt(np.maximum(variance, 0.0))
+        sharpe = np.where(constant | (deviation == 0), np.nan, (centre + shift) / deviation * np.sqrt(DAYS_PER_YEAR))
+        cagr = np.expm1(growth * DAYS_PER_YEAR / n_dates)
+    return Replicates(sharpe, cagr, deviation * np.sqrt(DAYS_PER_YEAR))
 
 
 def resample_max_drawdown(returns: FloatArray, indices: npt.NDArray[np.int64]) -> FloatArray:

@@ -138,7 +138,8 @@ def compute_max_drawdown(returns: FloatArray) -> float:
 
 def compute_cagr(returns: FloatArray) -> float:
     """Return the compound annual growth rate, -1 after ruin; a single day is compounded to a year like any other."""
-    return float(compute_wealth(returns)[-1] ** (DAYS_PER_YEAR / len(returns)) - 1.0)
+    with np.errstate(over="ignore"):
+        return float(compute_wealth(returns)[-1] ** (DAYS_PER_YEAR / len(returns)) - 1.0)
 
 
 def compute_volatility(returns: FloatArray) -> float:

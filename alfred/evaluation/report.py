@@ -24,10 +24,15 @@ from alfred.errors import DataError
 from alfred.evaluation import plots, uncertainty_plots
 from alfred.evaluation.bootstrap import SeedSummary, summarise_seeds
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe
+from alfred.evaluation.report_format import (
+    format_cell,
+    format_number,
+    format_p_value,
+    format_percent,
+    write_headline,
+)
 from alfred.evaluation.report_input import FoldScore, MarketFacts, ReportInput
 from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_difference
-from alfred.evaluation.significance import Verdict
-
 
 __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_report"]
 
@@ -104,12 +109,13 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         "headline": write_headline,
     }
     agent, row = report.backtests[0], rows[0]
+    verdicts = [verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None]
     return environment.get_template("report.html.jinja").render(
         report=report,
         rows=rows,
         row=row,
         agent=agent,
-        verdicts=[verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None],
+        verdicts=[verdict for verdict in verdicts if verdict.baseline != row.name],
         level=f"{report.intervals.level:.0%}",
         figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
         folds=_compute_folds(report),
@@ -119,40 +125,6 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
         library=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
     )
-
-
-def format_percent(value: float, digits: int = 1, *, sign: bool = False) -> str:
-    """Return a fraction as per cent with a true minus sign, or a dash when it does not exist."""
-    return _format(100 * value, digits, sign) + ("" if np.isnan(value) else "%")
-
-
-def format_number(value: float, digits: int = 2, *, sign: bool = False) -> str:
-    """Return a number with a true minus sign, or a dash when it does not exist."""
-    return _format(value, digits, sign)
-
-
-def format_p_value(value: float) -> str:
-    """Return a p-value with three digits; a smaller one as a bound."""
-    return "p < 0.001" if value < 0.0005 else f"p {_format(value, 3, False)}"
-
-
-def format_cell(value: object) -> str:
-    """Return a value of a free table: a float with four significant digits, anything else as it prints."""
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
-
-
-def write_headline(verdict: Verdict, name: str) -> str:
-    """Return the verdict in one line."""
-    if verdict.outcome == "cannot tell":
-        return f"Cannot tell whether {name} beats {verdict.baseline}"
-    return f"{name} {verdict.outcome} {verdict.baseline}"
-
-
-def _format(value: float, digits: int, sign: bool) -> str:
-    if not np.isfinite(value):
-        return "–"
-    text = f"{value:{'+' if sign else ''}.{digits}f}"
-    return text.replace("-", "−") if float(text) else text.lstrip("+-")
 
 
 def _embed_figure(figure: go.Figure) -> Markup:

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alfred.errors import DataError
+from alfred.evaluation.bootstrap import IntervalSettings
+from alfred.evaluation.forecast_metrics import compute_signal_skill
+from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
+from alfred.evaluation.report_format import format_cell, format_number, format_p_value, format_percent
+from tests.conftest import make_random_market
+from tests.evaluation.conftest import draw_returns, make_backtest
+from tests.evaluation.test_forecast_metrics import make_signals
+
+HOSTILE = "<script>alert('x')</script>&\"{{ 7 * 7 }}"
+
+
+def make_report(n_days: int = 600, **changes: object) -> ReportInput:
+    returns = draw_returns(n_days, [0.9, 0.6, 0.7, 0.8, 0.85], 0.8, seed=1)
+    names = ("agent", "SPY", "equal weight", "agent seed 0", "agent seed 1")
+    records = [make_backtest(series, name) for name, series in zip(names, returns.T, strict=True)]
+    market = make_random_market(300, 5)
+    signals = make_signals(
+        market,
+        np.random.default_rng(0).standard_normal((300, 5, 2)),
+        ("naive.expected_return_1", "kronos.dispersion_5"),
+        knowledge_cutoffs={"kronos": market.dates[150]},
+    )
+    report = ReportInput(
+        title="A small report",
+        backtests=records[:3],
+        market=replace(MarketFacts.from_market(market), notes=("Only survivors.",)),
+        benchmark="SPY",
+        equal_weight="equal weight",
+        n_trials=12,
+        seed_backtests=records[3:],
+        skill=compute_signal_skill(signals, market),
+        folds=[FoldScore("fold 0", records[0].dates[0], records[0].dates[n_days // 2], 1.7, 1.2)],
+        extra_tables={"Costs": pd.DataFrame({"Sharpe": [0.91, 0.5]}, index=["0 bps", "10 bps"])},
+        config="agent:\n  kind: ppo\n",
+        versions={"numpy": "2.4"},
+        seeds=(0, 1),
+        intervals=IntervalSettings(n_replicates=200),
+    )
+    return replace(report, **changes)
+
+
+class Page(HTMLParser):
+    """The visible text of a page and the addresses that it would load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("report")
+    write_report(folder, make_report())
+    return folder, (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_page_json_and_rows_hold_the_same_numbers(tmp_path: Path) -> None:
+    rows = write_report(tmp_path, make_report())
+    stored = json.loads((tmp_path / "results.json").read_text())
+    assert stored == json.loads(json.dumps([row.to_json() for row in rows]))
+    body = (tmp_path / "report.html").read_text(encoding="utf-8")
+    table = body[body.index("<h2>All strategies</h2>") :]
+    for row in rows:
+        line = re.search(rf'<th scope="row">{row.name}</th>(.*?)</tr>', table, re.DOTALL)
+        assert line is not None
+        cells = Page(line.group(1)).text
+        for shown in (format_number(row.sharpe), format_percent(row.cagr), format_percent(row.max_drawdown)):
+            assert shown in cells
+        low, high = row.sharpe_ci
+        assert f"{format_number(low)} to {format_number(high)}" in cells
+
+
+def test_verdicts_trials_and_caveats_stand_in_the_open(written: tuple[Path, str]) -> None:
+    text = Page(written[1]).text
+    assert "Cannot tell whether agent beats SPY" in text
+    assert "Cannot tell whether agent beats equal weight" in text
+    assert "Trials made" in text and "after 12 trials" in text
+    assert "Only survivors." in text
+    assert "Pretrained models may have seen a part of the test (kronos)" in text
+    assert "2.4 years of test can only show" in text
+    closed = written[1].split("<details")
+    assert "Only survivors." in closed[0]
+
+
+def test_page_loads_nothing(written: tuple[Path, str]) -> None:
+    page = Page(written[1])
+    assert page.addresses == ["data:,"]
+    assert "default-src 'none'" in written[1]
+    styles = written[1][written[1].index("<style>") : written[1].index("</style>")]
+    assert "url(" not in styles and "@import" not in styles
+    assert (written[0] / "report.html").stat().st_size < 3_000_000
+    assert sorted(path.name for path in written[0].iterdir()) == ["report.html", "results.json"]
+
+
+def test_same_input_same_bytes(written: tuple[Path, str], tmp_path: Path) -> None:
+    write_report(tmp_path, make_report())
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == written[1]
+
+
+def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
+    calm = make_report()
+    first = make_backtest(calm.backtests[0].net, HOSTILE, symbols=(HOSTILE, "B"))
+    hostile = replace(
+        calm,
+        title=HOSTILE,
+        backtests=[first, *calm.backtests[1:]],
+        market=replace(calm.market, symbols=(HOSTILE,), notes=(HOSTILE,)),
+        caveats=(HOSTILE,),
+        config=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+        extra_tables={HOSTILE: pd.DataFrame({HOSTILE: [HOSTILE]}, index=[HOSTILE])},
+        folds=[replace(calm.folds[0], name=HOSTILE)],
+        seed_backtests=[replace(calm.seed_backtests[0], name=HOSTILE)],
+        skill=calm.skill.assign(signal=HOSTILE) if calm.skill is not None else None,
+    )
+    for name, report in (("calm", calm), ("hostile", hostile)):
+        write_report(tmp_path / name, report)
+    pages = {name: (tmp_path / name / "report.html").read_text(encoding="utf-8") for name in ("calm", "hostile")}
+    assert "<script>alert" not in pages["hostile"]
+    assert "{{ 7 * 7 }}" in pages["hostile"]
+    tags = {name: Page(page).tags.count("script") for name, page in pages.items()}
+    assert tags["calm"] == tags["hostile"]
+
+
+def test_the_smallest_report_is_a_page(tmp_path: Path) -> None:
+    record = make_backtest([0.01, -0.02, 0.005], "agent")
+    alone = ReportInput(
+        title="Alone",
+        backtests=[record],
+        market=MarketFacts.from_market(make_random_market(5, 2)),
+        benchmark="agent",
+        intervals=IntervalSettings(n_replicates=100),
+    )
+    write_report(tmp_path, alone)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "Equal weight of the same universe was not backtested" in text
+    assert "One trial is declared" in text
+
+
+@pytest.mark.parametrize("net", [[0.01], [0.0, 0.0], [0.5, -1.0, 0.0]])
+def test_degenerate_returns_still_make_a_page(net: list[float], tmp_path: Path) -> None:
+    records = [make_backtest(net, "agent"), make_backtest([0.001 * (1 + i) for i in range(len(net))], "SPY")]
+    report = make_report(backtests=records, equal_weight=None, folds=(), seed_backtests=(), skill=None)
+    rows = write_report(tmp_path, report)
+    assert rows[0].versus_benchmark.outcome != "beats"
+    assert "nan" not in Page((tmp_path / "report.html").read_text(encoding="utf-8")).text.split()
+
+
+def test_folds_of_another_test_are_refused(tmp_path: Path) -> None:
+    fold = FoldScore("fold 7", pd.Timestamp("1999-01-04"), pd.Timestamp("1999-12-31"))
+    with pytest.raises(DataError, match=r"fold 'fold 7' is tested from 1999-01-04 to 1999-12-31, but the backtests"):
+        write_report(tmp_path, make_report(folds=[fold]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_checksum_follows_the_prices() -> None:
+    first, second = make_random_market(30, 3, seed=0), make_random_market(30, 3, seed=1)
+    assert MarketFacts.from_market(first).checksum == MarketFacts.from_market(make_random_market(30, 3)).checksum
+    assert MarketFacts.from_market(first).checksum != MarketFacts.from_market(second).checksum
+
+
+def test_numbers_are_written_for_readers() -> None:
+    assert format_number(-0.126) == "−0.13"
+    assert format_number(0.126, sign=True) == "+0.13"
+    assert format_number(-0.001, sign=True) == "0.00"
+    assert format_number(float("nan")) == format_number(float("inf")) == "–"
+    assert format_percent(0.1234) == "12.3%" and format_percent(float("nan")) == "–"
+    assert format_p_value(0.0001) == "p < 0.001" and format_p_value(0.0499) == "p 0.050"
+    assert format_cell(-0.00012345) == "−0.0001234" and format_cell("x-y") == "x-y" and format_cell(3) == "3"
+
+
+def find_browser() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium or Chrome on PATH; install one to test that the page opens")
+
+
+def test_page_opens_in_a_browser_without_a_message(written: tuple[Path, str], tmp_path: Path) -> None:
+    command = [
+        find_browser(),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=30000",
+        "--dump-dom",
+        (written[0] / "report.html").as_uri(),
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    messages = [line for line in result.stderr.splitlines() if "CONSOLE" in line]
+    assert messages == []
+    drawn = re.search(r'data-figures="(\d+)"', result.stdout)
+    assert drawn is not None and int(drawn.group(1)) == written[1].count("data-plot=") == 9
+    assert result.stdout.count('class="main-svg"') >= 9

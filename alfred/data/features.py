@@ -9,20 +9,26 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from alfred.data.indicators import INDICATORS, compute_indicators
-from alfred.data.market import FloatArray, Market
-from alfred.data.momentum import MOMENTUM_FEATURES, compute_momentum
+from alfred.data.market import FIELDS, FloatArray, Market
+from alfred.data.momentum import MOMENTUM_FEATURES, compute_panels
 from alfred.data.normalise import rank_across, standardise_trailing
+from alfred.data.rollup import ROLLUP_FEATURES
 from alfred.data.signals import Signals
 from alfred.errors import DataError, suggest
 from alfred.settings import Settings
 
-FAMILIES: Mapping[str, tuple[str, ...]] = {"technical": tuple(INDICATORS), "momentum": tuple(MOMENTUM_FEATURES)}
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "technical": tuple(INDICATORS),
+    "momentum": tuple(MOMENTUM_FEATURES),
+    "quarterly": tuple(ROLLUP_FEATURES),
+}
 """The features of each family; the name of a family stands for all of them."""
 
 PREFIX = "feature"
+_PANELS = {**MOMENTUM_FEATURES, **ROLLUP_FEATURES}
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     **{name: indicator.fields for name, indicator in INDICATORS.items()},
-    **{name: feature.fields for name, feature in MOMENTUM_FEATURES.items()},
+    **{name: feature.fields for name, feature in _PANELS.items()},
 }
 
 
@@ -30,9 +36,9 @@ class FeatureSettings(Settings):
     """Which features, on which scale.
 
     Attributes:
-        names: Features, or families (`technical`, `momentum`), in the order of the signals.
+        names: Features, or families (`technical`, `momentum`, `quarterly`), in the order of the signals.
         normalise: `rank` across the symbols of the day (-1 to 1), `zscore` over the symbol's own trailing year, or
-            `none`.
+            `none`. What is the same for all symbols (a yield) has no rank: it comes out as 0.
         zscore_days: Sessions of the trailing statistics.
         zscore_min_days: Known values that they need.
     """
@@ -87,7 +93,7 @@ def compute_features(market: Market, settings: FeatureSettings) -> Signals:
     indicators = tuple(name for name in names if name in INDICATORS)
     if indicators:
         panels |= compute_indicators(market, indicators)
-    panels |= compute_momentum(market, tuple(name for name in names if name in MOMENTUM_FEATURES))
+    panels |= compute_panels(market, {name: _PANELS[name] for name in names if name in _PANELS})
     values = np.empty((market.n_dates, market.n_symbols, len(names)), dtype=np.float32)
     for k, name in enumerate(names):
         values[:, :, k] = _normalise(panels.pop(name), settings)
@@ -110,12 +116,14 @@ def _normalise(panel: FloatArray, settings: FeatureSettings) -> FloatArray:
 
 
 def _check_fields(market: Market, names: tuple[str, ...]) -> None:
-    absent = [field for field in ("high", "low", "volume") if getattr(market, field) is None]
+    def lacks(field: str) -> bool:
+        return getattr(market, field) is None if field in FIELDS else field not in market.extras
+
     for name in names:
-        missing = [field for field in _FIELDS[name] if field in absent]
+        missing = [field for field in _FIELDS[name] if lacks(field)]
         if missing:
-            usable = [known for known, fields in _FIELDS.items() if not set(fields) & set(absent)]
+            usable = [known for known, fields in _FIELDS.items() if not any(lacks(field) for field in fields)]
             raise DataError(
                 f"feature '{name}' needs {' and '.join(missing)}, which this market does not have; choose data with "
-                f"OHLCV, or features among: {', '.join(usable)}"
+                f"OHLCV (or set data.fundamentals or data.macro), or features among: {', '.join(usable)}"
             )

@@ -18,7 +18,7 @@ _SESSIONS_A_YEAR = 252
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What a momentum feature reads.
+    """What a feature over the sessions of the market reads.
 
     Attributes:
         market: The market.
@@ -30,8 +30,8 @@ class History:
 
 
 @dataclass(frozen=True)
-class MomentumFeature:
-    """One feature.
+class PanelFeature:
+    """One feature, computed for all symbols at once.
 
     Attributes:
         fields: Fields of the market that it reads.
@@ -71,35 +71,35 @@ def _compute_volatility(history: History) -> FloatArray:
     return deviation
 
 
-MOMENTUM_FEATURES: Mapping[str, MomentumFeature] = {
-    "momentum_12_1": MomentumFeature(("close",), _return_between(12 * _MONTH, _MONTH)),
-    "momentum_6_1": MomentumFeature(("close",), _return_between(6 * _MONTH, _MONTH)),
-    "momentum_3_1": MomentumFeature(("close",), _return_between(3 * _MONTH, _MONTH)),
-    "momentum_1": MomentumFeature(("close",), _return_between(_MONTH, 0)),
-    "roc_20": MomentumFeature(("close",), _return_between(20, 0)),
-    "roc_60": MomentumFeature(("close",), _return_between(60, 0)),
-    "distance_200": MomentumFeature(("close",), _compute_distance),
-    "relative_strength": MomentumFeature(("close",), _compute_relative_strength),
-    "volume_trend": MomentumFeature(("volume",), _compute_volume_trend),
-    "volatility_20": MomentumFeature(("close",), _compute_volatility),
+MOMENTUM_FEATURES: Mapping[str, PanelFeature] = {
+    "momentum_12_1": PanelFeature(("close",), _return_between(12 * _MONTH, _MONTH)),
+    "momentum_6_1": PanelFeature(("close",), _return_between(6 * _MONTH, _MONTH)),
+    "momentum_3_1": PanelFeature(("close",), _return_between(3 * _MONTH, _MONTH)),
+    "momentum_1": PanelFeature(("close",), _return_between(_MONTH, 0)),
+    "roc_20": PanelFeature(("close",), _return_between(20, 0)),
+    "roc_60": PanelFeature(("close",), _return_between(60, 0)),
+    "distance_200": PanelFeature(("close",), _compute_distance),
+    "relative_strength": PanelFeature(("close",), _compute_relative_strength),
+    "volume_trend": PanelFeature(("volume",), _compute_volume_trend),
+    "volatility_20": PanelFeature(("close",), _compute_volatility),
 }
 
 
-def compute_momentum(market: Market, names: tuple[str, ...]) -> dict[str, FloatArray]:
-    """Return momentum features by name, each `[T, N]`; NaN while history is short and off the tradable sessions.
+def compute_panels(market: Market, features: Mapping[str, PanelFeature]) -> dict[str, FloatArray]:
+    """Return features by name, each `[T, N]`; NaN while history is short and off the tradable sessions.
 
     Args:
         market: The market.
-        names: Keys of `MOMENTUM_FEATURES`.
+        features: The features by name.
 
     Raises:
         DataError: The market lacks a field.
     """
     history = History(market, forward_fill(market.close).astype(np.float64))
     result = {}
-    for name in names:
+    for name, feature in features.items():
         with np.errstate(invalid="ignore", divide="ignore"):
-            values = MOMENTUM_FEATURES[name].compute(history)
+            values = feature.compute(history)
         result[name] = np.where(market.tradable & np.isfinite(values), values, np.nan)
     return result
 

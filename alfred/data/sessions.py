@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from alfred.errors import ConfigError, import_extra, suggest
@@ -20,12 +22,36 @@ def find_missing_sessions(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd
     """
     if not len(dates):
         return dates
-    calendars = import_extra("exchange_calendars", "calendars")
-    known = calendars.get_calendar_names()
-    if calendar not in known:
-        raise ConfigError(f"unknown calendar '{calendar}'; XNYS is New York.{suggest(calendar, known)}")
-    # The calendar must not start at its own first session, hence the margin.
-    margin = pd.Timedelta(days=14)
-    sessions = calendars.get_calendar(calendar, start=dates[0] - margin, end=dates[-1] + margin).sessions
+    sessions = _load_calendar(dates, calendar).sessions
     inside = sessions[(sessions >= dates[0]) & (sessions <= dates[-1])]
     return pd.DatetimeIndex(inside.difference(dates))
+
+
+def find_close_times(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.DatetimeIndex:
+    """Return when each session closed on the exchange's own clock, early closes included, `[T]`.
+
+    A date that is no session of the exchange (a crypto weekend) closes at its customary time.
+
+    Args:
+        dates: Sessions, ascending, `[T]`.
+        calendar: A name of `exchange_calendars`.
+
+    Raises:
+        ConfigError: The calendar is unknown.
+        MissingExtraError: exchange_calendars is not installed.
+    """
+    schedule = _load_calendar(dates, calendar)
+    closes = schedule.closes.dt.tz_convert(schedule.tz).dt.tz_localize(None).reindex(dates)
+    customary = dates + (closes - closes.index.normalize()).mode().iloc[0]
+    return pd.DatetimeIndex(closes.where(closes.notna(), customary))
+
+
+def _load_calendar(dates: pd.DatetimeIndex, name: str) -> Any:
+    """Return the calendar of an exchange around some dates."""
+    calendars = import_extra("exchange_calendars", "calendars")
+    known = calendars.get_calendar_names()
+    if name not in known:
+        raise ConfigError(f"unknown calendar '{name}'; XNYS is New York.{suggest(name, known)}")
+    # The first and last session of a calendar are special to it, hence the margin.
+    margin = pd.Timedelta(days=14)
+    return calendars.get_calendar(name, start=dates[0] - margin, end=dates[-1] + margin)

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
+from alfred.data.fundamentals import FundamentalsSettings, join_fundamentals
+from alfred.data.macro import MacroSettings, join_macro
 from alfred.data.market import FIELDS, Market
+from alfred.data.news import NewsSettings, join_news
 from alfred.data.panel import build_market
 from alfred.data.tables import read_price_table, read_sectors
-from alfred.errors import DataError
 from alfred.settings import Settings
 
 _EMBEDDED_BENCHMARK = "SP500"
@@ -36,6 +38,9 @@ class DataSettings(Settings):
         start: First date.
         end: Last date.
         dtype: Storage of the prices; `float32` halves the memory of a large universe.
+        fundamentals: Reports to join as extra fields, or None.
+        macro: Macroeconomic series to join as extra fields, or None.
+        news: Headlines whose daily count to join as an extra field, or None.
     """
 
     source: Literal["embedded", "files"] = "embedded"
@@ -45,6 +50,9 @@ class DataSettings(Settings):
     start: date | None = None
     end: date | None = None
     dtype: Literal["float64", "float32"] = "float64"
+    fundamentals: FundamentalsSettings | None = None
+    macro: MacroSettings | None = None
+    news: NewsSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -78,26 +86,13 @@ def load_market(settings: DataSettings) -> Market:
         DataError: The files cannot be read or hold something that would make a result wrong; the text names the file,
             the symbol, the date, the value and the fix.
     """
-    start = None if settings.start is None else pd.Timestamp(settings.start)
-    end = None if settings.end is None else pd.Timestamp(settings.end)
-    if settings.path is not None:
-        return build_market(
-            read_price_table(settings.path),
-            symbols=settings.symbols,
-            benchmark=settings.benchmark,
-            start=start,
-            end=end,
-            dtype=settings.dtype,
-            sectors=read_sectors(settings.path),
-        )
-    market = _load_embedded(settings.dtype)
-    market = market if start is None else market.since(start)
-    market = market if end is None else market.until(end)
-    if not market.n_dates:
-        raise DataError(f"the embedded data have no session from {settings.start} to {settings.end}; widen the range")
-    if settings.symbols is not None or settings.benchmark is not None:
-        wanted = market.symbols if settings.symbols is None else settings.symbols
-        market = market.select(wanted, benchmark=settings.benchmark)
+    market = _load_files(settings, settings.path) if settings.path is not None else _load_embedded(settings)
+    if settings.fundamentals is not None:
+        market = join_fundamentals(market, settings.fundamentals)
+    if settings.macro is not None:
+        market = join_macro(market, settings.macro)
+    if settings.news is not None:
+        market = join_news(market, settings.news)
     return market
 
 
@@ -127,16 +122,34 @@ def compute_market_checksum(market: Market) -> str:
     return digest.hexdigest()
 
 
-def _load_embedded(dtype: str) -> Market:
+def _load_files(settings: DataSettings, path: Path) -> Market:
+    return build_market(
+        read_price_table(path),
+        symbols=settings.symbols,
+        benchmark=settings.benchmark,
+        start=None if settings.start is None else pd.Timestamp(settings.start),
+        end=None if settings.end is None else pd.Timestamp(settings.end),
+        dtype=settings.dtype,
+        sectors=read_sectors(path),
+    )
+
+
+def _load_embedded(settings: DataSettings) -> Market:
     # skfolio takes a second to import and only this needs it.
     from skfolio.datasets import load_sp500_dataset, load_sp500_index
 
     stocks, index = load_sp500_dataset(), load_sp500_index()
     table = stocks.join(index.rename(columns={index.columns[0]: _EMBEDDED_BENCHMARK}), how="inner")
-    return Market.from_arrays(
+    market = Market.from_arrays(
         pd.DatetimeIndex(table.index.to_numpy()),
         [str(symbol) for symbol in table.columns],
-        table.to_numpy(dtype=dtype),
+        table.to_numpy(dtype=settings.dtype),
         benchmark=_EMBEDDED_BENCHMARK,
         notes=_EMBEDDED_NOTES,
     )
+    market = market if settings.start is None else market.since(pd.Timestamp(settings.start))
+    market = market if settings.end is None else market.until(pd.Timestamp(settings.end))
+    if settings.symbols is not None or settings.benchmark is not None:
+        wanted = market.symbols if settings.symbols is None else settings.symbols
+        market = market.select(wanted, benchmark=settings.benchmark)
+    return market

@@ -77,7 +77,8 @@ def join_fundamentals(market: Market, settings: FundamentalsSettings) -> Market:
     """Return the market with the last known figure of every symbol on every session as extra fields.
 
     A report released before the open of a day is known at its close; one released after the close, or at an unknown
-    time, from the next session on. A report on a period older than one already known is passed over.
+    time, from the next session on. A report on a period older than one already known is passed over, and a figure
+    that a report lacks stays the last one known.
 
     Args:
         market: The market.

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from alfred.data.features import FeatureSettings, compute_features
+from alfred.data.fundamentals import JOINED_FIELDS
+from alfred.data.labels import make_labels
 from alfred.data.market import Market
+from alfred.data.momentum import shift
+from alfred.data.rollup import MACRO_FIELDS
 from alfred.data.scramble import scramble_after
+from alfred.data.universe import pick_uncorrelated
 from tests.conftest import make_random_market
 
 Compute = Callable[[Market], np.ndarray]
@@ -23,7 +29,25 @@ def features(normalise: str) -> Compute:
     return lambda market: compute_features(market, settings).values
 
 
-PARTS: dict[str, Compute] = {f"features {scale}": features(scale) for scale in ("none", "rank", "zscore")}
+def quarterly(market: Market) -> np.ndarray:
+    """The quarterly family on extra fields as reports and series would leave them."""
+    rng = np.random.default_rng(4)
+    names = (*JOINED_FIELDS, *MACRO_FIELDS)
+    extras = {name: market.close * rng.uniform(0.5, 1.5, market.close.shape) for name in names}
+    settings = FeatureSettings(names=("quarterly",), normalise="zscore")
+    return compute_features(replace(market, extras=extras), settings).values
+
+
+def known_labels(market: Market) -> np.ndarray:
+    """On each row the label that became known there, as a trailing statistic of labels would read it."""
+    return shift(make_labels(market, 5).magnitude, 5)
+
+
+PARTS: dict[str, Compute] = {
+    **{f"features {scale}": features(scale) for scale in ("none", "rank", "zscore")},
+    "quarterly features": quarterly,
+    "known labels": known_labels,
+}
 
 
 def looks_ahead(compute: Compute, market: Market) -> bool:
@@ -35,6 +59,15 @@ def looks_ahead(compute: Compute, market: Market) -> bool:
             if not np.array_equal(true[: row + 1], other[: row + 1], equal_nan=True):
                 return True
     return False
+
+
+def test_a_universe_is_chosen_from_the_past() -> None:
+    market = make_random_market(seed=9, n_symbols=8)
+    for row in ROWS:
+        date = market.dates[row]
+        chosen = pick_uncorrelated(market.until(date), "S1", 4, min_history_days=20)
+        other = pick_uncorrelated(scramble_after(market, date, 1).until(date), "S1", 4, min_history_days=20)
+        assert str(chosen) == str(other)  # as text, because NaN differs from itself
 
 
 @pytest.mark.parametrize("part", PARTS)

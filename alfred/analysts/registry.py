@@ -14,6 +14,7 @@ ANALYSTS: dict[str, str] = {
     "naive": "alfred.analysts.naive:NaiveAnalyst",
     "momentum": "alfred.analysts.momentum:MomentumAnalyst",
     "lstm": "alfred.analysts.lstm:LstmAnalyst",
+    "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
 }
 
 

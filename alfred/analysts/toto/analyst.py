@@ -14,22 +14,26 @@ import torch
 
 from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.base import Analyst
+from alfred.analysts.baseline import Comparison, compare_with_naive
 from alfred.analysts.fitting import FittingReport
-from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast
+from alfred.analysts.forecast import Forecast
 from alfred.analysts.hub import resolve_checkpoint
 from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
 from alfred.analysts.toto.forecast_v2 import Toto2Forecaster
+from alfred.analysts.toto.history import forecast_history
 from alfred.analysts.toto.network_v1 import Toto1
-from alfred.analysts.toto.network_v2 import DECILES, Toto2
+from alfred.analysts.toto.network_v2 import Toto2
 from alfred.analysts.toto.networks import load_network, load_released_network, make_fresh_network, save_network
 from alfred.analysts.toto.settings import KNOWLEDGE_CUTOFFS, REVISIONS, TotoSettings, check_lengths
 from alfred.analysts.toto.training import train_network
-from alfred.analysts.toto.windows import Windows, prepare_windows, split_windows
+from alfred.analysts.toto.windows import PERCENT, Windows, fill_forward, prepare_windows, split_windows
 from alfred.data.contexts import Contexts
 from alfred.data.market import FloatArray, Market
 from alfred.errors import ConfigError
 
 logger = logging.getLogger(__name__)
+
+_COMPARED_DATES = 12
 
 
 class TotoAnalyst(Analyst):
@@ -38,6 +42,8 @@ class TotoAnalyst(Analyst):
     Without a checkpoint `fit` trains a small network from scratch. With one, `fit` loads it and, as `fine_tune` says,
     trains nothing, everything or low-rank adapters. A released model has read unknown data until its release, so every
     forecast before `knowledge_cutoff` is suspect, fine-tuned or not.
+
+    Every `fit` ends with a comparison with naive persistence at the longest horizon, in `comparison_` and in the log.
 
     Toto forecasts levels; the log return at a horizon is the forecast level minus the last one. Each step of 1.0 is a
     mixture of Student-t distributions, whose quantiles are exact while the horizons lie within one patch; beyond it
@@ -54,6 +60,7 @@ class TotoAnalyst(Analyst):
 
     network_: Toto1 | Toto2
     report_: FittingReport | None = None
+    comparison_: Comparison | None = None
 
     def __init__(self, settings: TotoSettings) -> None:
         """Store the settings; what a checkpoint may have seen is known before it is loaded."""
@@ -98,7 +105,21 @@ class TotoAnalyst(Analyst):
                 self.report_.best_step,
             )
         self._use(network)
+        self._compare(market)
         return self
+
+    def _compare(self, market: Market) -> None:
+        """Set the run beside naive persistence on a dozen dates of the part that it was not trained on."""
+        self.comparison_ = None
+        split = int(market.n_dates * (1 - self.settings.validation_fraction))
+        horizon = max(self.horizons)
+        n_outcomes = market.n_dates - horizon - split
+        if n_outcomes < 1 or split < self.min_history:
+            logger.info("%s: the history is too short to compare with naive persistence", self.settings.label)
+            return
+        every = -(-n_outcomes // _COMPARED_DATES)
+        self.comparison_ = compare_with_naive(self, market, horizon, since=market.dates[split], every_days=every)
+        logger.info("%s", self.comparison_.summarise())
 
     def predict(self, contexts: Contexts) -> Forecast:
         """Forecast each window; see the base class."""
@@ -111,10 +132,61 @@ class TotoAnalyst(Analyst):
         ]
         return Forecast(
             horizons=self.horizons,
-            levels=DECILES if self.settings.version == "2.0" else DEFAULT_LEVELS,
+            levels=self._forecaster.levels,
             mean=np.concatenate([mean for mean, _ in pieces]),
             quantiles=np.concatenate([quantiles for _, quantiles in pieces]),
         )
+
+    def predict_history(
+        self, market: Market, *, longest: int | None = None
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Forecast]:
+        """Forecast from every session of a market in a few passes: several times faster than window by window.
+
+        Nothing leaks, since every forecast reads what came before it alone; but the weights must be older than the
+        market, as in every forecast of the past. The contexts grow with the history instead of being `context_length`
+        long, so the numbers are not those of `predict`.
+
+        Args:
+            market: The market.
+            longest: Longest context in sessions; twice `context_length` when None.
+
+        Returns:
+            Row and column of each forecast, `[B]`, by symbol and date, and the forecasts; only sessions with at least
+            `min_history` sessions of the symbol behind them.
+
+        Raises:
+            ConfigError: A horizon lies beyond the patch, or the feed is not `log_price`: the units of `standardised`
+                change from window to window.
+        """
+        self.require_fitted()
+        if self.settings.feed != "log_price":
+            raise ConfigError(f"a table of past forecasts needs feed 'log_price', not '{self.settings.feed}'")
+        with np.errstate(invalid="ignore"):
+            logs = PERCENT * np.log(np.where(market.tradable, market.close, np.nan).astype(np.float64))
+        rows, columns, means, quantiles = [], [], [], []
+        for column in range(market.n_symbols):
+            listed = int(np.argmax(market.tradable[:, column]))
+            series, observed = fill_forward(logs[listed:, column])
+            mean, levels = forecast_history(
+                self._forecaster,
+                series - series[0],
+                observed,
+                self.horizons,
+                longest=longest or 2 * self.context_length,
+            )
+            keep = np.flatnonzero((observed.cumsum() >= self.min_history) & observed & np.isfinite(mean[:, 0]))
+            now = (series - series[0])[keep]
+            rows.append(listed + keep)
+            columns.append(np.full(len(keep), column))
+            means.append((mean[keep] - now[:, None]) / PERCENT)
+            quantiles.append((levels[keep] - now[:, None, None]) / PERCENT)
+        forecast = Forecast(
+            horizons=self.horizons,
+            levels=self._forecaster.levels,
+            mean=np.concatenate(means),
+            quantiles=np.concatenate(quantiles),
+        )
+        return np.concatenate(rows), np.concatenate(columns), forecast
 
     def _predict_piece(self, windows: Windows) -> tuple[FloatArray, FloatArray]:
         """Return mean `[B, H]` and quantiles `[B, H, Q]` of the log return."""
@@ -129,12 +201,12 @@ class TotoAnalyst(Analyst):
                 windows.series, max(self.horizons), self._draw_noise(windows), windows.mask
             )
             samples = paths[:, 0, :, steps].double().numpy()
-            quantiles = np.moveaxis(np.quantile(samples, np.asarray(DEFAULT_LEVELS), axis=1), 0, -1)
+            quantiles = np.moveaxis(np.quantile(samples, np.asarray(self._forecaster.levels), axis=1), 0, -1)
             mean = aggregate_samples(samples, method, axis=1)
         else:
             mixture = self._forecaster.predict_marginals(windows.series, windows.mask, steps=self.horizons)
-            quantiles = mixture.quantiles(DEFAULT_LEVELS)[:, 0]
-            middle = DEFAULT_LEVELS.index(0.5)
+            quantiles = mixture.quantiles(self._forecaster.levels)[:, 0]
+            middle = self._forecaster.levels.index(0.5)
             mean = mixture.mean()[:, 0].double().numpy() if method == "mean" else quantiles[:, :, middle]
         return mean * unit, quantiles * unit[:, :, None]
 

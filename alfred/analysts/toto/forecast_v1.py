@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from alfred.analysts.forecast import DEFAULT_LEVELS
 from alfred.analysts.toto.mixture import Mixture
 from alfred.analysts.toto.network_v1 import Toto1, find_same_group
 from alfred.analysts.toto.scaler import Moments, accumulate_moments, compute_scale_v1, pad_left, split_patches
@@ -26,7 +27,7 @@ from alfred.errors import ConfigError
 class _Reading:
     """Where a history stands: everything that the next patch follows from.
 
-    `hidden` is `[B, S, V, E]`, `moments`, `loc` and `scale` are `[B, S, V]`, `whole` is `[B, V]`.
+    `hidden` is `[B, S, V, E]`, `moments`, `loc` and `scale` are `[B, S, V]`, `whole` is `[B, V, 1]`.
     """
 
     hidden: torch.Tensor
@@ -39,7 +40,13 @@ class _Reading:
 
 
 class Toto1Forecaster:
-    """Forecasts with a network whose weights stay as they are: make a new one after training."""
+    """Forecasts with a network whose weights stay as they are: make a new one after training.
+
+    Attributes:
+        levels: Quantile levels that forecasts are read off at.
+    """
+
+    levels = DEFAULT_LEVELS
 
     def __init__(self, network: Toto1) -> None:
         """Take the network in eval mode and merge its last two linear maps.
@@ -77,6 +84,32 @@ class Toto1Forecaster:
         reading = self._read(series, mask, ids)
         mixture = self._read_out(reading.hidden[:, 0], steps)
         return mixture.shifted(reading.loc[:, 0, :, None], reading.scale[:, 0, :, None])
+
+    @torch.inference_mode()
+    def predict_every_patch(
+        self, series: torch.Tensor, mask: torch.Tensor, steps: Sequence[int]
+    ) -> tuple[Mixture, torch.Tensor]:
+        """Return what each patch of a series says of the next one: a table of forecasts for one pass.
+
+        A causal token is a forecast from its own past, whatever follows it. The scale is held near that of the past
+        only, so that nothing leaks; with the released exponent that never binds.
+
+        Args:
+            series: Whole patches, `[B, 1, T]`, finite.
+            mask: True where observed, `[B, 1, T]`.
+            steps: Steps ahead, 1 to P.
+
+        Returns:
+            Mixtures in data units, `[B, 1, N, len(steps), K]`, and the values observed until the end of each patch,
+            `[B, 1, N]`.
+        """
+        p = self.patch_size
+        ends = accumulate_moments(series, mask).at(slice(p - 1, None, p))
+        loc, scale = self._scale(ends, ends)
+        scaled = (split_patches(series, p).double() - loc[..., None]) / scale[..., None]
+        hidden = self.network.read(scaled.flatten(-2).to(series.dtype))
+        loc, scale = loc.to(series.dtype), scale.to(series.dtype)
+        return self._read_out(hidden, steps).shifted(loc[..., None], scale[..., None]), ends.count
 
     @torch.inference_mode()
     def predict_mean(
@@ -190,17 +223,17 @@ class Toto1Forecaster:
         series, observed = pad_left(series, observed, self.patch_size)
         moments = accumulate_moments(series, observed)
         if whole is None:
-            whole = moments.at(-1)
-        loc, scale = self._scale(moments.at(slice(self.patch_size - 1, None, self.patch_size)), whole, series)
+            whole = moments.at(slice(-1, None))
+        ends = moments.at(slice(self.patch_size - 1, None, self.patch_size))
+        loc, scale = self._scale(ends, whole)
         scaled = (split_patches(series, self.patch_size).double() - loc[..., None]) / scale[..., None]
         tokens = self.network.embed(scaled.to(series.dtype))
         same_group = None if ids is None else find_same_group(ids)
         centre = (tokens.shape[-2] - 1) // 2
         hidden, cache = self.network.transformer.read(tokens, centre=centre, same_group=same_group, n_read=1)
-        last = moments.at(-1)
         return _Reading(
             hidden=hidden[:, None, :, 0],
-            moments=Moments(last.count[:, None], last.mean[:, None], last.m2[:, None]),
+            moments=moments.at(-1).apply(lambda part: part[:, None]),
             whole=whole,
             loc=loc[:, None, :, -1].to(series.dtype),
             scale=scale[:, None, :, -1].to(series.dtype),
@@ -212,11 +245,10 @@ class Toto1Forecaster:
         """Feed one patch of each path back, `[B, S, V, P]`: one token a path, behind the shared history."""
         past = reading.moments
         if past.count.shape[1] != values.shape[1]:
-            past = Moments(*(part.expand(-1, values.shape[1], -1) for part in (past.count, past.mean, past.m2)))
+            past = past.apply(lambda part: part.expand(-1, values.shape[1], -1))
         reading.moments = accumulate_moments(values, torch.ones_like(values, dtype=torch.bool), past).at(-1)
-        whole = Moments(*(part[:, None] for part in (reading.whole.count, reading.whole.mean, reading.whole.m2)))
-        end = Moments(*(part[..., None] for part in (reading.moments.count, reading.moments.mean, reading.moments.m2)))
-        loc, scale = self._scale(end, whole, values)
+        end = reading.moments.apply(lambda part: part[..., None])
+        loc, scale = self._scale(end, reading.whole.apply(lambda part: part[:, None]))
         scaled = ((values.double() - loc) / scale).to(values.dtype)
         tokens = self.network.embed(scaled)[..., None, :]
         same_group = None if reading.same_group is None else reading.same_group[:, None]
@@ -225,13 +257,10 @@ class Toto1Forecaster:
         reading.hidden = hidden[..., 0, :]
         reading.loc, reading.scale = loc[..., 0].to(values.dtype), scale[..., 0].to(values.dtype)
 
-    def _scale(self, ends: Moments, whole: Moments, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return location and scale of each patch from the moments at its end, rounded as the reference rounds them."""
+    def _scale(self, ends: Moments, whole: Moments) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return location and scale of each patch from the moments at its end, float64."""
         config = self.network.config
-        overall = None
-        if config.stabilize_with_global:
-            overall = Moments(whole.count[..., None], whole.mean[..., None], whole.m2[..., None])
-        scale = compute_scale_v1(ends, overall, config.scale_factor_exponent)
+        scale = compute_scale_v1(ends, whole if config.stabilize_with_global else None, config.scale_factor_exponent)
         return ends.mean, scale
 
     def _read_out(self, hidden: torch.Tensor, steps: Sequence[int] | None = None) -> Mixture:

@@ -6,6 +6,7 @@ Axes legend: B batch, V variates, T steps, P steps of a patch, N patches of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,7 +51,13 @@ NO_GUARDS = Guards(fallback_first=None, cap_scales=None)
 
 
 class Toto2Forecaster:
-    """Forecasts with a network whose weights stay as they are."""
+    """Forecasts with a network whose weights stay as they are.
+
+    Attributes:
+        levels: Quantile levels that forecasts are read off at.
+    """
+
+    levels = DECILES
 
     def __init__(self, network: Toto2) -> None:
         """Take the network in eval mode."""
@@ -112,6 +119,32 @@ class Toto2Forecaster:
                 return torch.cat(decoded, dim=-2)[..., :horizon, :]
             series = torch.cat((series, deciles[..., MEDIAN]), dim=-1)
             observed = functional.pad(observed, (0, n_ask * p), value=True)
+
+    @torch.inference_mode()
+    def predict_every_patch(
+        self, series: torch.Tensor, mask: torch.Tensor, steps: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what each patch of a series says of the next one: a table of forecasts for one pass.
+
+        A causal token is a forecast from its own past, whatever follows it. The guards read ahead inside a history, so
+        they are off: leave out patches behind which little was observed.
+
+        Args:
+            series: Whole patches, `[B, 1, T]`, finite.
+            mask: True where observed, `[B, 1, T]`.
+            steps: Steps ahead, 1 to P.
+
+        Returns:
+            Deciles in data units, ascending, `[B, 1, N, len(steps), 9]`, and the values observed until the end of each
+            patch, `[B, 1, N]`.
+        """
+        p = self.patch_size
+        ends = accumulate_moments(series, mask).at(slice(p - 1, None, p))
+        loc, scale = ends.mean[..., None], compute_scale_v2(ends)[..., None]
+        scaled = ((split_patches(series, p).double() - loc) / scale).to(series)
+        outputs = self.network(scaled, split_patches(mask, p))[..., [step - 1 for step in steps], :]
+        values = outputs.sinh() * scale[..., None].to(series) + loc[..., None].to(series)
+        return values.sort(dim=-1).values, ends.count
 
     def _read(
         self, scaled: torch.Tensor, observed: torch.Tensor, groups: torch.Tensor, n_ask: int
@@ -217,6 +250,3 @@ def _find_limits(series: torch.Tensor, observed: torch.Tensor) -> tuple[torch.Te
         series.masked_fill(~observed, infinity).amin(-1),
         series.masked_fill(~observed, -infinity).amax(-1),
     )
-
-
-__all__ = ["CAP_SCALES", "DECILES", "FALLBACK_FIRST", "NO_GUARDS", "Guards", "Toto2Forecaster"]

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import gammaln, stdtr
+from scipy.special import gammaln, ndtri, stdtr
 from torch.nn import functional
 
 from alfred.data.market import FloatArray
 
 _EPS = torch.finfo(torch.float32).eps
 _LOG_PI = float(np.log(np.pi))
-# Newton converges in about six steps; bisection, its safeguard, needs about fifty for full precision.
-_MAX_STEPS = 80
-_TOLERANCE = 1e-9
+# A miss in probability after which one more Newton step is taken, and the last: that step squares it.
+_TOLERANCE = 1e-5
+# Newton needs three or four steps; bisection, its safeguard, up to sixty in turns with it.
+_MAX_STEPS = 120
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,11 @@ class Mixture:
         low = (mean - spread * np.sqrt((1 - p) / p)).ravel()
         high = (mean + spread * np.sqrt(p / (1 - p))).ravel()
         constant = np.exp(gammaln((df + 1) / 2) - gammaln(df / 2)) / (np.sqrt(df * np.pi) * scale)
-        x = np.repeat(mean[:, 0], len(p))
+        # The start is a normal with the typical scale of the components: their variance may be next to infinite.
+        typical = np.sqrt((weight * (scale**2 + (loc - mean) ** 2)).sum(-1, keepdims=True))
+        x = np.clip((mean + typical * ndtri(p)).ravel(), low, high)
         active = np.arange(len(x))
-        for _ in range(_MAX_STEPS):
+        for turn in range(_MAX_STEPS):
             row = rows[active]
             z = (x[active, None] - loc[row]) / scale[row]
             miss = (weight[row] * stdtr(df[row], z)).sum(-1) - target[active]
@@ -126,8 +129,11 @@ class Mixture:
             high[active] = np.where(miss > 0, x[active], high[active])
             step = x[active] - miss / np.maximum(density.sum(-1), np.finfo(float).tiny)
             inside = (step > low[active]) & (step < high[active])
-            x[active] = np.where(inside, step, (low[active] + high[active]) / 2)
-            active = active[np.abs(miss) > _TOLERANCE]
+            near = np.abs(miss) <= _TOLERANCE
+            # What six steps have not settled lies between components far apart, where Newton creeps: bisect in turns.
+            middle = np.where(near, x[active], (low[active] + high[active]) / 2)
+            x[active] = np.where(inside & (near | (turn < 6) | (turn % 2 == 1)), step, middle)
+            active = active[~near]
             if not len(active):
                 break
         return np.sort(x.reshape(*self.df.shape[:-1], len(p)), axis=-1)

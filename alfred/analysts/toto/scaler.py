@@ -10,6 +10,7 @@ network as a flat line of standard deviation 0.03. Feed log prices times 100, or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,15 +36,15 @@ class Moments:
 
     def at(self, steps: slice | int) -> Moments:
         """Return the moments at some steps of the last axis."""
-        return Moments(self.count[..., steps], self.mean[..., steps], self.m2[..., steps])
+        return self.apply(lambda part: part[..., steps])
 
     def sample_variance(self) -> torch.Tensor:
         """Variance with Bessel's correction, 0 for fewer than two values."""
         return self.m2 / (self.count - 1).clamp(min=1)
 
-    def repeated(self, n: int) -> Moments:
-        """Return the moments with a new axis of length n before the variates, for n paths of one history."""
-        return Moments(*(part[:, None].expand(-1, n, -1) for part in (self.count, self.mean, self.m2)))
+    def apply(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Moments:
+        """Return the moments with all three tensors changed alike."""
+        return Moments(change(self.count), change(self.mean), change(self.m2))
 
 
 def accumulate_moments(values: torch.Tensor, mask: torch.Tensor, past: Moments | None = None) -> Moments:
@@ -106,7 +107,7 @@ def backfill_short_starts(
     """
     length = moments.count.shape[-1]
     reached = (moments.count < first).sum(-1, keepdim=True).clamp(max=length - 1)
-    start = Moments(*(part.gather(-1, reached) for part in (moments.count, moments.mean, moments.m2)))
+    start = moments.apply(lambda part: part.gather(-1, reached))
     patch = length // loc.shape[-1]
     short = moments.count[..., patch - 1 :: patch] < first
     return torch.where(short, start.mean, loc), torch.where(short, compute_scale_v2(start), scale)

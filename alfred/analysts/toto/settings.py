@@ -104,7 +104,7 @@ class TotoSettings(AnalystSettings):
     """
 
     kind: Literal["toto"] = "toto"
-    version: Literal["1.0", "2.0"] = "2.0"
+    version: Literal["1.0", "2.0"] = "1.0"
     checkpoint: str | None = None
     revision: str | None = None
     knowledge_cutoff: datetime.date | None = None
@@ -121,7 +121,7 @@ class TotoSettings(AnalystSettings):
     validation_fraction: float = Field(default=0.15, gt=0, lt=1)
     batch_size: int = Field(default=512, ge=1)
     fitting: FittingSettings = FittingSettings(
-        steps=300,
+        steps=400,
         batch_size=64,
         learning_rate=3e-3,
         schedule="warmup_stable_decay",

@@ -117,13 +117,24 @@ class Candles:
         scales = np.empty_like(means)
         for length in np.unique(self.lengths):
             rows = np.flatnonzero(self.lengths == length)
-            part = self.values[rows, :length]
-            # Columns one after the other in memory: numpy then sums by pairs, as the released code's tables make it.
-            columns = np.ascontiguousarray(part.transpose(0, 2, 1))
-            means[rows], scales[rows] = columns.mean(axis=2), columns.std(axis=2) + _SCALE_FLOOR
-            z = (part - means[rows, None]) / scales[rows, None]
-            scaled[rows, :length] = np.clip(z, -_CLIP, _CLIP)
+            scaled[rows, :length], means[rows], scales[rows] = scale_columns(self.values[rows, :length], length)
         return scaled, means, scales
+
+
+def scale_columns(values: Float32, history: int) -> tuple[Float32, Float32, Float32]:
+    """Scale candles by the mean and the population standard deviation of their first bars.
+
+    Args:
+        values: Float32 `[B, T, 6]`.
+        history: Bars that the scale is computed from.
+
+    Returns:
+        (x - mean) / (std + 1e-5) clipped to +-5, `[B, T, 6]`; mean and std + 1e-5, `[B, 6]` each.
+    """
+    # Columns one after the other in memory: numpy then sums by pairs, as the released code's tables make it.
+    columns = np.ascontiguousarray(values[:, :history].transpose(0, 2, 1))
+    means, scales = columns.mean(axis=2), columns.std(axis=2) + _SCALE_FLOOR
+    return np.clip((values - means[:, None]) / scales[:, None], -_CLIP, _CLIP), means, scales
 
 
 def to_stamps(times: pd.Series | pd.Index | Sequence[object] | Stamps) -> Stamps:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import pandas as pd
 import torch
 from pydantic import ValidationError
 from torch import nn
 
 from alfred.analysts.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_checkpoint
 from alfred.analysts.kronos.config import (
-    RELEASE_CUTOFF,
     RELEASES,
     REVISIONS,
     ModelConfig,
@@ -44,12 +43,10 @@ class KronosPair:
     Attributes:
         tokenizer: The tokenizer, in eval mode.
         model: The model, in eval mode.
-        cutoff: Last date that the released weights have seen; None for others.
     """
 
     tokenizer: KronosTokenizer
     model: KronosModel
-    cutoff: pd.Timestamp | None
 
 
 def load_pair(
@@ -94,8 +91,19 @@ def load_pair(
     return KronosPair(
         tokenizer=_load(tokenizer_files, KronosTokenizer, bits),
         model=_load(model_files, KronosModel, sizes),
-        cutoff=pd.Timestamp(RELEASE_CUTOFF) if model_files.source in RELEASES else None,
     )
+
+
+def make_pair(tokenizer: TokenizerConfig, model: ModelConfig, seed: int = 0) -> KronosPair:
+    """Make a pair with fresh weights, to be trained.
+
+    Raises:
+        CheckpointError: The sizes do not fit each other.
+    """
+    check_pair(tokenizer, model)
+    generator = torch.Generator().manual_seed(seed)
+    with _kept_random_state():
+        return KronosPair(KronosTokenizer(tokenizer, generator), KronosModel(model, generator))
 
 
 def save_pair(folder: Path | str, tokenizer: KronosTokenizer, model: KronosModel) -> None:
@@ -128,12 +136,16 @@ def _read_config(files: Checkpoint, kind: type[Sizes]) -> Sizes:
 
 
 def _load(files: Checkpoint, make: Callable[[Sizes], Network], settings: Sizes) -> Network:
-    # Building draws weights that are overwritten next; the caller's random state must not move for that.
-    with torch.random.fork_rng(devices=[]):
+    with _kept_random_state():
         network = make(settings)
     tensors, _ = read_tensors(files.weights)
     load_state(network, tensors, source=files.weights, ignore=_IGNORED)
     return network.eval()
+
+
+def _kept_random_state() -> AbstractContextManager[None]:
+    """Keep torch's global generator as it is: its layers draw weights when built, which are overwritten next."""
+    return torch.random.fork_rng(devices=[])
 
 
 def _check_note(model: Checkpoint, tokenizer: Checkpoint) -> None:

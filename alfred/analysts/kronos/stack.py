@@ -103,8 +103,9 @@ class _FusedBlock:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return queries, keys and values, `[., h, T, head_dim]` each."""
         projected = self.project(normalize_rms(x, self.norm1)).view(*x.shape[:2], 3, self.n_heads, -1)
-        q, k, v = projected.permute(2, 0, 3, 1, 4).unbind(0)
-        return rotate(q, rotary), rotate(k, rotary), v
+        projected = projected.permute(2, 0, 3, 1, 4)
+        q, k = rotate(projected[:2], rotary).unbind(0)
+        return q, k, projected[2]
 
     def finish(self, x: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
         x = x + self.output(mixed)
@@ -146,8 +147,8 @@ class BlockStack:
         length = x.shape[1]
         cache = StackCache(length, padding)
         mask = None if padding is None else _make_mask(padding)
+        rotary = self._make_rotary(x, 0, length)
         for index, block in enumerate(self.blocks):
-            rotary = self._make_rotary(block, x, 0, length)
             q, k, v = block.read(x, rotary)
             cache.layers.append(SharedKeyValues(k, v, n_rows, capacity))
             if index == len(self.blocks) - 1 and not with_output:
@@ -159,17 +160,18 @@ class BlockStack:
     def advance(self, x: torch.Tensor, cache: StackCache) -> torch.Tensor:
         """Add bars to every row, `[N, t, d]`, and return the result for them, `[N, t, d]`."""
         stop = cache.position + x.shape[1]
+        rotary = self._make_rotary(x, cache.position, stop)
         for block, layer in zip(self.blocks, cache.layers, strict=True):
-            q, k, v = block.read(x, self._make_rotary(block, x, cache.position, stop))
+            q, k, v = block.read(x, rotary)
             layer.append(k, v)
             x = block.finish(x, layer.attend(q, cache.padding))
         cache.position = stop
         return x
 
-    def _make_rotary(
-        self, block: _FusedBlock, x: torch.Tensor, start: int, stop: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return make_rotary(start, stop, x.shape[-1] // block.n_heads, x.device)
+    def _make_rotary(self, x: torch.Tensor, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+        # A tokenizer may have no block at all, and then nothing asks for the angles.
+        n_heads = self.blocks[0].n_heads if self.blocks else 1
+        return make_rotary(start, stop, x.shape[-1] // n_heads, x.device)
 
 
 def _make_mask(padding: torch.Tensor) -> torch.Tensor:

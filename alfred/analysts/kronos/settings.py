@@ -1,0 +1,130 @@
+"""What the Kronos analysts can be told."""
+
+from __future__ import annotations
+
+import datetime
+from abc import abstractmethod
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from alfred.analysts.aggregation import AGGREGATIONS
+from alfred.analysts.base import AnalystSettings
+from alfred.analysts.fitting import FittingSettings
+from alfred.analysts.kronos.config import ModelConfig, TokenizerConfig
+from alfred.analysts.kronos.linear import Precision
+from alfred.analysts.kronos.training import LoraSettings
+from alfred.errors import suggest
+
+
+class KronosBaseSettings(AnalystSettings):
+    """What both Kronos analysts can be told.
+
+    Attributes:
+        checkpoint: A released model by its hub name, a folder, or None to train a small pair from scratch in `fit`.
+        tokenizer: Hub name or folder of the tokenizer; that of the release, or the one beside the model, by default.
+        revision: Commit of the model on the hub; pinned for the released models.
+        tokenizer_revision: Commit of the tokenizer on the hub; pinned for the released ones.
+        knowledge_cutoff: Last date that the checkpoint may have seen. Needed for a folder; for released weights the
+            date that their author gave, 2024-05-31, by default.
+        fine_tune: Whether `fit` trains the checkpoint further: not at all, all weights, or low-rank adapters.
+        fine_tune_tokenizer: Whether that holds for the tokenizer as well; it rarely helps.
+        lora: The adapters.
+        samples: Paths for each temperature.
+        top_k: Draw from the k likeliest tokens only; 0 is off.
+        top_p: Draw from the likeliest tokens that hold this probability. Released code uses 0.9, which narrows every
+            path; the default draws from the whole distribution, so that the spread means something.
+        aggregation: How the samples become the expected return.
+        max_context: Longest window of the network; that of the released model, else 512, by default.
+        precision: Of the model; `bfloat16` and `int8` are approximate.
+        device: Where torch computes.
+        batch_size: Windows in one pass; a part of the result's definition, see `predict`.
+        tokenizer_size: Sizes of a tokenizer trained from scratch.
+        model_size: Sizes of a model trained from scratch.
+        tokenizer_fitting: How the tokenizer is trained.
+        model_fitting: How the model is trained.
+        sampled_s1: Whether training conditions fine tokens on drawn coarse tokens, as the released fine-tuning does.
+        validation_fraction: Part of the dates, the last, that chooses the best step.
+        max_validation: Validation windows at most.
+        training_folder: Folder for checkpoints of the training, from which a killed `fit` goes on; None for none.
+    """
+
+    checkpoint: str | None = None
+    tokenizer: str | None = None
+    revision: str | None = None
+    tokenizer_revision: str | None = None
+    knowledge_cutoff: datetime.date | None = None
+    fine_tune: Literal["none", "full", "lora"] = "none"
+    fine_tune_tokenizer: bool = False
+    lora: LoraSettings = LoraSettings()
+    samples: int = Field(default=8, ge=1)
+    top_k: int = Field(default=0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    aggregation: str = "mean"
+    max_context: int | None = Field(default=None, ge=2)
+    precision: Precision = "float32"
+    device: str = "cpu"
+    batch_size: int = Field(default=64, ge=1)
+    tokenizer_size: TokenizerConfig = TokenizerConfig()
+    model_size: ModelConfig = ModelConfig()
+    tokenizer_fitting: FittingSettings = FittingSettings(steps=400, batch_size=32, learning_rate=4e-3)
+    model_fitting: FittingSettings = FittingSettings(steps=600, batch_size=32, learning_rate=3e-3)
+    sampled_s1: bool = False
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    max_validation: int = Field(default=256, ge=1)
+    training_folder: str | None = None
+
+    @property
+    @abstractmethod
+    def drawn_temperatures(self) -> tuple[float, ...]:
+        """Temperatures that are drawn in one pass, `samples` paths each."""
+
+    @field_validator("aggregation")
+    @classmethod
+    def _check_aggregation(cls, value: str) -> str:
+        if value not in AGGREGATIONS:
+            raise ValueError(
+                f"unknown aggregation '{value}'; known: {', '.join(AGGREGATIONS)}.{suggest(value, AGGREGATIONS)}"
+            )
+        return value
+
+
+class KronosSettings(KronosBaseSettings):
+    """What the Kronos analyst can be told.
+
+    Attributes:
+        temperature: Of the draw; below 1 paths keep to the likeliest tokens.
+    """
+
+    kind: Literal["kronos"] = "kronos"
+    temperature: float = Field(default=1.0, gt=0)
+
+    @property
+    def drawn_temperatures(self) -> tuple[float, ...]:
+        """The one temperature."""
+        return (self.temperature,)
+
+
+class KronosEnsembleSettings(KronosBaseSettings):
+    """What the Kronos ensemble can be told.
+
+    Attributes:
+        temperatures: Temperatures that are drawn in the same pass, `samples` paths each.
+    """
+
+    kind: Literal["kronos_ensemble"] = "kronos_ensemble"
+    temperatures: tuple[float, ...] = Field(default=(0.10, 0.13, 0.16, 0.20, 0.25), min_length=1)
+    samples: int = Field(default=2, ge=1)
+    aggregation: str = "trimmed_10"
+
+    @property
+    def drawn_temperatures(self) -> tuple[float, ...]:
+        """All temperatures."""
+        return self.temperatures
+
+    @field_validator("temperatures")
+    @classmethod
+    def _check_temperatures(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if min(value) <= 0:
+            raise ValueError(f"temperature {min(value)} must be positive; for greedy use top_k=1")
+        return value

@@ -1,0 +1,176 @@
+"""Training of the tokenizer and the model, from scratch or from released weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from alfred.analysts.fitting import FittingProgress, FittingReport, FittingSettings, fit_module
+from alfred.analysts.kronos.model import KronosModel, compute_token_loss
+from alfred.analysts.kronos.tokenizer import KronosTokenizer
+from alfred.analysts.kronos.windows import WindowExamples
+from alfred.errors import import_extra
+from alfred.settings import Settings
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+Progress = Callable[[FittingProgress], None]
+_LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "w1", "w2", "w3")
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters (Hu et al., 2021).
+
+    Attributes:
+        rank: Rank of the update of each matrix.
+        alpha: The update is scaled by alpha / rank.
+        dropout: Dropout of the adapters' input.
+    """
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+def train_tokenizer(
+    tokenizer: KronosTokenizer,
+    train: WindowExamples,
+    validation: WindowExamples,
+    settings: FittingSettings,
+    *,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> FittingReport:
+    """Train a tokenizer to reconstruct windows, in place.
+
+    Args:
+        tokenizer: Fresh or released weights.
+        train: Windows to learn from.
+        validation: Later windows, by which the best step is chosen.
+        settings: How to train.
+        seed: Seed of all chance.
+        checkpoint: File to resume from and to write checkpoints to.
+        progress: Called after each step.
+
+    Raises:
+        DataError: There is nothing to train or to validate on, or the loss is not finite.
+    """
+    device = tokenizer.embed.weight.device
+
+    def compute_loss(batch: Batch) -> torch.Tensor:
+        return tokenizer.compute_loss(batch[0].to(device))
+
+    return fit_module(
+        tokenizer,
+        compute_loss,
+        train=train,
+        validation=validation,
+        settings=settings,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def train_model(
+    model: KronosModel,
+    tokenizer: KronosTokenizer,
+    train: WindowExamples,
+    validation: WindowExamples,
+    settings: FittingSettings,
+    *,
+    sampled_s1: bool = False,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> FittingReport:
+    """Train a model on the tokens of windows, in place; the tokenizer stays as it is.
+
+    Args:
+        model: Fresh or released weights.
+        tokenizer: Makes the tokens, in eval mode.
+        train: Windows to learn from.
+        validation: Later windows, by which the best step is chosen.
+        settings: How to train.
+        sampled_s1: Let the fine token depend on a coarse token drawn from the model, as the released fine-tuning
+            does, instead of on the true one.
+        seed: Seed of all chance.
+        checkpoint: File to resume from and to write checkpoints to.
+        progress: Called after each step.
+
+    Raises:
+        DataError: There is nothing to train or to validate on, or the loss is not finite.
+    """
+    tokenizer.eval()
+    device = tokenizer.embed.weight.device
+
+    def compute_loss(batch: Batch) -> torch.Tensor:
+        x, stamps = (part.to(device) for part in batch)
+        with torch.no_grad():
+            s1, s2 = tokenizer.encode(x)
+        return compute_window_loss(model, s1, s2, stamps, sampled_s1=sampled_s1)
+
+    return fit_module(
+        model,
+        compute_loss,
+        train=train,
+        validation=validation,
+        settings=settings,
+        seed=seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def compute_window_loss(
+    model: KronosModel, s1: torch.Tensor, s2: torch.Tensor, stamps: torch.Tensor, *, sampled_s1: bool = False
+) -> torch.Tensor:
+    """Return the mean cross-entropy of every next token of windows, `[B, T]`, in nats.
+
+    The dependency layer is causal in validation as well: as released it is not in eval mode, and a validation loss
+    then sees the future (github.com/shiyu-coder/Kronos/issues/199).
+    """
+    targets = s1[:, 1:], s2[:, 1:]
+    logits_s1, context = model.decode_s1(s1[:, :-1], s2[:, :-1], stamps[:, :-1])
+    chosen = targets[0]
+    if sampled_s1:
+        drawn = torch.multinomial(torch.softmax(logits_s1.detach(), dim=-1).flatten(0, 1), 1)
+        chosen = drawn.view_as(chosen)
+    logits_s2 = model.decode_s2(context, chosen, causal=True)
+    return compute_token_loss((logits_s1, logits_s2), targets)[0]
+
+
+@contextmanager
+def adapt(module: nn.Module, method: Literal["full", "lora"], settings: LoraSettings, seed: int) -> Iterator[None]:
+    """Let training inside the `with` change all weights, or low-rank adapters only, which are merged at its end.
+
+    Args:
+        module: A tokenizer or a model.
+        method: `full` or `lora`.
+        settings: The adapters.
+        seed: Seed of the adapters' first weights.
+
+    Raises:
+        MissingExtraError: `lora` without peft.
+    """
+    if method == "full":
+        yield
+        return
+    peft = import_extra("peft", "lora")
+    config = peft.LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(_LORA_TARGETS)
+    )
+    trained = {name: parameter.requires_grad for name, parameter in module.named_parameters()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        adapters = peft.LoraModel(module, config, "default")
+    yield
+    adapters.merge_and_unload()
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(trained[name])

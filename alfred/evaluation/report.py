@@ -29,10 +29,11 @@ from alfred.evaluation.report_format import (
     format_number,
     format_p_value,
     format_percent,
+    format_probability,
     write_headline,
 )
 from alfred.evaluation.report_input import FoldScore, MarketFacts, ReportInput
-from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_difference
+from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_differences
 
 __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_report"]
 
@@ -105,6 +106,7 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         "pvalue": format_p_value,
         "pct": format_percent,
         "num": format_number,
+        "prob": format_probability,
         "cell": format_cell,
         "headline": write_headline,
     }
@@ -151,11 +153,10 @@ def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, g
         "heatmap": plots.plot_return_heatmap(agent),
     }
     if baselines:
-        replicates = {
-            baseline.name: resample_sharpe_difference(agent.net, baseline.net, report.intervals)
-            for baseline in baselines
-        }
-        figures["difference"] = uncertainty_plots.plot_sharpe_difference(replicates, report.intervals.level)
+        held = np.column_stack([baseline.net for baseline in baselines])
+        replicates = resample_sharpe_differences(agent.net, held, report.intervals)
+        by_baseline = {baseline.name: replicates[:, column] for column, baseline in enumerate(baselines)}
+        figures["difference"] = uncertainty_plots.plot_sharpe_difference(by_baseline, report.intervals.level)
         if len(agent.dates) > DAYS_PER_YEAR:
             figures["rolling"] = uncertainty_plots.plot_rolling_sharpe(agent, baselines)
     if len(rows) > 1:
@@ -224,6 +225,12 @@ def _compute_seeds(report: ReportInput) -> SeedTable | None:
 def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
     """Return what the numbers themselves warn of."""
     found = []
+    peer = row.versus_equal_weight
+    if peer is not None and row.versus_benchmark.outcome == "beats" and peer.outcome != "beats":
+        found.append(
+            f"{row.name} beats {row.versus_benchmark.baseline}, but equal weight of the same universe may have done so "
+            "as well: the gain is the universe's until the strategy beats equal weight, too."
+        )
     if np.isfinite(row.versus_benchmark.error):
         found.append(
             f"{row.n_days / DAYS_PER_YEAR:.1f} years of test can only show a Sharpe difference to "

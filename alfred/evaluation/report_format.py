@@ -22,6 +22,11 @@ def format_p_value(value: float) -> str:
     return "p < 0.001" if value < 0.0005 else f"p {_format(value, 3, False)}"
 
 
+def format_probability(value: float) -> str:
+    """Return a probability with three digits, never rounded up to certainty."""
+    return "> 0.999" if value >= 0.9995 else _format(value, 3, False)
+
+
 def format_cell(value: object) -> str:
     """Return a value of a free table: a float with four significant digits, anything else as it prints."""
     return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)

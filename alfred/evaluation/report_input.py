@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 from alfred.data.market import Market
+from alfred.data.sources import compute_market_checksum
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.bootstrap import IntervalSettings
 
@@ -24,7 +23,7 @@ class MarketFacts:
         symbols: Names, the benchmark included.
         benchmark: The symbol of the benchmark.
         notes: Caveats of the source, one sentence each.
-        checksum: SHA-256 of dates, symbols and closes, in hexadecimal.
+        checksum: SHA-256 of everything in the market, in hexadecimal.
     """
 
     start: pd.Timestamp
@@ -37,16 +36,13 @@ class MarketFacts:
     @classmethod
     def from_market(cls, market: Market) -> MarketFacts:
         """Read the facts off a market."""
-        digest = hashlib.sha256("\n".join(market.symbols).encode())
-        digest.update(market.dates.to_numpy(dtype="datetime64[s]").tobytes())
-        digest.update(np.ascontiguousarray(market.close).tobytes())
         return cls(
             start=market.dates[0],
             end=market.dates[-1],
             symbols=market.symbols,
             benchmark=market.benchmark,
             notes=market.notes,
-            checksum=digest.hexdigest(),
+            checksum=compute_market_checksum(market),
         )
 
 

@@ -145,16 +145,21 @@ def compute_results(
     ]
 
 
-def resample_sharpe_difference(first: FloatArray, second: FloatArray, settings: IntervalSettings) -> FloatArray:
-    """Return paired bootstrap replicates of the annual Sharpe ratio of one series less the other's, `[R]`.
+def resample_sharpe_differences(returns: FloatArray, baselines: FloatArray, settings: IntervalSettings) -> FloatArray:
+    """Return paired bootstrap replicates of the annual Sharpe ratio less each baseline's, `[R, S]`.
 
     The replicates are those behind `compute_results` with the same settings.
+
+    Args:
+        returns: Daily returns of the strategy, `[T]`.
+        baselines: Daily returns of the baselines, `[T, S]`.
+        settings: How the replicates are made.
     """
     indices = make_stationary_indices(
-        len(first), settings.n_replicates, settings.mean_block_days, settings.make_generator()
+        len(returns), settings.n_replicates, settings.mean_block_days, settings.make_generator()
     )
-    sharpe = resample_metrics(np.column_stack([first, second]), indices).sharpe
-    return np.asarray(sharpe[:, 0] - sharpe[:, 1])
+    sharpe = resample_metrics(np.column_stack([returns, baselines]), indices).sharpe
+    return np.asarray(sharpe[:, :1] - sharpe[:, 1:])
 
 
 def check_aligned(backtests: Sequence[Backtest]) -> None:

@@ -287,7 +287,8 @@ class Verdict:
         if low <= 0:
             return f"{numbers}: zero is inside, so luck may explain it."
         trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
-        paid = f"after {trials} the deflated probability of a true gain is {self.deflated:.3f}"
+        sure = "over 0.999" if self.deflated >= 0.9995 else f"{self.deflated:.3f}"
+        paid = f"after {trials} the deflated probability of a true gain is {sure}"
         if self.outcome == "beats":
             return f"{numbers}: wholly above zero, and {paid}."
         return f"{numbers}: above zero, but {paid}, not above {DEFLATED_LIMIT}."

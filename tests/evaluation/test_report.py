@@ -16,7 +16,13 @@ from alfred.errors import DataError
 from alfred.evaluation.bootstrap import IntervalSettings
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
-from alfred.evaluation.report_format import format_cell, format_number, format_p_value, format_percent
+from alfred.evaluation.report_format import (
+    format_cell,
+    format_number,
+    format_p_value,
+    format_percent,
+    format_probability,
+)
 from tests.conftest import make_random_market
 from tests.evaluation.conftest import draw_returns, make_backtest
 from tests.evaluation.test_forecast_metrics import make_signals
@@ -111,6 +117,15 @@ def test_verdicts_trials_and_caveats_stand_in_the_open(written: tuple[Path, str]
     assert "Only survivors." in closed[0]
 
 
+def test_a_gain_of_the_universe_is_not_called_a_gain_of_the_strategy(tmp_path: Path) -> None:
+    returns = draw_returns(2500, [2.5, 0.0, 2.5], 0.8, seed=2)
+    names = ("agent", "SPY", "equal weight")
+    records = [make_backtest(series, name) for name, series in zip(names, returns.T, strict=True)]
+    write_report(tmp_path, make_report(backtests=records, seed_backtests=(), folds=()))
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "agent beats SPY" in text and "the gain is the universe's" in text
+
+
 def test_page_loads_nothing(written: tuple[Path, str]) -> None:
     page = Page(written[1])
     assert page.addresses == ["data:,"]
@@ -195,6 +210,7 @@ def test_numbers_are_written_for_readers() -> None:
     assert format_number(float("nan")) == format_number(float("inf")) == "–"
     assert format_percent(0.1234) == "12.3%" and format_percent(float("nan")) == "–"
     assert format_p_value(0.0001) == "p < 0.001" and format_p_value(0.0499) == "p 0.050"
+    assert format_probability(0.99996) == "> 0.999" and format_probability(0.5) == "0.500"
     assert format_cell(-0.00012345) == "−0.0001234" and format_cell("x-y") == "x-y" and format_cell(3) == "3"
 
 

@@ -9,7 +9,7 @@ from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.bootstrap import IntervalSettings, compute_interval
 from alfred.evaluation.portfolio_metrics import compute_portfolio_metrics
-from alfred.evaluation.results import compute_results, resample_sharpe_difference
+from alfred.evaluation.results import compute_results, resample_sharpe_differences
 from alfred.evaluation.significance import compare_sharpe
 from tests.evaluation.conftest import draw_returns, make_backtest
 
@@ -34,7 +34,7 @@ def test_a_row_holds_what_the_parts_compute(backtests: list[Backtest]) -> None:
     test = compare_sharpe(net, held)
     assert agent.sharpe_minus_benchmark == pytest.approx(agent.sharpe - rows[1].sharpe)
     assert agent.versus_benchmark.p_value == test.p_value
-    again = compute_interval(resample_sharpe_difference(net, held, QUICK), 0.95)
+    again = compute_interval(resample_sharpe_differences(net, held[:, None], QUICK)[:, 0], 0.95)
     assert agent.sharpe_minus_benchmark_ci == pytest.approx(again)
     for low, value, high in (
         (agent.sharpe_ci[0], agent.sharpe, agent.sharpe_ci[1]),

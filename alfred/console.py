@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from alfred.evaluation.report import format_number, format_percent
+from alfred.evaluation.report_format import format_number, format_percent, write_headline
 from alfred.evaluation.results import ResultRow
 
 # Progress and errors go to standard error, so that standard output holds results alone.
@@ -58,31 +59,37 @@ def show_progress() -> Iterator[RichReporter]:
 
 
 def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
-    """Print one line a strategy, with intervals beside the headline numbers."""
-    table = Table(title="Out of sample, net of costs", title_justify="left")
-    table.add_column("strategy")
-    headings = (
-        "Sharpe",
-        "95 % interval",
-        "CAGR",
-        "max drawdown",
-        "turnover/y",
-        f"Sharpe − {benchmark}",
-        "interval",
-    )
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    """Print one line a strategy, with the interval beside each Sharpe ratio, and the verdict on the first."""
+    table = Table(title="Out of sample, net of costs", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("strategy", overflow="fold")
+    for heading in ("Sharpe", "CAGR", "max DD", "turns/y", f"Sharpe − {benchmark}"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for position, row in enumerate(rows):
-        low, high = row.sharpe_minus_benchmark_ci
+        difference, interval = row.sharpe_minus_benchmark, row.sharpe_minus_benchmark_ci
         table.add_row(
             row.name,
-            format_number(row.sharpe),
-            f"{format_number(row.sharpe_ci[0])} to {format_number(row.sharpe_ci[1])}",
+            f"{format_number(row.sharpe)} {_spell(row.sharpe_ci, sign=False)}",
             format_percent(row.cagr),
             format_percent(row.max_drawdown),
             format_number(row.turnover, 1),
-            format_number(row.sharpe_minus_benchmark, sign=True),
-            f"{format_number(low, sign=True)} to {format_number(high, sign=True)}",
+            f"{format_number(difference, sign=True)} {_spell(interval, sign=True)}",
             style="bold" if position == 0 else None,
         )
     results.print(table)
+    verdicts = [row for row in (rows[0].versus_benchmark, rows[0].versus_equal_weight) if row is not None]
+    for verdict in verdicts:
+        results.print(write_headline(verdict, rows[0].name), style="bold", highlight=False)
+
+
+def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table, the first column to the left and the others to the right."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if position == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    results.print(table)
+
+
+def _spell(interval: tuple[float, float], *, sign: bool) -> str:
+    return f"[{format_number(interval[0], sign=sign)}, {format_number(interval[1], sign=sign)}]"

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import logging
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alfred.cli import data
+from alfred.cli.options import AsJson, Config, Fresh, Root, Run, Set, one_line_errors, prepare_process, print_json
 from alfred.errors import AlfredError
 
 if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them: --help answers at once
     from alfred.evaluation.results import ResultRow
     from alfred.training.pipeline import Prepared
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 app = typer.Typer(
     name="alfred",
@@ -32,35 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Config = Annotated[
-    Path | None, typer.Argument(help="YAML file with what differs from the defaults, such as configs/reference.yaml.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one key: --set env.cost_bps=10. Repeatable."),
-]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
-Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
-Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.")]
-
-
-def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """End a command with one clear line and exit code 2 when the user can fix what went wrong."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        try:
-            return command(*args, **kwargs)
-        except AlfredError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
-            raise typer.Exit(2) from error
-        except KeyboardInterrupt:
-            typer.secho("stopped; the same command goes on from here", err=True)
-            raise typer.Exit(130) from None
-
-    return wrapped
+app.add_typer(data.app, name="data")
 
 
 @app.command()
@@ -97,12 +64,12 @@ def forecast(
     from alfred.console import results, show_progress
     from alfred.training import pipeline
 
-    _quieten()
+    prepare_process()
     experiment = load_experiment(config, overrides or [])
     with show_progress() as reporter:
         prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
     if as_json:
-        _print_json({"run": str(prepared.run.path), "signals": prepared.signals.names})
+        print_json({"run": str(prepared.run.path), "signals": prepared.signals.names})
     else:
         results.print(f"{len(prepared.signals.names)} signals in {prepared.run.signals}", highlight=False)
 
@@ -121,13 +88,13 @@ def train(
     from alfred.console import results, show_progress
     from alfred.training import pipeline
 
-    _quieten()
+    prepare_process()
     experiment = load_experiment(config, overrides or [])
     with show_progress() as reporter:
         prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
         trained = pipeline.train(prepared, reporter=reporter)
     if as_json:
-        _print_json({"run": str(prepared.run.path), "trained": {name: len(items) for name, items in trained.items()}})
+        print_json({"run": str(prepared.run.path), "trained": {name: len(items) for name, items in trained.items()}})
     else:
         results.print(f"trained; judge them with: alfred evaluate {prepared.run.path}", highlight=False)
 
@@ -139,7 +106,7 @@ def evaluate(path: Run, as_json: AsJson = False) -> None:
     from alfred.console import show_progress
     from alfred.training import pipeline
 
-    _quieten()
+    prepare_process()
     prepared = pipeline.reopen(path)
     with show_progress() as reporter:
         rows = pipeline.evaluate(prepared, pipeline.load_trainings(prepared), reporter=reporter)
@@ -183,7 +150,7 @@ def _run(config: Path | None, overrides: Sequence[str], root: Path, *, fresh: bo
     from alfred.console import show_progress
     from alfred.training import pipeline
 
-    _quieten()
+    prepare_process()
     experiment = load_experiment(config, overrides)
     with show_progress() as reporter:
         prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
@@ -196,7 +163,7 @@ def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool)
     from alfred.console import print_results, results
 
     if as_json:
-        _print_json(
+        print_json(
             {
                 "run": str(prepared.run.path),
                 "report": str(prepared.run.report),
@@ -209,19 +176,6 @@ def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool)
         results.print(f"note: {note}", highlight=False)
     results.print(f"report: {prepared.run.report}", highlight=False)
     results.print(f"curves: alfred tensorboard {prepared.run.path}", highlight=False)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
-
-
-def _quieten() -> None:
-    """One torch thread, warnings of libraries off the screen, our own log lines on it."""
-    import torch
-
-    torch.set_num_threads(1)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    warnings.filterwarnings("ignore", module=r"(?!alfred)")
 
 
 def main() -> None:

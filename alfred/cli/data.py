@@ -1,0 +1,122 @@
+"""`alfred data`: look at prices before trusting anything made from them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+import typer
+
+from alfred.cli.options import AsJson, Config, Set, one_line_errors, print_json
+
+app = typer.Typer(help="Look at prices, choose a universe, rank features, fetch more.", no_args_is_help=True)
+
+_SHOWN = 40  # problems in a table; --json holds all of them
+
+
+@app.command()
+@one_line_errors
+def describe(config: Config = None, overrides: Set = None, as_json: AsJson = False) -> None:
+    """Report coverage, gaps, jumps like unadjusted splits, stale prices and other problems of a source."""
+    from alfred.config import load_experiment
+    from alfred.console import print_table, results
+    from alfred.data.description import describe_market
+
+    settings = load_experiment(config, overrides or []).data
+    # Only a source of your own can be compared with an exchange's calendar: the embedded one is what it is.
+    found = describe_market(settings)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    results.print(
+        f"{len(found.symbols)} symbols, {found.n_sessions} sessions, {found.first.date()} to {found.last.date()}, "
+        f"benchmark {found.benchmark or 'not found'}",
+        highlight=False,
+    )
+    print_table(
+        "Coverage",
+        ("symbol", "first", "last", "rows", "share of sessions"),
+        [
+            (item.symbol, str(item.first.date()), str(item.last.date()), str(item.n_rows), f"{item.coverage:.1%}")
+            for item in found.symbols
+        ],
+    )
+    if not found.problems:
+        results.print("no problems found", highlight=False)
+        return
+    rows = [(item.symbol, str(item.date.date()), item.kind, f"{item.value:.6g}") for item in found.problems[:_SHOWN]]
+    print_table(f"Problems ({len(found.problems)})", ("symbol", "date", "kind", "value"), rows)
+    if len(found.problems) > _SHOWN:
+        results.print(f"... and {len(found.problems) - _SHOWN} more; --json lists them all", highlight=False)
+
+
+@app.command()
+@one_line_errors
+def uncorrelated(
+    start: Annotated[str, typer.Option(help="Symbol to begin with, such as AAPL.")],
+    count: Annotated[int, typer.Option("--count", "-n", help="Symbols to pick, the first included.")] = 11,
+    min_history_days: Annotated[int, typer.Option(help="Returns that two symbols must share.")] = 756,
+    until: Annotated[str | None, typer.Option(help="Last date that the choice may read (YYYY-MM-DD).")] = None,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pick greedily the symbols least correlated with those already picked."""
+    from alfred.config import load_experiment
+    from alfred.console import print_table
+    from alfred.data.sources import load_market
+    from alfred.data.universe import pick_uncorrelated
+
+    market = load_market(load_experiment(config, overrides or []).data)
+    if until is not None:
+        market = market.until(_parse_date(until))
+    picks = pick_uncorrelated(market, start, count, min_history_days)
+    if as_json:
+        print_json({"symbols": [pick.symbol for pick in picks], "picks": [pick.to_dict() for pick in picks]})
+        return
+    rows = [
+        (pick.symbol, f"{pick.mean_correlation:.2f}", f"{pick.max_correlation:.2f}", str(pick.n_returns))
+        for pick in picks
+    ]
+    print_table("Least correlated", ("symbol", "mean |correlation|", "largest", "returns"), rows)
+
+
+@app.command()
+@one_line_errors
+def correlations(
+    label: Annotated[Literal["magnitude", "direction"], typer.Option(help="What to correlate with.")] = "magnitude",
+    horizon: Annotated[int, typer.Option(min=1, help="Sessions ahead.")] = 20,
+    config: Config = None,
+    overrides: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the configured features by their correlation with what followed, corrected for the number of tests."""
+    from alfred.config import load_experiment
+    from alfred.console import print_table
+    from alfred.data.correlations import rank_correlations
+    from alfred.data.features import FeatureSettings, compute_features
+    from alfred.data.labels import make_labels
+    from alfred.data.sources import load_market
+
+    experiment = load_experiment(config, overrides or [])
+    market = load_market(experiment.data)
+    signals = compute_features(market, experiment.features or FeatureSettings())
+    ranked = rank_correlations(signals, make_labels(market, horizon), label)
+    if as_json:
+        print_json([item.to_dict() for item in ranked])
+        return
+    rows = [
+        (item.feature, f"{item.correlation:+.3f}", item.strength, f"{item.p_value:.3f}", f"{item.adjusted_p_value:.3f}")
+        for item in ranked
+    ]
+    heading = ("feature", "correlation", "strength", "p", "p after all tests")
+    print_table(f"Correlation with the {horizon}-session {label}", heading, rows)
+
+
+def _parse_date(text: str) -> str:
+    from alfred.errors import ConfigError
+
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ConfigError(f"'{text}' is no date; write YYYY-MM-DD") from error

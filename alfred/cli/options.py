@@ -1,0 +1,61 @@
+"""What the commands share: options, errors on one line, JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+
+from alfred.errors import AlfredError
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+Config = Annotated[
+    Path | None, typer.Argument(help="YAML file with what differs from the defaults, such as configs/reference.yaml.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key: --set env.cost_bps=10. Repeatable."),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
+Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
+Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.")]
+
+
+def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """End a command with one clear line and exit code 2 when the user can fix what went wrong."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except AlfredError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            typer.secho("stopped; the same command goes on from here", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on standard output."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def prepare_process() -> None:
+    """One torch thread, warnings of libraries off the screen, our own log lines on it."""
+    import torch
+
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    warnings.filterwarnings("ignore", module=r"(?!alfred)")

@@ -1,0 +1,86 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from alfred.analysts.momentum import MomentumSettings
+from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
+from alfred.config import ForecastSettings
+from alfred.errors import DataError
+from alfred.training import forecasting
+from alfred.training.forecasting import forecast_all, forecast_walk_forward, make_blocks
+from alfred.training.progress import Silence
+from tests.conftest import make_random_market
+
+MARKET = make_random_market(420, late_listing=True)
+SCHEDULE = ForecastSettings(min_train_days=300, refit_every_days=50, cache=None)
+MOMENTUM = MomentumSettings(horizons=(1, 5))
+
+
+def test_blocks_never_forecast_what_they_were_fitted_on() -> None:
+    blocks = make_blocks(10, ForecastSettings(min_train_days=3, refit_every_days=4))
+    assert [(block.fit_row, block.rows.tolist()) for block in blocks] == [(2, [3, 4, 5, 6]), (6, [7, 8, 9])]
+    with pytest.raises(DataError, match="min_train_days = 10 sessions, the market has 10"):
+        make_blocks(10, ForecastSettings(min_train_days=10))
+
+
+def test_rows_equal_a_plain_refit_and_carry_its_date() -> None:
+    signals = forecast_walk_forward(MARKET, MOMENTUM, SCHEDULE)
+    assert signals.dates[0] == MARKET.dates[300]
+    for row in (300, 349, 350, 419):
+        fit_row = 299 + (row - 300) // 50 * 50
+        stamp = pd.Timestamp(signals.trained_until[row - 300])
+        assert stamp == MARKET.dates[fit_row] < signals.dates[row - 300]
+        past = MARKET.until(MARKET.dates[fit_row])
+        analyst = forecasting.make_analyst(MOMENTUM).fit(past)
+        window = MARKET.until(MARKET.dates[row])
+        expected = forecasting._predict_rows(analyst, window, np.array([row]))
+        np.testing.assert_array_equal(signals.values[row - 300], expected[0])
+
+
+def test_sparse_forecasts_stand_until_the_next() -> None:
+    daily = forecast_walk_forward(MARKET, MOMENTUM, SCHEDULE)
+    weekly = forecast_walk_forward(MARKET, MOMENTUM.model_copy(update={"forecast_every_days": 5}), SCHEDULE)
+    np.testing.assert_array_equal(weekly.values[5:10], np.repeat(daily.values[5:6], 5, axis=0))
+
+
+def test_cache_gives_the_same_numbers_and_is_used(tmp_path, monkeypatch) -> None:
+    schedule = SCHEDULE.model_copy(update={"cache": tmp_path})
+    first = forecast_walk_forward(MARKET, NaiveSettings(), schedule)
+    np.testing.assert_array_equal(first.values, forecast_walk_forward(MARKET, NaiveSettings(), SCHEDULE).values)
+    pieces = sorted(tmp_path.rglob("*.npy"))
+    # One damaged piece and one missing piece, as a kill would leave them: only these are made again.
+    pieces[0].write_bytes(b"half")
+    pieces[1].unlink()
+    calls = []
+    predict = NaiveAnalyst.predict
+    monkeypatch.setattr(NaiveAnalyst, "predict", lambda self, contexts: (calls.append(1), predict(self, contexts))[1])
+    again = forecast_walk_forward(MARKET, NaiveSettings(), schedule)
+    np.testing.assert_array_equal(again.values, first.values)
+    assert len(calls) == 2
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_cache_knows_data_and_settings_apart(tmp_path) -> None:
+    schedule = SCHEDULE.model_copy(update={"cache": tmp_path})
+    for market, settings in (
+        (MARKET, MOMENTUM),
+        (MARKET, MOMENTUM.model_copy(update={"horizons": (2, 5)})),
+        (make_random_market(420, seed=1), MOMENTUM),
+    ):
+        cached = forecast_walk_forward(market, settings, schedule)
+        np.testing.assert_array_equal(cached.values, forecast_walk_forward(market, settings, SCHEDULE).values)
+
+
+def test_parallel_equals_serial() -> None:
+    analysts = (NaiveSettings(), MOMENTUM)
+    serial = forecast_all(MARKET, analysts, SCHEDULE, n_jobs=1, reporter=Silence())
+    parallel = forecast_all(MARKET, analysts, SCHEDULE, n_jobs=2, reporter=Silence())
+    for one, two in zip(serial, parallel, strict=True):
+        assert one.names == two.names
+        np.testing.assert_array_equal(one.values, two.values)
+
+
+def test_errors_cross_processes_as_they_are() -> None:
+    short = ForecastSettings(min_train_days=50, cache=None)
+    with pytest.raises(DataError, match="'momentum' needs more than"):
+        forecast_all(MARKET, (NaiveSettings(), MOMENTUM), short, n_jobs=2, reporter=Silence())

@@ -1,0 +1,141 @@
+"""The main job at a small size, on the real embedded prices."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from alfred.config import parse_experiment
+from alfred.data import Signals
+from alfred.errors import CheckpointError, ConfigError, DataError
+from alfred.evaluation.backtest import Backtest
+from alfred.training import pipeline
+from alfred.training.runs import load_run
+
+SMALL = {
+    "name": "small",
+    "data": {"symbols": ["AAPL", "JPM", "KO"], "start": "2012-01-01", "end": "2016-12-31"},
+    "analysts": [{"kind": "naive"}, {"kind": "momentum"}],
+    "features": {"names": ["momentum_1"]},
+    "forecast": {"min_train_days": 300, "refit_every_days": 252},
+    "splits": {"n_folds": 2, "min_train_days": 200, "validation_days": 100},
+    "agents": [{"kind": "ppo", "total_steps": 512, "n_envs": 8, "n_steps": 16, "validate_every": 256}],
+    "training": {"n_seeds": 2},
+    "intervals": {"n_replicates": 200},
+}
+
+
+def run_small(root, n_jobs=1, **changes):
+    raw = {**SMALL, "forecast": {**SMALL["forecast"], "cache": str(root / "cache")}, **changes}
+    raw["training"] = {**raw["training"], "n_jobs": n_jobs}
+    experiment = parse_experiment(raw)
+    prepared = pipeline.forecast(experiment, root)
+    return prepared, pipeline.evaluate(prepared, pipeline.train(prepared))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return run_small(tmp_path_factory.mktemp("runs"))
+
+
+def test_everything_is_written(small) -> None:
+    prepared, rows = small
+    folder = prepared.run.path
+    assert [row.name for row in rows][:3] == ["ppo", "SP500", "equal weight"]
+    assert json.loads(prepared.run.results.read_text())[0]["sharpe"] == rows[0].to_json()["sharpe"]
+    manifest = json.loads(prepared.run.manifest.read_text())
+    assert manifest["seeds"] == [0, 1]
+    assert len(manifest["data_checksum"]) == 64
+    assert "fold 0  train" in manifest["folds"][0]
+    assert Signals.load(prepared.run.signals).names == prepared.signals.names
+    assert "<html" in prepared.run.report.read_text(encoding="utf-8")
+    assert load_run(folder)[1] == prepared.experiment
+    assert not list(folder.rglob("*.part"))
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".pt", ".zip")]
+
+
+def test_records_cover_the_test_range_and_close(small) -> None:
+    prepared, _ = small
+    market, folds = prepared.market, prepared.folds
+    inside = (market.dates >= folds[0].test[0]) & (market.dates <= folds[-1].test[1])
+    for path in sorted(prepared.run.backtests.rglob("*.parquet")):
+        record = Backtest.load(path)
+        assert list(record.dates) == list(market.dates[inside])
+        np.testing.assert_allclose(record.net, record.gross - record.costs, atol=1e-15)
+        np.testing.assert_allclose(record.weights.sum(axis=1), 1.0, atol=1e-12)
+
+
+def test_the_curves_hold_what_a_portfolio_person_wants(small) -> None:
+    prepared, _ = small
+    folder = prepared.run.agent("ppo") / "fold0" / "seed0"
+    tags = set()
+    for path in folder.glob("events.*"):
+        accumulator = EventAccumulator(str(path))
+        accumulator.Reload()
+        tags |= set(accumulator.Tags()["scalars"])
+    wanted = {"wealth", "wealth_SP500", "max_drawdown", "turnover_a_year", "cost_bps_a_year", "concentration"}
+    assert {f"validation/{name}" for name in wanted} <= tags
+    assert {"train/noise", "rollout/ep_rew_mean"} <= tags
+
+
+def test_the_same_seed_gives_identical_weights_on_any_number_of_cores(small, tmp_path) -> None:
+    prepared, rows = small
+    again, rows_again = run_small(tmp_path, n_jobs=2)
+    for path in prepared.run.path.rglob("policy.safetensors"):
+        twin = again.run.path / path.relative_to(prepared.run.path)
+        assert twin.read_bytes() == path.read_bytes()
+    assert [row.to_json() for row in rows_again] == [row.to_json() for row in rows]
+    for path in prepared.run.backtests.rglob("*.parquet"):
+        one, two = Backtest.load(path), Backtest.load(again.run.path / path.relative_to(prepared.run.path))
+        assert one.net.tobytes() == two.net.tobytes()
+        assert one.weights.tobytes() == two.weights.tobytes()
+
+
+def test_judging_and_reporting_again_give_the_same(small) -> None:
+    prepared, rows = small
+    reopened = pipeline.reopen(prepared.run.path)
+    expected = [row.to_json() for row in rows]
+    assert [row.to_json() for row in pipeline.evaluate(reopened, pipeline.load_trainings(reopened))] == expected
+    assert [row.to_json() for row in pipeline.rewrite_report(reopened)] == expected
+
+
+def test_another_configuration_is_not_mixed_in(small) -> None:
+    prepared, _ = small
+    root = prepared.run.path.parent
+    with pytest.raises(ConfigError, match=r"another configuration \(training\.n_seeds: 2 there, 3 here\)"):
+        run_small(root, training={"n_seeds": 3})
+
+
+def test_a_finished_training_is_not_repeated(small) -> None:
+    prepared, _ = small
+    path = prepared.run.agent("ppo") / "fold0" / "seed0" / "policy.safetensors"
+    before = path.stat().st_mtime_ns
+    pipeline.train(prepared)
+    assert path.stat().st_mtime_ns == before
+
+
+def test_what_is_missing_or_changed_is_named(small, tmp_path) -> None:
+    prepared, _ = small
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared.run.path, copy)
+    shutil.rmtree(copy / "backtests")
+    reopened = pipeline.reopen(copy)
+    with pytest.raises(CheckpointError, match="was not evaluated yet"):
+        pipeline.rewrite_report(reopened)
+    (copy / "agents" / "ppo" / "fold1" / "seed1" / "scores.json").unlink()
+    with pytest.raises(CheckpointError, match=r"fold1/seed1 does not hold a finished training"):
+        pipeline.load_trainings(reopened)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "data_checksum": "0" * 64}))
+    with pytest.raises(DataError, match="have changed since it was made"):
+        pipeline.reopen(copy)
+    with pytest.raises(ConfigError, match="holds no run"):
+        pipeline.reopen(tmp_path)
+
+
+def test_too_short_a_history_is_found_before_any_work(tmp_path) -> None:
+    with pytest.raises(DataError, match="the history is too short for 2 fold"):
+        run_small(tmp_path, splits={"n_folds": 2, "min_train_days": 900})
+    assert not (tmp_path / "small").exists()

@@ -1,0 +1,150 @@
+"""Toto 1.0 against every reference array that is there."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from alfred.analysts.losses import compute_robust_loss, masked_mean
+from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
+from alfred.analysts.toto.network_v1 import find_same_group
+from alfred.analysts.toto.objectives import compute_loss_v1
+from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, pad_left, split_patches
+from tests.analysts.toto.parity import FED_BACK, ONE_PASS, every_case, require_close
+
+every_1 = partial(every_case, "1.0")
+
+
+def ids_of(case):
+    return case["id_mask"][..., -1]
+
+
+def forecast(case, **options):
+    return Toto1Forecaster(case.network).predict_mean(
+        case["series"], mask=case["padding_mask"], ids=ids_of(case), **options
+    )
+
+
+@every_1()
+def test_padding_and_scaler(case) -> None:
+    p = case.network.config.patch_size
+    series, mask = pad_left(case["series"], case["padding_mask"], p)
+    assert torch.equal(series, case["padded"])
+    assert torch.equal(mask, case["padded_mask"])
+    moments = accumulate_moments(series, mask)
+    ends = moments.at(slice(p - 1, None, p))
+    exponent = case.network.config.scale_factor_exponent
+    scale = compute_scale_v1(ends, moments.at(slice(-1, None)), exponent)
+    scaled = (split_patches(series, p).double() - ends.mean[..., None]) / scale[..., None]
+    require_close(ends.mean.repeat_interleave(p, -1), case["scaler_loc"], ONE_PASS, case["scaler_scale"])
+    require_close(scale.repeat_interleave(p, -1), case["scaler_scale"], ONE_PASS, case["scaler_scale"])
+    require_close(scaled.flatten(-2), case["scaled"], ONE_PASS)
+
+
+@every_1("hidden")
+@torch.no_grad()
+def test_network(case) -> None:
+    network, same_group = case.network, find_same_group(ids_of(case))
+    mixture = network(case["scaled"], same_group)
+    require_close(mixture.df, case["mix_df"], ONE_PASS)
+    require_close(mixture.loc, case["mix_loc"], ONE_PASS)
+    require_close(mixture.scale, case["mix_scale"], ONE_PASS)
+    require_close(mixture.log_weight.exp(), case["mix_prob"], ONE_PASS)
+    scale = case["scaler_scale"]
+    mean = mixture.shifted(case["scaler_loc"], scale).mean()
+    require_close(mean, case["mean"], ONE_PASS, scale)
+    require_close(network.embed(split_patches(case["scaled"], network.config.patch_size)), case["embedding"], ONE_PASS)
+    require_close(network.read(case["scaled"], same_group), case["hidden"], ONE_PASS)
+
+
+@every_1()
+@torch.inference_mode()
+def test_one_more_patch_with_and_without_the_cache(case) -> None:
+    forecaster = Toto1Forecaster(case.network)
+    following, observed = case["next_patch"], case["padding_mask"]
+    reading = forecaster._read(case["series"], observed, ids_of(case))
+    forecaster._extend(reading, following[:, None])
+    grown = torch.cat((case["series"], following), dim=-1)
+    seen = torch.cat((observed, torch.ones_like(following, dtype=torch.bool)), dim=-1)
+    full = forecaster._read(grown, seen, ids_of(case), whole=reading.whole)
+    for name, hidden in (("cached", reading.hidden), ("full", full.hidden)):
+        mixture = forecaster._read_out(hidden[:, 0])
+        parts = {"df": mixture.df, "loc": mixture.loc, "scale": mixture.scale, "prob": mixture.log_weight.exp()}
+        for part, expected in case.matching(f"next_{name}_"):
+            require_close(parts[part], expected, ONE_PASS)
+    for reached in (reading, full):
+        require_close(reached.loc[:, 0], case["next_scaler_loc"], ONE_PASS, case["next_scaler_scale"])
+        require_close(reached.scale[:, 0], case["next_scaler_scale"], ONE_PASS, case["next_scaler_scale"])
+
+
+@every_1()
+@pytest.mark.parametrize("mode", ["cached", "full"])
+def test_mean_forecasts(case, mode) -> None:
+    scale = case["scaler_scale"][..., -1:]
+    for horizon, expected in case.matching(f"mean_forecast_{mode}_h"):
+        require_close(forecast(case, horizon=int(horizon), use_cache=mode == "cached"), expected, FED_BACK, scale)
+
+
+@every_1("mean_forecast_cached_float64")
+def test_mean_forecast_in_float64(case) -> None:
+    expected = case["mean_forecast_cached_float64"]
+    forecaster = Toto1Forecaster(case.network.double())
+    actual = forecaster.predict_mean(case["series"].double(), expected.shape[-1], case["padding_mask"], ids_of(case))
+    case.network.float()
+    # The reference rounds some constants to float32 whatever the network is in.
+    require_close(actual, expected, 1e-8, case["scaler_scale"][..., -1:].double())
+
+
+@every_1("exogenous_future")
+def test_known_future_of_exogenous_variates(case) -> None:
+    future, expected = case["exogenous_future"], case["exogenous_mean_forecast"]
+    actual = forecast(case, horizon=expected.shape[-1], known_future=future)
+    require_close(actual, expected, FED_BACK, case["scaler_scale"][..., -1:])
+    assert torch.equal(actual[:, -future.shape[1] :], future)
+
+
+@every_1("sample_quantiles_4000")
+def test_sampled_quantiles(case) -> None:
+    levels, expected = case["sample_quantile_levels"], case["sample_quantiles_4000"]
+    n, p = 4000, case.network.config.patch_size
+    b, v, horizon = expected.shape[1:]
+    noise = np.random.default_rng(3).random((b, v, n, -(-horizon // p) * p, 3), dtype=np.float32)
+    forecaster = Toto1Forecaster(case.network)
+    paths = forecaster.sample_paths(
+        case["series"], horizon, torch.from_numpy(noise), case["padding_mask"], ids_of(case)
+    )
+    # Two samples of 4000 draws: the share below a reference quantile has a standard error of
+    # sqrt(2 p (1 - p) / 4000); the bound is four and a half of them.
+    share = (paths[None] <= expected[:, :, :, None]).double().mean(dim=3)
+    error = (share - levels[:, None, None, None]).abs() / (2 * levels * (1 - levels) / n).sqrt()[:, None, None, None]
+    assert float(error.max()) < 4.5
+
+
+@every_1("loss_combined")
+def test_losses_and_gradients(case) -> None:
+    network, p = case.network, case.network.config.patch_size
+    network.zero_grad()
+    loss = compute_loss_v1(network, case["series"], case["padding_mask"], ids_of(case))
+    loss.backward()
+    require_close(loss.detach(), case["loss_combined"], ONE_PASS)
+    embed, attention = case["grad_patch_embed"], network.transformer.layers[0].attention
+    require_close(network.embed.weight.grad, embed, ONE_PASS, embed.abs().max())
+    joint = case["grad_wqkv_0"]
+    for part, expected in zip(("query", "key", "value"), joint.chunk(3), strict=True):
+        # In the reference the head is the fast axis of a row, here the slow one.
+        gradient = getattr(attention, part).weight.grad.unflatten(0, (network.config.num_heads, -1))
+        require_close(
+            gradient, expected.unflatten(0, (-1, network.config.num_heads)).transpose(0, 1), 3e-4, joint.abs().max()
+        )
+    with torch.no_grad():
+        series, mask = pad_left(case["series"], case["padding_mask"], p)
+        loc, scale = case["scaler_loc"], case["scaler_scale"]
+        # Prefix statistics are those of all but the last patch, which matters to the clamp alone.
+        mixture = network(((series - loc) / scale)[..., :-p].float(), find_same_group(ids_of(case)))
+        target = (series[..., p:] - loc[..., :-p]) / scale[..., :-p]
+        nll = masked_mean(-mixture.log_density(target), mask[..., p:])
+        robust = masked_mean(compute_robust_loss(mixture.mean(), target), mask[..., p:])
+    require_close(nll, case["loss_nll"], 3e-4)
+    require_close(robust, case["loss_robust"], 3e-4)
+    require_close(0.575 * nll + 0.425 * robust, loss.detach(), 3e-4)

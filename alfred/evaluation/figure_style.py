@@ -23,8 +23,13 @@ NEUTRAL = "#7d8794"
 # The strategy, the benchmark, equal weight, then everything else. All have a contrast of 3 or more on white and on the
 # dark page, and the first three differ for colour-blind readers as well.
 COLOURS = ("#3b82f6", NEUTRAL, "#dd6b20", "#0d9488", "#a855f7", "#b7791f", "#db2777", "#4d7c0f", "#0891b2", "#8b5e3c")
-# Ticks of a wealth axis: round multiples that are not too far apart.
-_WEALTH_STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+# Ticks of a wealth axis in each decade, by the ratio of the highest to the lowest wealth up to which they suit.
+_WEALTH_STEPS = {
+    3.0: (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0),
+    30.0: (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
+    3e4: (1.0, 2.0, 5.0),
+    np.inf: (1.0,),
+}
 
 
 def colour_at(position: int) -> str:
@@ -98,7 +103,7 @@ def set_wealth_axis(figure: go.Figure, wealth: FloatArray, row: int | None = Non
     drawn = wealth[wealth > 0]
     low, high = (float(drawn.min()), float(drawn.max())) if len(drawn) else (1.0, 1.0)
     decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    steps = _WEALTH_STEPS if high < 30 * low else (1.0,) if high > 3e4 * low else (1.0, 2.0, 5.0)
+    steps = next(steps for limit, steps in _WEALTH_STEPS.items() if high <= limit * low)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
     where = {} if row is None else {"row": row, "col": 1}
     figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks], **where)

@@ -114,8 +114,8 @@ def plot_turnover(backtests: Sequence[Backtest]) -> go.Figure:
         paid = np.cumsum(backtest.costs)[ends]
         curve = make_curve(write_days(backtest.dates[ends]), paid, backtest.name, position, "%{y:.2%}")
         figure.add_trace(curve, row=2, col=1)
-    figure.update_yaxes(tickformat=".0%", title_text="turnover", row=1, col=1)
-    figure.update_yaxes(tickformat=".1%", title_text="costs so far", row=2, col=1)
+    figure.update_yaxes(tickformat=".0%", title_text="turnover", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(tickformat=".1%", title_text="costs so far", rangemode="tozero", row=2, col=1)
     return finish(figure, height=400)
 
 

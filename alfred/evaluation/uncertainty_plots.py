@@ -127,12 +127,16 @@ def plot_signal_skill(skill: pd.DataFrame) -> go.Figure:
         skill: What `compute_signal_skill` returns.
     """
     figure = go.Figure()
-    for position, (period, part) in enumerate(skill.groupby("period", sort=False)):
-        shown = part[np.isfinite(part["low"].astype(float))]
+    # No signal has both kinds of dates, so that the middle place suits those without a cutoff.
+    for period, position in (("before cutoff", 2), ("all", 0), ("after cutoff", 3)):
+        shown = skill[(skill["period"] == period) & np.isfinite(skill["low"].astype(float))]
+        if shown.empty:
+            continue
         points = shown["value"].tolist()
         low, high = (shown["value"] - shown["low"]).tolist(), (shown["high"] - shown["value"]).tolist()
         names = [label(str(name)) for name in shown["signal"]]
-        figure.add_trace(_make_points(points, names, low, high, f"{period} dates", (0, 2, 3)[position % 3], "%{x:.4f}"))
+        figure.add_trace(_make_points(points, names, low, high, f"{period} dates", position, "%{x:.4f}"))
+    figure.update_yaxes(categoryorder="array", categoryarray=[label(str(name)) for name in skill["signal"].unique()])
     return _finish_points(figure, skill["signal"].nunique(), "mean rank correlation by date")
 
 

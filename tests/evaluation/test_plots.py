@@ -103,6 +103,33 @@ def test_gains_show_each_interval_and_skip_itself(backtests: list[Backtest]) -> 
     assert first.x[0] + first.error_x.array[0] == pytest.approx(rows[0].sharpe_minus_benchmark_ci[1])
 
 
+def test_skill_is_drawn_by_kind_of_date_and_without_what_has_no_interval() -> None:
+    skill = pd.DataFrame(
+        {
+            "signal": ["a.x_1", "k.x_1", "k.x_1", "flat.x_1"],
+            "period": ["all", "before cutoff", "after cutoff", "all"],
+            "value": [0.02, 0.3, 0.01, np.nan],
+            "low": [0.01, 0.2, -0.01, np.nan],
+            "high": [0.03, 0.4, 0.03, np.nan],
+        }
+    )
+    before, always, after = uncertainty_plots.plot_signal_skill(skill).data
+    assert [trace.name for trace in (before, always, after)] == [
+        "before cutoff dates",
+        "all dates",
+        "after cutoff dates",
+    ]
+    assert list(always.y) == ["a.x_1"] and list(before.x) == [0.3]
+    assert after.x[0] - after.error_x.arrayminus[0] == pytest.approx(-0.01)
+
+
+@pytest.mark.parametrize("growth", [1.05, 2.0, 50.0, 1e6])
+def test_every_wealth_axis_has_some_ticks(growth: float) -> None:
+    record = make_backtest(np.full(400, growth ** (1 / 400) - 1))
+    axis = plots.plot_wealth([record]).layout.yaxis
+    assert 1 <= sum(1.0 <= tick <= growth for tick in axis.tickvals) <= 9
+
+
 def test_seeds_are_thin_and_references_are_named(backtests: list[Backtest]) -> None:
     figure = plots.plot_seed_fan(backtests[:2], backtests[2:])
     assert [trace.showlegend for trace in figure.data] == [False, False, None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,13 +15,13 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from alfred.agents.networks import AssetNetwork, ObservationShape
+from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, make_network
 from alfred.data.files import write_atomically
 from alfred.envs.actions import ActionSettings, compute_weights
 from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
 from alfred.envs.policy import Policy
-from alfred.envs.portfolio import PortfolioSettings
+from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError, ConfigError
 from alfred.settings import Settings
@@ -33,16 +33,25 @@ class AgentSettings(Settings):
     Attributes:
         kind: Which agent, a key of the registry.
         name: Name in tables; the kind when left out.
-        hidden: Widths of the hidden layers of the per-asset network.
+        network: Which network; see `alfred.agents.networks.NetworkSpec`.
+        hidden: Widths of its hidden layers.
+        temperature: Logits per unit that the network puts out. An agent that explores in scores cannot leave equal
+            weights in time when it is 1, and concentrates too early when it is much more than 3.
         total_steps: Environment steps to learn from.
         validate_every: Environment steps between two validations; the best one is kept.
+        patience: Validations without a new best after which training stops; None never stops early.
+        checkpoint_every: Environment steps between two checkpoints, from which a killed training goes on.
     """
 
     kind: str
     name: str | None = None
+    network: NetworkKind = "shared"
     hidden: tuple[int, ...] = Field(default=(32, 32), min_length=1)
+    temperature: float = Field(default=3.0, gt=0)
     total_steps: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=32_768, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    checkpoint_every: int = Field(default=65_536, ge=1)
 
     @property
     def label(self) -> str:
@@ -87,35 +96,47 @@ class Agent(ABC):
 
 
 class NetworkPolicy:
-    """A trained per-asset network behind the door of every policy; it runs on a universe of any size.
+    """A trained network behind the door of every policy.
+
+    All networks but the flat one run on a universe of any size.
 
     Args:
         network: Scores in units of actions.
-        shape: Sizes that the network was built for.
         action: How scores become weights.
         name: Name in tables.
         rebalance_every: Sessions between decisions that it was trained for.
+        squashed: Whether scores go through a hyperbolic tangent on their way to actions, as off-policy agents have it.
     """
 
     def __init__(
         self,
-        network: AssetNetwork,
-        shape: ObservationShape,
+        network: ScoreNetwork,
         action: ActionSettings,
         *,
         name: str,
         rebalance_every: int | None = None,
+        squashed: bool = False,
     ) -> None:
         """Store the network in eval mode."""
         self.network = network.eval()
-        self.shape = shape
         self.action = action
         self.name = name
         self.rebalance_every = rebalance_every
-        self.lookback = shape.lookback
+        self.squashed = squashed
+        self.lookback = network.spec.shape.lookback
 
     def predict(self, observation: Observation) -> Float:
-        """Return the weights of the mean action; see `Policy`."""
+        """Return the weights of the mean action; see `Policy`.
+
+        Raises:
+            ConfigError: The network is bound to another number of assets.
+        """
+        spec, n = self.network.spec, observation["tradable"].shape[-1]
+        if spec.kind == "flat" and n != spec.n_assets:
+            raise ConfigError(
+                f"'{self.name}' has a flat network trained on {spec.n_assets} assets and is shown {n}; train it on "
+                "this universe, or train with network=shared, which runs on any"
+            )
         tensors = {key: torch.as_tensor(value) for key, value in observation.items()}
         if "returns" in tensors:
             tensors["returns"] = tensors["returns"][..., tensors["returns"].shape[-1] - self.lookback :]
@@ -123,20 +144,18 @@ class NetworkPolicy:
             tensors.pop("returns", None)
         with torch.no_grad():
             scores, _ = self.network(tensors)
-        return compute_weights(scores.double().numpy(), self.action)
+        return compute_weights((torch.tanh(scores) if self.squashed else scores).double().numpy(), self.action)
 
     def save(self, folder: Path | str) -> None:
         """Write `policy.json` and `policy.safetensors` into a folder, atomically."""
         target = Path(folder)
         tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         write_atomically(target / "policy.safetensors", lambda path: save_file(tensors, path))
-        hidden = [layer.out_features for layer in self.network.body if isinstance(layer, torch.nn.Linear)]
         description = {
             "name": self.name,
             "rebalance_every": self.rebalance_every,
-            "shape": asdict(self.shape),
-            "hidden": hidden,
-            "score_scale": self.network.score_scale,
+            "squashed": self.squashed,
+            "network": asdict(self.network.spec),
             "action": self.action.model_dump(),
         }
         text = json.dumps(description, indent=2)
@@ -152,13 +171,15 @@ class NetworkPolicy:
         source = Path(folder)
         try:
             raw = json.loads((source / "policy.json").read_text(encoding="utf-8"))
-            shape = ObservationShape(**raw["shape"])
-            network = AssetNetwork(shape, tuple(raw["hidden"]), raw["score_scale"])
+            spec = NetworkSpec(**raw["network"])
+            spec = replace(spec, shape=ObservationShape(**raw["network"]["shape"]), hidden=tuple(spec.hidden))
+            network = make_network(spec)
             network.load_state_dict(load_file(source / "policy.safetensors"))
+            action = ActionSettings.model_validate(raw["action"])
+            facts = {key: raw[key] for key in ("name", "rebalance_every", "squashed")}
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{source} does not hold a saved policy: {error}") from error
-        action = ActionSettings.model_validate(raw["action"])
-        return cls(network, shape, action, name=raw["name"], rebalance_every=raw["rebalance_every"])
+        return cls(network, action, **facts)
 
 
 class EnsemblePolicy:
@@ -182,6 +203,13 @@ class EnsemblePolicy:
         return np.asarray(np.mean([member.predict(observation) for member in self.members], axis=0))
 
 
-def describe_tape(tape: Tape) -> ObservationShape:
-    """Return the sizes of the observations that a tape gives."""
-    return ObservationShape(tape.signals.shape[2], tape.features.shape[1], tape.lookback)
+def describe_network(tape: Tape, settings: AgentSettings, action: ActionSettings) -> NetworkSpec:
+    """Return the specification of the network that an agent learns on a tape."""
+    return NetworkSpec(
+        shape=ObservationShape(tape.signals.shape[2], tape.features.shape[1], tape.lookback),
+        kind=settings.network,
+        hidden=settings.hidden,
+        # Actions are multiplied by `logit_scale` on their way to weights.
+        score_scale=settings.temperature / action.logit_scale,
+        n_assets=len(tape.symbols),
+    )

@@ -1,13 +1,17 @@
-"""Networks that treat every asset alike: permuting the assets permutes the scores."""
+"""Networks that treat every asset alike: permuting the assets permutes the scores. One that does not, for comparison."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
 Tensors = dict[str, torch.Tensor]
+NetworkKind = Literal["shared", "attention", "flat"]
+
+_N_HEADS = 4
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,22 @@ class ObservationShape:
         return self.per_asset + self.n_market + 1
 
 
+def unflatten(flat: torch.Tensor, shape: ObservationShape) -> Tensors:
+    """Part flat observations `[..., D]` into named ones; see `alfred.envs.observations` for their order.
+
+    The number of assets follows from D, so that one network reads universes of any size.
+    """
+    n = (flat.shape[-1] - 1 - shape.n_market) // shape.per_asset
+    k, length = shape.n_signals, shape.lookback
+    signals, weights, market, tradable, returns = flat.split([n * k, n + 1, shape.n_market, n, n * length], dim=-1)
+    named = {"weights": weights, "market": market, "tradable": tradable}
+    if k:
+        named["signals"] = signals.unflatten(-1, (n, k))
+    if length:
+        named["returns"] = returns.unflatten(-1, (n, length))
+    return named
+
+
 def split_features(observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what is an asset's own, `[P, N, A]`, and what all share, `[P, S]`.
 
@@ -53,39 +73,143 @@ def split_features(observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
     return own, shared
 
 
-class AssetNetwork(nn.Module):
+@dataclass(frozen=True)
+class NetworkSpec:
+    """All that is needed to build a network.
+
+    Attributes:
+        shape: Sizes of the observations.
+        kind: `shared` applies one small network to every asset; `attention` lets the assets look at each other as
+            well; `flat` reads all numbers of all assets at once, is bound to its universe, and memorises history.
+        hidden: Widths of the hidden layers.
+        score_scale: Factor on the scores; see `alfred.agents.base.AgentSettings.temperature`.
+        n_assets: Assets N of the universe it is trained on; only `flat` is bound to it.
+    """
+
+    shape: ObservationShape
+    kind: NetworkKind = "shared"
+    hidden: tuple[int, ...] = (32, 32)
+    score_scale: float = 1.0
+    n_assets: int = 0
+
+
+class ScoreNetwork(nn.Module):
+    """The base of the networks: scores that start at zero, so that an untrained agent holds equal weights.
+
+    Attributes:
+        summary_width: Width of the summary of an observation, which a critic reads.
+    """
+
+    summary_width: int
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Keep the specification."""
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scores, cash last, `[P, N+1]`, and a summary of the observation, `[P, summary_width]`."""
+        raise NotImplementedError
+
+
+class AssetNetwork(ScoreNetwork):
     """One small network applied to every asset, and one to cash.
 
     An asset's score is a function of its own numbers and of what all assets share (means over the cross-section, the
     market, cash). Sharing the weights over assets gives N times the data per parameter, which is the largest lever
-    there is on learning from daily prices. Scores start at zero, so that an untrained agent holds equal weights.
-
-    Args:
-        shape: Sizes of the observations.
-        hidden: Widths of the hidden layers.
-        score_scale: Factor on the scores; see `alfred.agents.ppo`.
+    there is on learning from daily prices.
     """
 
-    def __init__(self, shape: ObservationShape, hidden: tuple[int, ...] = (32, 32), score_scale: float = 1.0) -> None:
+    def __init__(self, spec: NetworkSpec) -> None:
         """Build the layers."""
-        super().__init__()
-        self.score_scale = score_scale
+        super().__init__(spec)
+        shape, hidden = spec.shape, spec.hidden
         self.body = _mlp(shape.per_asset + shape.shared, hidden)
         self.cash_body = _mlp(shape.shared, hidden)
-        self.head = nn.Linear(hidden[-1], 1)
-        self.cash_head = nn.Linear(hidden[-1], 1)
-        for layer in (self.head, self.cash_head):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.head, self.cash_head = _zero_head(hidden[-1]), _zero_head(hidden[-1])
+        self.summary_width = 2 * hidden[-1]
 
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return scores, cash last, `[P, N+1]`, and a summary of the observation, `[P, 2 * hidden[-1]]`."""
+        """Return scores and summary; see the base class."""
         own, shared = split_features(observation)
-        spread = shared.unsqueeze(-2).expand(*own.shape[:-1], shared.shape[-1])
-        hidden = self.body(torch.cat([own, spread], dim=-1))
+        hidden = self.body(_join(own, shared))
         cash = self.cash_body(shared)
         scores = torch.cat([self.head(hidden).squeeze(-1), self.cash_head(cash)], dim=-1)
-        return scores * self.score_scale, torch.cat([hidden.mean(dim=-2), cash], dim=-1)
+        return scores * self.spec.score_scale, torch.cat([hidden.mean(dim=-2), cash], dim=-1)
+
+
+class AttentionNetwork(ScoreNetwork):
+    """The same with one layer of self-attention across the assets, cash among them.
+
+    There is no encoding of positions, so that permuting the assets still permutes the scores (Vaswani et al., 2017,
+    without section 3.5; Lee et al., 2019).
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Build the layers; the last hidden width is rounded up to a multiple of the heads."""
+        super().__init__(spec)
+        shape = spec.shape
+        width = -(-spec.hidden[-1] // _N_HEADS) * _N_HEADS
+        self.body = _mlp(shape.per_asset + shape.shared, (*spec.hidden[:-1], width))
+        self.cash_body = _mlp(shape.shared, (*spec.hidden[:-1], width))
+        self.attention = nn.MultiheadAttention(width, _N_HEADS, batch_first=True)
+        self.norm = nn.LayerNorm(width)
+        self.head, self.cash_head = _zero_head(width), _zero_head(width)
+        self.summary_width = 2 * width
+
+    def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scores and summary; see the base class."""
+        own, shared = split_features(observation)
+        tokens = torch.cat([self.body(_join(own, shared)), self.cash_body(shared).unsqueeze(-2)], dim=-2)
+        normed = self.norm(tokens)
+        heard, _ = self.attention(normed, normed, normed, need_weights=False)
+        tokens = tokens + heard
+        assets, cash = tokens[..., :-1, :], tokens[..., -1, :]
+        scores = torch.cat([self.head(assets).squeeze(-1), self.cash_head(cash)], dim=-1)
+        return scores * self.spec.score_scale, torch.cat([assets.mean(dim=-2), cash], dim=-1)
+
+
+class FlatNetwork(ScoreNetwork):
+    """All numbers of all assets into one network: the field's default, here to be compared with.
+
+    On the embedded stocks such a network reaches a Sharpe ratio of 7 in training and loses to equal weights in test.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Build the layers."""
+        super().__init__(spec)
+        shape, n = spec.shape, spec.n_assets
+        self.body = _mlp(n * shape.per_asset + shape.n_market + 1, spec.hidden)
+        self.head = _zero_head(spec.hidden[-1], n + 1)
+        self.summary_width = spec.hidden[-1]
+
+    def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scores and summary; see the base class."""
+        own, shared = split_features(observation)
+        rest = shared[..., own.shape[-1] :]
+        hidden = self.body(torch.cat([own.flatten(start_dim=-2), rest], dim=-1))
+        return self.head(hidden) * self.spec.score_scale, hidden
+
+
+def make_network(spec: NetworkSpec) -> ScoreNetwork:
+    """Build the network of a specification, with fresh weights from torch's generator."""
+    kinds: dict[str, type[ScoreNetwork]] = {
+        "shared": AssetNetwork,
+        "attention": AttentionNetwork,
+        "flat": FlatNetwork,
+    }
+    return kinds[spec.kind](spec)
+
+
+def _join(own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    return torch.cat([own, shared.unsqueeze(-2).expand(*own.shape[:-1], shared.shape[-1])], dim=-1)
+
+
+def _zero_head(n_inputs: int, n_outputs: int = 1) -> nn.Linear:
+    layer = nn.Linear(n_inputs, n_outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _mlp(n_inputs: int, hidden: tuple[int, ...]) -> nn.Sequential:

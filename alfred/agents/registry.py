@@ -10,6 +10,7 @@ from alfred.settings import import_by_kind
 
 # kind -> "module:class". To add an agent, write its module and add its line here.
 AGENTS: dict[str, str] = {
+    "direct": "alfred.agents.direct:DirectAgent",
     "ppo": "alfred.agents.ppo:PpoAgent",
 }
 

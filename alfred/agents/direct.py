@@ -1,0 +1,183 @@
+"""The direct agent: a network trained by gradients through the ledger itself.
+
+Prices do not answer to a small investor's trades, and the ledger is known and differentiable, so that nothing about
+the environment has to be found out by trial: the gradient of the reward with respect to the network's weights can be
+computed (Moody and Saffell, 2001, call this direct reinforcement). It sets the mark for every agent that explores.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch.utils.tensorboard import SummaryWriter
+
+from alfred.agents.base import Agent, AgentSettings, NetworkPolicy, TrainingTask, describe_network
+from alfred.agents.checkpoints import Snapshot
+from alfred.agents.networks import ScoreNetwork, make_network
+from alfred.agents.selection import Selection, open_checkpoints
+from alfred.agents.torch_kernel import Portfolios, TorchKernel, TorchStep, compute_weights
+
+_MAX_NORM = 1.0
+
+
+class DirectSettings(AgentSettings):
+    """Settings of `DirectAgent`.
+
+    Attributes:
+        n_portfolios: Portfolios that walk through random windows at once, P.
+        horizon: Decisions that a gradient reaches back.
+        episode_length: Decisions from a start in cash to the next one, a multiple of `horizon` at best.
+        learning_rate: Of Adam, falling along a half cosine to a twentieth.
+        weight_decay: Pull of every weight towards zero (Loshchilov and Hutter, 2019).
+        noise: Standard deviation of what is added to each signal in training, in its own units: it keeps a network
+            from learning single days by heart.
+        log_every: Updates between two points of a TensorBoard curve.
+    """
+
+    kind: Literal["direct"] = "direct"
+    total_steps: int = Field(default=1_000_000, ge=1)
+    validate_every: int = Field(default=50_000, ge=1)
+    patience: int | None = Field(default=8, ge=1)
+    n_portfolios: int = Field(default=256, ge=1)
+    horizon: int = Field(default=16, ge=1)
+    episode_length: int = Field(default=256, ge=2)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    noise: float = Field(default=0.0, ge=0)
+    log_every: int = Field(default=10, ge=1)
+
+
+class DirectAgent(Agent):
+    """Learns by gradient ascent on the reward of random windows."""
+
+    settings_class = DirectSettings
+    settings: DirectSettings
+
+    def train(self, task: TrainingTask) -> NetworkPolicy:
+        """Learn, and return the policy that validated best; see the base class.
+
+        Raises:
+            ConfigError: The reward is `differential_sharpe`.
+            CheckpointError: The folder holds checkpoints that are damaged or of another training.
+        """
+        training = _Training(self.settings, task)
+        checkpoints = open_checkpoints(self.settings, task)
+        if (snapshot := checkpoints.load()) is not None:
+            training.restore(snapshot)
+        saved_at = training.steps
+        with SummaryWriter(str(task.folder)) as writer:
+            while training.steps < self.settings.total_steps and not training.selection.exhausted:
+                training.update(writer)
+                if training.steps - saved_at >= self.settings.checkpoint_every:
+                    saved_at = training.steps
+                    checkpoints.save(saved_at, training.save())
+        training.selection.validate(training.network, training.steps)
+        checkpoints.clear()
+        return training.selection.finish()
+
+
+class _Training:
+    """One training: everything that changes from update to update."""
+
+    def __init__(self, settings: DirectSettings, task: TrainingTask) -> None:
+        self.settings, self.task = settings, task
+        self.kernel = TorchKernel(task.tape, task.settings)
+        self.generator = torch.Generator().manual_seed(task.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(task.seed)
+            self.network: ScoreNetwork = make_network(describe_network(task.tape, settings, task.settings.action))
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.selection = Selection(settings, task)
+        self.steps = 0
+        every = task.settings.rebalance_every
+        longest = task.tape.n_bars // every
+        self.horizon = min(settings.horizon, longest)
+        self.segments = max(min(settings.episode_length, longest) // self.horizon, 1)
+        self._last_start = task.tape.n_bars - self.segments * self.horizon * every
+        # The first starts are spread over an episode, so that later ones do not fall on the same update.
+        self.age = torch.randint(self.segments, (settings.n_portfolios,), generator=self.generator)
+        self.portfolios = self._restart(self.kernel.start(torch.zeros_like(self.age)), torch.ones_like(self.age) > 0)
+
+    def update(self, writer: SummaryWriter) -> None:
+        """Walk all portfolios over one horizon and climb the gradient of their mean reward."""
+        settings, network = self.settings, self.network
+        if self.selection.is_due(self.steps):
+            self.selection.validate(network, self.steps)
+        ended = self.age >= self.segments
+        if bool(ended.any()):
+            self.age = torch.where(ended, 0, self.age)
+            self.portfolios = self._restart(self.portfolios, ended)
+        rate = self._find_learning_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        network.train()
+        steps: list[TorchStep] = []
+        current = self.portfolios
+        for _ in range(self.horizon):
+            steps.append(self.kernel.step(current, self._decide(current)))
+            current = steps[-1].portfolios
+        reward = torch.stack([step.reward for step in steps]).mean()
+        self.optimizer.zero_grad()
+        (-reward).backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_NORM)
+        self.optimizer.step()
+        self.portfolios = current.detach()
+        self.age = self.age + 1
+        self.steps += self.horizon * settings.n_portfolios
+        self.task.progress(min(self.steps, settings.total_steps))
+        if self.steps // (self.horizon * settings.n_portfolios) % settings.log_every == 0:
+            turnover = torch.stack([step.turnover for step in steps]).mean()
+            curves = {"reward": reward, "turnover": turnover, "gradient_norm": norm, "learning_rate": rate}
+            for name, value in curves.items():
+                writer.add_scalar(f"train/{name}", float(torch.as_tensor(value).detach()), self.steps)
+
+    def save(self) -> Snapshot:
+        """Return all that `restore` needs."""
+        snapshot = Snapshot(facts={"steps": self.steps})
+        snapshot.add("network", self.network.state_dict())
+        snapshot.add_optimizer("optimizer", self.optimizer)
+        snapshot.add("portfolios", {**self.portfolios._asdict(), "age": self.age})
+        snapshot.tensors["generator"] = self.generator.get_state()
+        self.selection.save_to(snapshot)
+        return snapshot
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to the moment of a snapshot."""
+        self.steps = int(snapshot.facts["steps"])  # type: ignore[call-overload]
+        self.network.load_state_dict(snapshot.below("network"))
+        snapshot.restore_optimizer("optimizer", self.optimizer)
+        state = snapshot.below("portfolios")
+        self.age = state.pop("age")
+        self.portfolios = Portfolios(**state)
+        self.generator.set_state(snapshot.tensors["generator"])
+        self.selection.restore_from(snapshot, self.network)
+
+    def _decide(self, portfolios: Portfolios) -> torch.Tensor:
+        observation = self.kernel.observe(portfolios)
+        if self.settings.noise and "signals" in observation:
+            signals = observation["signals"]
+            observation["signals"] = signals + self.settings.noise * torch.randn(
+                signals.shape, generator=self.generator
+            )
+        scores, _ = self.network(observation)
+        return compute_weights(scores, self.task.settings.action)
+
+    def _restart(self, portfolios: Portfolios, which: torch.Tensor) -> Portfolios:
+        """Put some portfolios into cash at random bars."""
+        bars = torch.randint(self._last_start + 1, which.shape, generator=self.generator)
+        fresh = self.kernel.start(bars)
+        return Portfolios(
+            *(
+                torch.where(which.reshape(-1, *(1,) * (new.dim() - 1)), new, old)
+                for new, old in zip(fresh, portfolios, strict=True)
+            )
+        )
+
+    def _find_learning_rate(self) -> float:
+        done = min(self.steps / self.settings.total_steps, 1.0)
+        return self.settings.learning_rate * (0.05 + 0.95 * 0.5 * (1.0 + math.cos(math.pi * done)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from alfred.data.market import Market
 from alfred.data.momentum import shift
 from alfred.data.rollup import MACRO_FIELDS
 from alfred.data.scramble import scramble_after
+from alfred.data.sources import DataSettings, compute_market_checksum, load_market
 from alfred.data.universe import pick_uncorrelated
 from tests.conftest import make_random_market
+from tests.data.tables import make_rows, write_rows
 
 Compute = Callable[[Market], np.ndarray]
 
@@ -97,3 +100,13 @@ def label_as_feature(market: Market) -> np.ndarray:
 @pytest.mark.parametrize("leak", [full_sample_score, centred_mean, filled_backwards, label_as_feature])
 def test_a_planted_leak_is_caught(leak: Compute) -> None:
     assert looks_ahead(leak, make_random_market(seed=9, late_listing=True))
+
+
+def test_a_table_that_ends_earlier_is_the_market_cut_there(tmp_path: Path) -> None:
+    """Whatever a table holds after a date, the rows up to it make the same market."""
+    rows = make_rows(("AAA", "BBB", "SPY"), days=8).sort_values(["symbol", "date"])
+    rows = rows[~((rows["symbol"] == "BBB") & (rows["date"] < "2020-01-08"))]
+    whole = load_market(DataSettings(path=write_rows(rows, tmp_path / "whole.csv")))
+    for date in ("2020-01-09", "2020-01-14"):
+        early = load_market(DataSettings(path=write_rows(rows[rows["date"] <= date], tmp_path / "early.csv")))
+        assert compute_market_checksum(early) == compute_market_checksum(whole.until(date))

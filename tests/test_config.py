@@ -13,7 +13,7 @@ def write(folder, text):
 
 def test_the_defaults_are_an_experiment() -> None:
     experiment = load_experiment()
-    assert [settings.kind for settings in experiment.agents][0] == "ppo"
+    assert next(settings.kind for settings in experiment.agents) == "ppo"
     assert experiment.env.cost_bps == 5.0
 
 

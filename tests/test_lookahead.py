@@ -6,6 +6,7 @@ fail. Dates are probed in the warm-up, in the middle of a month and just before 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_observations(execution) -> None:
 
 def shift_back(table: Table) -> Table:
     dates = sorted(table)
-    return {date: table[later] for date, later in zip(dates, dates[1:], strict=False)}
+    return {date: table[later] for date, later in itertools.pairwise(dates)}
 
 
 def scale_by_everything(market: Market) -> Table:
@@ -118,7 +119,7 @@ def forecast_with_one_fit(market: Market) -> Table:
     """An analyst fitted once on everything: the commonest leak of all."""
     settings = load_analyst_class("momentum").settings_class(kind="momentum")
     analyst = load_analyst_class("momentum")(settings).fit(market)
-    return {date: analyst.coefficients_ for date in market.dates}
+    return dict.fromkeys(market.dates, analyst.coefficients_)
 
 
 @pytest.mark.parametrize(

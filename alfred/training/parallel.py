@@ -45,8 +45,8 @@ def count_cores() -> int:
 def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> list[Result]:
     """Run jobs and return their results in the order of the jobs.
 
-    The results do not depend on `n_jobs`: every job seeds itself. An exception of a job cancels those that have not
-    begun and is raised here.
+    The results do not depend on `n_jobs`: every job seeds itself and has one torch thread. An exception of a job
+    cancels those that have not begun and is raised here.
 
     Args:
         jobs: What to do.
@@ -55,11 +55,7 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
     """
     updates = [reporter.begin(job.name, job.total) for job in jobs]
     if n_jobs == 1 or len(jobs) < 2:
-        results = []
-        for job, update in zip(jobs, updates, strict=True):
-            results.append(job.function(**job.arguments, progress=update))
-            update(job.total)
-        return results
+        return _run_here(jobs, updates)
     # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
     context = multiprocessing.get_context("spawn")
     counters = context.Array("q", len(jobs))
@@ -79,6 +75,20 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+def _run_here(jobs: Sequence[Job[Result]], updates: Sequence[Callable[[int], None]]) -> list[Result]:
+    # More threads add up floats in another order: the same seed would give other last digits than in a worker.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        results = []
+        for job, update in zip(jobs, updates, strict=True):
+            results.append(job.function(**job.arguments, progress=update))
+            update(job.total)
+        return results
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _initialise(counters: Any) -> None:

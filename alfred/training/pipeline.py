@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alfred.agents.base import AgentSettings, EnsemblePolicy
-from alfred.agents.baselines import make_baselines
+from alfred.agents.baseline_registry import make_baselines
 from alfred.config import Experiment
 from alfred.data.features import compute_features
 from alfred.data.market import Market
@@ -21,7 +21,7 @@ from alfred.errors import CheckpointError, DataError
 from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
-from alfred.evaluation.results import ResultRow, compute_results
+from alfred.evaluation.results import ResultRow
 from alfred.training.agent import TrainedAgent, load_trained, locate_training, train_agents
 from alfred.training.forecasting import forecast_all
 from alfred.training.parallel import count_cores
@@ -148,7 +148,7 @@ def evaluate(
         env = make_backtest_env(market, scaled, experiment.env, policy, start=start, end=folds[-1].test[1])
         return backtest(policy if stages is None else stages, env)
 
-    baselines = make_baselines(market)
+    baselines = make_baselines(experiment.baselines, market, prepared.signals.names)
     update = (reporter or Silence()).begin("evaluation", len(trained) + len(baselines) + 1)
     agents, seeds = [], []
     for number, settings in enumerate(experiment.agents):
@@ -187,15 +187,7 @@ def rewrite_report(prepared: Prepared) -> list[ResultRow]:
 def _report(
     prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Sequence[TrainedAgent]
 ) -> list[ResultRow]:
-    report = _describe(prepared, records, seeds, trained)
-    write_report(prepared.run.path, report)
-    return compute_results(
-        records,
-        benchmark=report.benchmark,
-        equal_weight=report.equal_weight,
-        n_trials=report.n_trials,
-        intervals=report.intervals,
-    )
+    return write_report(prepared.run.path, _describe(prepared, records, seeds, trained))
 
 
 def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:

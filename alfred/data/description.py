@@ -96,7 +96,6 @@ def describe_market(settings: DataSettings, calendar: str | None = "XNYS") -> Ma
 
     Raises:
         DataError: A file cannot be read at all, or nothing is left to describe.
-        MissingExtraError: A calendar is named and exchange_calendars is not installed.
     """
     problems: list[Problem] = []
     if settings.path is None:

@@ -85,7 +85,6 @@ def compute_features(market: Market, settings: FeatureSettings) -> Signals:
 
     Raises:
         DataError: A feature needs a field that this market does not have.
-        MissingExtraError: An indicator is named and TA-Lib is not installed.
     """
     names = settings.features
     _check_fields(market, names)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import talib
 
 from alfred.data.market import FloatArray, Market
-from alfred.errors import import_extra
 
-Bars = Mapping[str, FloatArray]
+Values = npt.NDArray[np.float64]
+Bars = Mapping[str, Values]
 
 _MONTH = 20
 
@@ -26,64 +27,65 @@ class Indicator:
 
     Attributes:
         fields: Fields of the market that it reads.
-        compute: From TA-Lib and the bars of one symbol, each `[t]`, to its values `[t]`.
+        compute: From the bars of one symbol, each `[t]`, to its values `[t]`.
     """
 
     fields: tuple[str, ...]
-    compute: Callable[[Any, Bars], FloatArray]
+    compute: Callable[[Bars], Values]
 
 
-def _compute_macd(part: int) -> Callable[[Any, Bars], FloatArray]:
-    return lambda talib, bars: talib.MACD(bars["close"], 12, 26, 9)[part] / bars["close"]
+def _compute_macd(part: int) -> Callable[[Bars], Values]:
+    return lambda bars: talib.MACD(bars["close"], 12, 26, 9)[part] / bars["close"]
 
 
-def _compute_bollinger(part: int) -> Callable[[Any, Bars], FloatArray]:
-    return lambda talib, bars: talib.BBANDS(bars["close"], _MONTH, 2.0, 2.0)[part] / bars["close"] - 1
+def _compute_bollinger(part: int) -> Callable[[Bars], Values]:
+    return lambda bars: talib.BBANDS(bars["close"], _MONTH, 2.0, 2.0)[part] / bars["close"] - 1
 
 
-def _compute_bollinger_width(talib: Any, bars: Bars) -> FloatArray:
+def _compute_bollinger_width(bars: Bars) -> Values:
     upper, middle, lower = talib.BBANDS(bars["close"], _MONTH, 2.0, 2.0)
-    width: FloatArray = (upper - lower) / middle
+    width: Values = (upper - lower) / middle
     return width
 
 
-def _compute_obv_flow(talib: Any, bars: Bars) -> FloatArray:
+def _compute_obv_flow(bars: Bars) -> Values:
     """Return the change of on-balance volume over 20 bars over the volume traded in them: between -1 and 1."""
     balance = talib.OBV(bars["close"], bars["volume"])
-    flow: FloatArray = talib.MOM(balance, _MONTH) / (talib.SMA(bars["volume"], _MONTH) * _MONTH)
+    flow: Values = talib.MOM(balance, _MONTH) / (talib.SMA(bars["volume"], _MONTH) * _MONTH)
     return flow
 
 
-def _compute_vwap_ratio(talib: Any, bars: Bars) -> FloatArray:
+def _compute_vwap_ratio(bars: Bars) -> Values:
     """Return close over the volume-weighted mean of the typical price (h + l + c) / 3 over 20 bars, minus 1."""
     typical = talib.TYPPRICE(bars["high"], bars["low"], bars["close"])
     vwap = talib.SMA(typical * bars["volume"], _MONTH) / talib.SMA(bars["volume"], _MONTH)
-    ratio: FloatArray = bars["close"] / vwap - 1
+    ratio: Values = bars["close"] / vwap - 1
     return ratio
 
 
-def _compute_stochastic(part: int) -> Callable[[Any, Bars], FloatArray]:
-    return lambda talib, bars: talib.STOCH(bars["high"], bars["low"], bars["close"], 14, 3, 0, 3, 0)[part]
+def _compute_stochastic(part: int) -> Callable[[Bars], Values]:
+    """Return one of the slow lines %K and %D: 14 bars, each smoothed over 3."""
+    return lambda bars: talib.STOCH(bars["high"], bars["low"], bars["close"], fastk_period=14)[part]
 
 
 _HLC = ("high", "low", "close")
 
 INDICATORS: Mapping[str, Indicator] = {
-    "rsi": Indicator(("close",), lambda talib, bars: talib.RSI(bars["close"], 14)),
+    "rsi": Indicator(("close",), lambda bars: talib.RSI(bars["close"], 14)),
     "macd": Indicator(("close",), _compute_macd(0)),
     "macd_signal": Indicator(("close",), _compute_macd(1)),
     "macd_histogram": Indicator(("close",), _compute_macd(2)),
     "bollinger_upper": Indicator(("close",), _compute_bollinger(0)),
     "bollinger_lower": Indicator(("close",), _compute_bollinger(2)),
     "bollinger_width": Indicator(("close",), _compute_bollinger_width),
-    "atr": Indicator(_HLC, lambda talib, bars: talib.ATR(bars["high"], bars["low"], bars["close"], 14) / bars["close"]),
+    "atr": Indicator(_HLC, lambda bars: talib.ATR(bars["high"], bars["low"], bars["close"], 14) / bars["close"]),
     "obv": Indicator(("close", "volume"), _compute_obv_flow),
     "vwap_ratio": Indicator((*_HLC, "volume"), _compute_vwap_ratio),
-    "roc": Indicator(("close",), lambda talib, bars: talib.ROCP(bars["close"], 10)),
+    "roc": Indicator(("close",), lambda bars: talib.ROCP(bars["close"], 10)),
     "stochastic_k": Indicator(_HLC, _compute_stochastic(0)),
     "stochastic_d": Indicator(_HLC, _compute_stochastic(1)),
-    "adx": Indicator(_HLC, lambda talib, bars: talib.ADX(bars["high"], bars["low"], bars["close"], 14)),
-    "cci": Indicator(_HLC, lambda talib, bars: talib.CCI(bars["high"], bars["low"], bars["close"], 14)),
+    "adx": Indicator(_HLC, lambda bars: talib.ADX(bars["high"], bars["low"], bars["close"], 14)),
+    "cci": Indicator(_HLC, lambda bars: talib.CCI(bars["high"], bars["low"], bars["close"], 14)),
 }
 """Bollinger bands and MACD are relative to the close, ATR too; RSI, Stochastic and ADX run from 0 to 100."""
 
@@ -97,9 +99,7 @@ def compute_indicators(market: Market, names: tuple[str, ...]) -> dict[str, Floa
 
     Raises:
         DataError: The market lacks a field.
-        MissingExtraError: TA-Lib is not installed.
     """
-    talib = import_extra("talib", "indicators")
     needed = sorted({field for name in names for field in INDICATORS[name].fields})
     panels = {field: market.field(field) for field in needed}
     result = {name: np.full(market.close.shape, np.nan) for name in names}
@@ -110,6 +110,6 @@ def compute_indicators(market: Market, names: tuple[str, ...]) -> dict[str, Floa
         bars = {field: panel[rows, n].astype(np.float64) for field, panel in panels.items()}
         with np.errstate(invalid="ignore", divide="ignore"):
             for name in names:
-                values = INDICATORS[name].compute(talib, bars)
+                values = INDICATORS[name].compute(bars)
                 result[name][rows, n] = np.where(np.isfinite(values), values, np.nan)
     return result

@@ -74,7 +74,6 @@ def load_headlines(market: Market, settings: NewsSettings) -> Headlines:
 
     Raises:
         DataError: The file cannot be read, or a date or time is none.
-        MissingExtraError: exchange_calendars is not installed.
     """
     path = settings.path
     table = read_csv_text(path, ("date", "time", "symbol", "headline"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from alfred.errors import ConfigError, import_extra, suggest
+from alfred.errors import ConfigError, suggest
 
 
 def find_missing_sessions(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.DatetimeIndex:
@@ -18,7 +18,6 @@ def find_missing_sessions(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd
 
     Raises:
         ConfigError: The calendar is unknown.
-        MissingExtraError: exchange_calendars is not installed.
     """
     if not len(dates):
         return dates
@@ -38,7 +37,6 @@ def find_close_times(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.Date
 
     Raises:
         ConfigError: The calendar is unknown.
-        MissingExtraError: exchange_calendars is not installed.
     """
     schedule = _load_calendar(dates, calendar)
     closes = schedule.closes.dt.tz_convert(schedule.tz).dt.tz_localize(None).reindex(dates)
@@ -48,10 +46,12 @@ def find_close_times(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.Date
 
 def _load_calendar(dates: pd.DatetimeIndex, name: str) -> Any:
     """Return the calendar of an exchange around some dates."""
-    calendars = import_extra("exchange_calendars", "calendars")
-    known = calendars.get_calendar_names()
+    # exchange_calendars takes a second to import, and only calendars need it.
+    import exchange_calendars
+
+    known = exchange_calendars.get_calendar_names()
     if name not in known:
         raise ConfigError(f"unknown calendar '{name}'; XNYS is New York.{suggest(name, known)}")
     # The first and last session of a calendar are special to it, hence the margin.
     margin = pd.Timedelta(days=14)
-    return calendars.get_calendar(name, start=dates[0] - margin, end=dates[-1] + margin)
+    return exchange_calendars.get_calendar(name, start=dates[0] - margin, end=dates[-1] + margin)

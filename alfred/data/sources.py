@@ -123,15 +123,19 @@ def compute_market_checksum(market: Market) -> str:
 
 
 def _load_files(settings: DataSettings, path: Path) -> Market:
-    return build_market(
-        read_price_table(path),
-        symbols=settings.symbols,
-        benchmark=settings.benchmark,
-        start=None if settings.start is None else pd.Timestamp(settings.start),
-        end=None if settings.end is None else pd.Timestamp(settings.end),
-        dtype=settings.dtype,
-        sectors=read_sectors(path),
-    )
+    table, sectors = read_price_table(path), read_sectors(path)
+    try:
+        return build_market(
+            table,
+            symbols=settings.symbols,
+            benchmark=settings.benchmark,
+            start=None if settings.start is None else pd.Timestamp(settings.start),
+            end=None if settings.end is None else pd.Timestamp(settings.end),
+            dtype=settings.dtype,
+            sectors=sectors,
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _load_embedded(settings: DataSettings) -> Market:

@@ -120,7 +120,6 @@ def test_a_narrowed_description(tmp_path: Path) -> None:
 
 
 def test_missing_sessions_of_an_exchange() -> None:
-    pytest.importorskip("exchange_calendars")
     # New York was closed on 2001-09-11 to 14 and on Good Friday; the weekday range has those days too many.
     weekdays = pd.bdate_range("2001-09-03", "2001-09-28")
     assert len(find_missing_sessions(weekdays)) == 0
@@ -130,7 +129,6 @@ def test_missing_sessions_of_an_exchange() -> None:
 
 
 def test_the_real_table_has_the_four_flaws_that_its_readme_names(market_dir: Path) -> None:
-    pytest.importorskip("exchange_calendars")
     description = describe_market(DataSettings(path=market_dir))
     assert len(description.symbols) == 84
     kinds = [(item.symbol, item.kind) for item in description.problems]

@@ -116,7 +116,6 @@ def test_macro_values_wait_for_their_publication(tmp_path: Path) -> None:
 
 
 def test_headlines_wait_for_the_next_close(tmp_path: Path) -> None:
-    pytest.importorskip("exchange_calendars")
     path = tmp_path / "news.csv"
     rows = {
         "2020-03-04,15:59,AAA,in time": 2,
@@ -140,7 +139,6 @@ def test_headlines_wait_for_the_next_close(tmp_path: Path) -> None:
 
 
 def test_an_early_close_is_a_close(tmp_path: Path) -> None:
-    pytest.importorskip("exchange_calendars")
     # New York closed at 13:00 on 2019-11-29, the day after Thanksgiving.
     dates = pd.DatetimeIndex(["2019-11-27", "2019-11-29", "2019-12-02"])
     market = Market.from_arrays(dates, ["AAA"], np.ones((3, 1)), benchmark="AAA")

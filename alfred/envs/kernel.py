@@ -114,6 +114,8 @@ class PortfolioKernel:
         self.rates[-1] = 0.0
         self._commission_share = settings.cost_bps / rate_bps if rate_bps else 0.0
         self._long_only = settings.action.long_only
+        self._short_rate = settings.borrow_rate_pct / 100.0 / SESSIONS_PER_YEAR
+        self._loan_rate = settings.margin_rate_pct / 100.0 / SESSIONS_PER_YEAR
         self._stop_loss = None if settings.risk.stop_loss_pct is None else settings.risk.stop_loss_pct / 100.0
         self._constraints = Constraints(settings.constraints, tape.sectors) if settings.constraints.bind else None
         self._breaker: Breaker | None = None
@@ -122,6 +124,7 @@ class PortfolioKernel:
             self._breaker = Breaker(depth, cooldown, n_portfolios)
         self._check_tape()
         self._always_tradable = bool(tape.all_tradable.all())
+        self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
         self._earns_interest = bool((tape.overnight[:, -1] != 1.0).any())
         self._reference = tape.benchmark_growth if settings.reward.reference == "benchmark" else tape.reference_growth
         self._rewards = RewardState(settings.reward, n_portfolios)
@@ -255,8 +258,8 @@ class PortfolioKernel:
             if self._constraints is not None:
                 target = self._constraints.apply(target, self.drifted, free)
             if self._stop_loss is not None:
-                gapped = find_stopped(self.drifted, self.gain, self._stop_loss)
-                target = move_to_cash(target, gapped if free is None else gapped & (free > 0))
+                # A price that is halted stands still, so whatever gapped can be traded.
+                target = move_to_cash(target, find_stopped(self.drifted, self.gain, self._stop_loss))
         if self._breaker is not None:
             closed = self._breaker.cooling > 0
             if np.count_nonzero(closed):
@@ -282,11 +285,7 @@ class PortfolioKernel:
         wealth = self.wealth
         fee = None
         if night and not self._long_only:
-            settings = self.settings
-            short_rate, loan_rate = settings.borrow_rate_pct, settings.margin_rate_pct
-            fee = compute_fee(
-                self.drifted, short_rate / 100.0 / SESSIONS_PER_YEAR, loan_rate / 100.0 / SESSIONS_PER_YEAR
-            )
+            fee = compute_fee(self.drifted, self._short_rate, self._loan_rate) * (self.bar < self._last_night)
         following, growth = drift(self.drifted, factors, fee)
         earned = wealth * growth - wealth
         if fee is not None:

@@ -129,8 +129,9 @@ def make_tape(
     bars = np.arange(first + lag, last + 1)
     if len(bars) < 2:
         raise DataError(
-            f"only {market.n_dates - first} sessions from {market.dates[first].date()} to "
-            f"{market.dates[-1].date()}: an episode needs at least four; widen the range or load a longer history"
+            f"only {market.n_dates - first} sessions from {market.dates[first].date()} to {market.dates[-1].date()}: "
+            f"an episode needs at least {lag + (3 if timing != 'next_open' else 2)}; widen the range or load a longer "
+            "history"
         )
     known = bars - lag
     close = _carry_forward(market.close)

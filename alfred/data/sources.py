@@ -17,6 +17,7 @@ from alfred.data.market import FIELDS, Market
 from alfred.data.news import NewsSettings, join_news
 from alfred.data.panel import build_market
 from alfred.data.tables import read_price_table, read_sectors
+from alfred.errors import DataError
 from alfred.settings import Settings
 
 _EMBEDDED_BENCHMARK = "SP500"
@@ -135,6 +136,9 @@ def _load_files(settings: DataSettings, path: Path) -> Market:
             sectors=sectors,
         )
     except DataError as error:
+        # A bad row names its own file already; everything else gets the path that it is about.
+        if str(path) in str(error):
+            raise
         raise DataError(f"{path}: {error}") from error
 
 

@@ -18,7 +18,6 @@ from alfred.data.news import NewsSettings, join_news
 from alfred.data.panel import build_market
 from alfred.data.tables import read_price_table, read_sectors
 from alfred.errors import DataError
-from alfred.errors import DataError
 from alfred.settings import Settings
 
 _EMBEDDED_BENCHMARK = "SP500"

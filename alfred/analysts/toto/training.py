@@ -17,7 +17,7 @@ from alfred.analysts.toto.settings import TotoSettings
 from alfred.analysts.toto.windows import WindowExamples
 from alfred.errors import import_extra
 
-_ADAPTED = ("query", "key", "value", "out", "up", "down")
+_ADAPTED = r"layers\.\d+\.(attention\.(query|key|value|out)|up|down)"
 
 
 def train_network(
@@ -46,14 +46,15 @@ def train_network(
     """
     name, delta, p = settings.own_loss, settings.huber_delta, network.config.patch_size
 
+    trained = _add_adapters(network, settings) if settings.fine_tune == "lora" else network
+
     def compute_loss(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         series, mask = batch
-        n_targets = None if network.training else p
+        n_targets = None if trained.training else p
         if isinstance(network, Toto1):
             return compute_loss_v1(network, series, mask, loss=name, huber_delta=delta, n_targets=n_targets)
         return compute_loss_v2(network, series, mask, loss=name, huber_delta=delta, n_targets=n_targets)
 
-    trained = _add_adapters(network, settings) if settings.fine_tune == "lora" else network
     report = fit_module(
         trained,
         compute_loss,
@@ -70,12 +71,13 @@ def train_network(
     return report
 
 
-def _add_adapters(network: nn.Module, settings: TotoSettings) -> nn.Module:
-    """Freeze the network and add low-rank adapters (Hu et al., 2021) to every linear map of its layers."""
+def _add_adapters(network: Toto1 | Toto2, settings: TotoSettings) -> nn.Module:
+    """Freeze the transformer and add low-rank adapters (Hu et al., 2021) to every linear map of its layers.
+
+    What is returned is trained; embedding and heads are not in it and stay as they are.
+    """
     peft = import_extra("peft", "pretrained")
-    config = peft.LoraConfig(
-        r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=rf".*layers\.\d+\..*({'|'.join(_ADAPTED)})"
-    )
+    config = peft.LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=_ADAPTED)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        return cast("nn.Module", peft.get_peft_model(network, config))
+        return cast("nn.Module", peft.get_peft_model(network.transformer, config))

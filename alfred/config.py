@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +11,8 @@ import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
 
 from alfred.agents.base import AgentSettings
+from alfred.agents.baseline_registry import DEFAULT_BASELINES, load_baseline_class
+from alfred.agents.baselines import BaselineSettings
 from alfred.agents.registry import load_agent_class
 from alfred.analysts.base import AnalystSettings
 from alfred.analysts.registry import load_analyst_class
@@ -22,9 +24,17 @@ from alfred.errors import ConfigError, suggest
 from alfred.evaluation.bootstrap import IntervalSettings
 from alfred.settings import Settings
 
-_DEFAULT_ANALYSTS: tuple[dict[str, object], ...] = ({"kind": "naive"}, {"kind": "momentum"}, {"kind": "lstm"})
-_DEFAULT_AGENTS: tuple[dict[str, object], ...] = ({"kind": "ppo"},)
-
+# The lists of an experiment: what each holds by default, and where the settings class of an entry is found by kind.
+_DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
+    "analysts": [{"kind": "naive"}, {"kind": "momentum"}, {"kind": "lstm"}],
+    "agents": [{"kind": "ppo"}],
+    "baselines": list(DEFAULT_BASELINES),
+}
+_LOADERS: Mapping[str, Callable[[object], type[AnalystSettings | AgentSettings | BaselineSettings]]] = {
+    "analysts": lambda kind: load_analyst_class(kind).settings_class,
+    "agents": lambda kind: load_agent_class(kind).settings_class,
+    "baselines": load_baseline_class,
+}
 
 # The training room sits above this file, so the two models that configure it stand here.
 
@@ -72,6 +82,8 @@ class Experiment(Settings):
         splits: How the sessions are cut into folds.
         env: How a portfolio is traded and paid.
         agents: Who allocates; the first is judged in the headline.
+        baselines: What the agents are compared with, beside the benchmark held and equal weights, which are always
+            there; each needs a `kind` and a name of its own.
         training: How many seeds, on how many cores.
         intervals: How the intervals of the report are made.
         n_trials: Trials made by hand before this run, beside its own agents; the report deflates for them.
@@ -86,6 +98,7 @@ class Experiment(Settings):
     splits: SplitSettings = SplitSettings()
     env: PortfolioSettings = PortfolioSettings()
     agents: tuple[SerializeAsAny[AgentSettings], ...] = Field(min_length=1)
+    baselines: tuple[SerializeAsAny[BaselineSettings], ...]
     training: TrainingSettings = TrainingSettings()
     intervals: IntervalSettings = IntervalSettings()
     n_trials: int = Field(default=0, ge=0)
@@ -125,15 +138,15 @@ def parse_experiment(raw: Mapping[str, Any], source: str = "the configuration") 
     Raises:
         ConfigError: A key is unknown or a value has the wrong type; `source` is named in the text.
     """
-    data = {"analysts": list(_DEFAULT_ANALYSTS), "agents": list(_DEFAULT_AGENTS), **raw}
-    for name, load in (("analysts", load_analyst_class), ("agents", load_agent_class)):
+    data = {**_DEFAULT_LISTS, **raw}
+    for name, load in _LOADERS.items():
         entries = data[name]
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ConfigError(f"{source}: {name} must be a list of mappings with a 'kind', got {entries!r}")
         parsed = []
         for position, entry in enumerate(entries):
             try:
-                model = load(entry.get("kind")).settings_class
+                model = load(entry.get("kind"))
             except ConfigError as error:
                 raise ConfigError(f"{source}: {name}.{position}: {error}") from error
             try:
@@ -169,8 +182,8 @@ def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
     if not keys:
         return value
     head, rest = keys[0], keys[1:]
-    if whole.split(".")[0] == head and isinstance(raw, dict) and head in ("analysts", "agents") and head not in raw:
-        raw = {**raw, head: list(_DEFAULT_ANALYSTS if head == "analysts" else _DEFAULT_AGENTS)}
+    if whole.split(".")[0] == head and isinstance(raw, dict) and head in _DEFAULT_LISTS and head not in raw:
+        raw = {**raw, head: _DEFAULT_LISTS[head]}
     if isinstance(raw, list):
         if not head.isdigit() or int(head) >= len(raw):
             raise ConfigError(f"--set {whole}: '{head}' must be a number from 0 to {len(raw) - 1}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from alfred.agents.base import TrainingTask
 from alfred.data.synthetic import PlantedModel, SyntheticMarket, make_planted_market
-from alfred.envs.kernel import PortfolioKernel
+from alfred.envs.kernel import PortfolioKernel, StepResult
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.rewards import RewardSettings
@@ -119,7 +119,7 @@ def _lay_out(world: SyntheticMarket) -> Tape:
     return make_tape(world.market, world.signals, execution="next_close")
 
 
-def _walk(policy: Policy, tape: Tape):  # noqa: ANN202  a generator of four plain things
+def _walk(policy: Policy, tape: Tape) -> Iterator[tuple[np.ndarray, np.ndarray, PortfolioKernel, StepResult]]:
     """Walk a policy through windows of a tape side by side; yield bars, wealth before, kernel and result."""
     starts = np.arange(0, tape.n_bars - _WINDOW_DAYS, _WINDOW_DAYS)
     kernel = PortfolioKernel(tape, SETTINGS, len(starts))

@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from alfred.errors import CheckpointError
 
 _log = logging.getLogger(__name__)
 
-Facts = dict[str, object]
+Facts = dict[str, Any]
 _KEPT = 2
 
 
@@ -78,8 +79,8 @@ class Snapshot:
 
     def restore_random_states(self) -> None:
         """Set the generators of python, numpy and torch to the states that `add_random_states` put in."""
-        version, internal, gauss = self.facts["python_random"]  # type: ignore[misc]
-        name, position, has_gauss, cached = self.facts["numpy_random"]  # type: ignore[misc]
+        version, internal, gauss = self.facts["python_random"]
+        name, position, has_gauss, cached = self.facts["numpy_random"]
         random.setstate((version, tuple(internal), gauss))
         keys = self.tensors["numpy_random"].numpy().astype(np.uint32)
         np.random.set_state((name, keys, position, has_gauss, cached))  # noqa: NPY002

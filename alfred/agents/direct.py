@@ -148,7 +148,7 @@ class _Training:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to the moment of a snapshot."""
-        self.steps = int(snapshot.facts["steps"])  # type: ignore[call-overload]
+        self.steps = int(snapshot.facts["steps"])
         self.network.load_state_dict(snapshot.below("network"))
         snapshot.restore_optimizer("optimizer", self.optimizer)
         state = snapshot.below("portfolios")

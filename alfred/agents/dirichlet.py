@@ -28,19 +28,19 @@ class DirichletWeights(Distribution):
 
     def __init__(self, width: int, logit_scale: float) -> None:
         """Keep the sizes."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.width, self.logit_scale = width, logit_scale
-        self.distribution: Dirichlet | None = None
+        self._current: Dirichlet | None = None
 
-    def proba_distribution_net(self, latent_dim: int) -> nn.Module:  # type: ignore[override]
+    def proba_distribution_net(self, latent_dim: int) -> nn.Module:
         """Return nothing to learn: scores are the parameters."""
         return nn.Identity()
 
-    def proba_distribution(self, scores: torch.Tensor, log_std: torch.Tensor) -> DirichletWeights:  # type: ignore[override]
+    def proba_distribution(self, scores: torch.Tensor, log_std: torch.Tensor) -> DirichletWeights:
         """Set the parameters: scores `[P, N+1]` and the logarithm of the noise, `[1]`."""
         means = torch.softmax(scores * self.logit_scale, dim=-1)
         concentration = (means * torch.exp(-2.0 * log_std)).clamp(min=_LEAST_CONCENTRATION)
-        self.distribution = Dirichlet(concentration, validate_args=False)
+        self._current = Dirichlet(concentration, validate_args=False)
         return self
 
     def log_prob(self, actions: torch.Tensor) -> torch.Tensor:
@@ -48,11 +48,13 @@ class DirichletWeights(Distribution):
         weights = ((actions + 1.0) * 0.5).clamp(min=_LEAST_WEIGHT)
         weights = weights / weights.sum(dim=-1, keepdim=True)
         # The density lives on N free coordinates, each stretched by two.
-        return self._get().log_prob(weights) - (self.width - 1) * math.log(2.0)
+        density: torch.Tensor = self._get().log_prob(weights)  # type: ignore[no-untyped-call]
+        return density - (self.width - 1) * math.log(2.0)
 
     def entropy(self) -> torch.Tensor:
         """Return the entropy, `[P]`."""
-        return self._get().entropy() + (self.width - 1) * math.log(2.0)
+        entropy: torch.Tensor = self._get().entropy()  # type: ignore[no-untyped-call]
+        return entropy + (self.width - 1) * math.log(2.0)
 
     def sample(self) -> torch.Tensor:
         """Return a draw, `[P, N+1]`."""
@@ -62,20 +64,18 @@ class DirichletWeights(Distribution):
         """Return the mean: the mode of a flat Dirichlet lies on the edge, or nowhere."""
         return 2.0 * self._get().mean - 1.0
 
-    def actions_from_params(  # type: ignore[override]
+    def actions_from_params(
         self, scores: torch.Tensor, log_std: torch.Tensor, deterministic: bool = False
     ) -> torch.Tensor:
         """Return actions for parameters."""
         return self.proba_distribution(scores, log_std).get_actions(deterministic=deterministic)
 
-    def log_prob_from_params(  # type: ignore[override]
-        self, scores: torch.Tensor, log_std: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def log_prob_from_params(self, scores: torch.Tensor, log_std: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a draw for parameters, and its log density."""
         actions = self.actions_from_params(scores, log_std)
         return actions, self.log_prob(actions)
 
     def _get(self) -> Dirichlet:
-        if self.distribution is None:
+        if self._current is None:
             raise RuntimeError("the distribution has no parameters yet; call proba_distribution first")
-        return self.distribution
+        return self._current

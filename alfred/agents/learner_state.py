@@ -49,7 +49,7 @@ def save_learner(learner: BaseAlgorithm, env: Sb3PortfolioVecEnv) -> Snapshot:
 
 def restore_learner(snapshot: Snapshot, learner: BaseAlgorithm, env: Sb3PortfolioVecEnv) -> None:
     """Put a freshly built learner and its environment into the state of a snapshot."""
-    for name, value in snapshot.facts["counters"].items():  # type: ignore[attr-defined]
+    for name, value in snapshot.facts["counters"].items():
         setattr(learner, name, value)
     learner.policy.load_state_dict(snapshot.below("policy"))
     for name, optimizer in _list_optimizers(learner).items():
@@ -63,7 +63,7 @@ def restore_learner(snapshot: Snapshot, learner: BaseAlgorithm, env: Sb3Portfoli
         state.copy_(memories[str(index)])
     if isinstance(learner, OffPolicyAlgorithm):
         buffer = _get_buffer(learner)
-        buffer.pos, buffer.full = snapshot.facts["replay"]  # type: ignore[misc]
+        buffer.pos, buffer.full = snapshot.facts["replay"]
         for name, tensor in snapshot.below("replay").items():
             getattr(buffer, name)[: len(tensor)] = tensor.numpy()
     _restore_environment(snapshot, env)
@@ -120,7 +120,9 @@ def _restore_environment(snapshot: Snapshot, env: Sb3PortfolioVecEnv) -> None:
 
 def _save_logs(snapshot: Snapshot, learner: BaseAlgorithm) -> None:
     logger = learner.logger
-    values = {name: float(value) for name, value in logger.name_to_value.items() if np.isscalar(value)}
+    values = {
+        name: float(value) for name, value in logger.name_to_value.items() if isinstance(value, (int, float, np.number))
+    }
     counts = {name: logger.name_to_count[name] for name in values}
     excluded = {name: logger.name_to_excluded[name] for name in values if name in logger.name_to_excluded}
     snapshot.facts["logs"] = [values, counts, excluded]
@@ -129,11 +131,11 @@ def _save_logs(snapshot: Snapshot, learner: BaseAlgorithm) -> None:
 
 def _restore_logs(snapshot: Snapshot, learner: BaseAlgorithm) -> None:
     logger: Logger = learner.logger
-    values, counts, excluded = snapshot.facts["logs"]  # type: ignore[misc]
+    values, counts, excluded = snapshot.facts["logs"]
     logger.name_to_value.update(values)
     logger.name_to_count.update(counts)
     logger.name_to_excluded.update({name: tuple(kinds) for name, kinds in excluded.items()})
-    learner.ep_info_buffer = deque(snapshot.facts["episodes"], maxlen=learner._stats_window_size)  # type: ignore[arg-type,call-overload]
+    learner.ep_info_buffer = deque(snapshot.facts["episodes"], maxlen=learner._stats_window_size)
     learner.ep_success_buffer = deque(maxlen=learner._stats_window_size)
 
 

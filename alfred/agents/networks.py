@@ -1,4 +1,4 @@
-"""Networks that treat every asset alike: permuting the assets permutes the scores. One that does not, for comparison."""
+"""Networks that treat every asset alike: permuting the assets permutes the scores; and one that does not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def unflatten(flat: torch.Tensor, shape: ObservationShape) -> Tensors:
     """
     n = (flat.shape[-1] - 1 - shape.n_market) // shape.per_asset
     k, length = shape.n_signals, shape.lookback
-    signals, weights, market, tradable, returns = flat.split([n * k, n + 1, shape.n_market, n, n * length], dim=-1)
+    sizes = [n * k, n + 1, shape.n_market, n, n * length]
+    signals, weights, market, tradable, returns = torch.split(flat, sizes, dim=-1)
     named = {"weights": weights, "market": market, "tradable": tradable}
     if k:
         named["signals"] = signals.unflatten(-1, (n, k))

@@ -66,7 +66,7 @@ class Selection:
 
     def restore_from(self, snapshot: Snapshot, network: ScoreNetwork) -> None:
         """Take up what `save_to` put in; `network` says what the best one is built like."""
-        self._score, self._next, self._stale = snapshot.facts[_PREFIX]  # type: ignore[misc]
+        self._score, self._next, self._stale = snapshot.facts[_PREFIX]
         if best := snapshot.below(_PREFIX):
             # Building draws from torch's generator; the caller restores that one last.
             copied = make_network(network.spec)

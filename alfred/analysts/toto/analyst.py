@@ -23,7 +23,7 @@ from alfred.analysts.toto.forecast_v2 import Toto2Forecaster
 from alfred.analysts.toto.history import forecast_history
 from alfred.analysts.toto.network_v1 import Toto1
 from alfred.analysts.toto.network_v2 import Toto2
-from alfred.analysts.toto.networks import load_network, load_released_network, make_fresh_network, save_network
+from alfred.analysts.toto.networks import load_checkpoint, load_network, make_fresh_network, save_network
 from alfred.analysts.toto.settings import KNOWLEDGE_CUTOFFS, REVISIONS, TotoSettings, check_lengths
 from alfred.analysts.toto.training import train_network
 from alfred.analysts.toto.windows import PERCENT, Windows, fill_forward, prepare_windows, split_windows
@@ -223,7 +223,7 @@ class TotoAnalyst(Analyst):
         checkpoint = resolve_checkpoint(
             str(self.settings.checkpoint), revision=self.settings.revision, pinned=REVISIONS
         )
-        return load_released_network(checkpoint, self.settings.version)
+        return load_checkpoint(checkpoint, self.settings.version)
 
     def _check_horizons(self, network: Toto1 | Toto2) -> None:
         patch, longest = network.config.patch_size, max(self.horizons)

@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from alfred.analysts.hub import WEIGHTS_FILE, Checkpoint
+from alfred.analysts.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint
 from alfred.analysts.toto.network_v1 import Toto1, Toto1Config
 from alfred.analysts.toto.network_v2 import Toto2, Toto2Config
 from alfred.analysts.toto.settings import TotoSettings
 from alfred.analysts.toto.weights_v1 import import_weights_v1
 from alfred.analysts.toto.weights_v2 import import_network_v2, make_fresh_network_v2
 from alfred.analysts.weights import load_state, read_tensors, write_tensors
+from alfred.data.files import write_atomically
 from alfred.errors import CheckpointError
 
 
@@ -26,8 +27,8 @@ def make_fresh_network(settings: TotoSettings) -> Toto1 | Toto2:
         return Toto1(settings.size.make_config_v1())
 
 
-def load_released_network(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2:
-    """Make a network from a checkpoint as its authors released it.
+def load_checkpoint(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2:
+    """Make a network from a checkpoint, as its authors released it or as `save_network` wrote it.
 
     Args:
         checkpoint: As `alfred.analysts.hub.resolve_checkpoint` found it.
@@ -42,7 +43,9 @@ def load_released_network(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2
             f"'{checkpoint.source}' is {'a Toto ' + found if found else 'no Toto'}, but the settings say version "
             f"'{version}'; set the version that belongs to it"
         )
-    tensors, _ = read_tensors(checkpoint.weights)
+    tensors, note = read_tensors(checkpoint.weights)
+    if "config" in note:
+        return load_network(checkpoint.weights.parent, version)
     try:
         if version == "2.0":
             return import_network_v2(tensors, Toto2Config.model_validate(checkpoint.config), checkpoint.source)
@@ -55,10 +58,12 @@ def load_released_network(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2
 
 
 def save_network(network: Toto1 | Toto2, folder: Path) -> None:
-    """Write a network, with its sizes in the header of the same file."""
+    """Write a network, with its sizes in the header of the same file, and beside it so that it is a checkpoint."""
     note: dict[str, object] = {"config": network.config.model_dump()}
     if isinstance(network, Toto2):
         note["taus"] = network.taus
+    text = network.config.model_dump_json(indent=2)
+    write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     write_tensors(folder / WEIGHTS_FILE, network.state_dict(), note)
 
 

@@ -81,8 +81,8 @@ class TotoSettings(AnalystSettings):
 
     Attributes:
         version: `1.0` forecasts a full distribution and can sample paths; `2.0` forecasts nine deciles in one pass.
-        checkpoint: A released model by its hub name, a local folder with `config.json` and `model.safetensors`, or
-            None to train from scratch at `size`.
+        checkpoint: A released model by its hub name, a local folder with `config.json` and `model.safetensors` (also
+            one that `save_pretrained` wrote), or None to train from scratch at `size`.
         revision: Commit on the hub, in place of the pinned one.
         knowledge_cutoff: Last date that the checkpoint may have seen; the end of the month of its release when None.
         size: Size when trained from scratch.

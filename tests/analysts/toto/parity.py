@@ -15,7 +15,7 @@ import torch
 from alfred.analysts.hub import resolve_checkpoint
 from alfred.analysts.toto.network_v1 import Toto1
 from alfred.analysts.toto.network_v2 import Toto2
-from alfred.analysts.toto.networks import load_released_network
+from alfred.analysts.toto.networks import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = Path(__file__).resolve().parent / "data"
@@ -38,7 +38,7 @@ class Case:
 
     @cached_property
     def network(self) -> Toto1 | Toto2:
-        return load_released_network(resolve_checkpoint(self.folder), self.version).eval()
+        return load_checkpoint(resolve_checkpoint(self.folder), self.version).eval()
 
     @cached_property
     def arrays(self) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ import torch
 from alfred.analysts.hub import resolve_checkpoint
 from alfred.analysts.toto.network_v1 import Toto1, Toto1Config
 from alfred.analysts.toto.network_v2 import Toto2, Toto2Config
-from alfred.analysts.toto.networks import load_network, load_released_network, save_network
+from alfred.analysts.toto.networks import load_checkpoint, load_network, save_network
 from alfred.analysts.toto.transformer import place_space_layers
 from alfred.analysts.toto.weights_v1 import import_weights_v1
 from alfred.analysts.toto.weights_v2 import import_network_v2, make_fresh_network_v2
@@ -101,12 +101,14 @@ def test_places_of_layers_across_variates(arguments, expected) -> None:
 @pytest.mark.parametrize("name", ["toto1", "toto2"])
 def test_saved_network_comes_back(name, tmp_path) -> None:
     version = {"toto1": "1.0", "toto2": "2.0"}[name]
-    network = load_released_network(resolve_checkpoint(OWN / name), version)
+    network = load_checkpoint(resolve_checkpoint(OWN / name), version)
     save_network(network, tmp_path)
     restored = load_network(tmp_path, version)
     assert restored.config == network.config
     for (key, ours), theirs in zip(network.state_dict().items(), restored.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), key
+    as_checkpoint = load_checkpoint(resolve_checkpoint(tmp_path), version)
+    assert all(torch.equal(*pair) for pair in zip(network.parameters(), as_checkpoint.parameters(), strict=True))
     other = {"1.0": "2.0", "2.0": "1.0"}[version]
     with pytest.raises(CheckpointError, match=f"does not describe a Toto {other}|lacks"):
         load_network(tmp_path, other)
@@ -147,9 +149,9 @@ def copy_checkpoint(tmp_path, name, *, change=None, drop=None, config=None):
 def test_wrong_checkpoints_are_refused(name, changes, message, tmp_path) -> None:
     version = {"toto1": "1.0", "toto2": "2.0"}[name]
     with pytest.raises(CheckpointError, match=message):
-        load_released_network(copy_checkpoint(tmp_path, name, **changes), version)
+        load_checkpoint(copy_checkpoint(tmp_path, name, **changes), version)
 
 
 def test_the_version_must_belong_to_the_checkpoint() -> None:
     with pytest.raises(CheckpointError, match=r"is a Toto 1\.0, but the settings say version '2\.0'"):
-        load_released_network(resolve_checkpoint(OWN / "toto1"), "2.0")
+        load_checkpoint(resolve_checkpoint(OWN / "toto1"), "2.0")

@@ -14,6 +14,8 @@ ANALYSTS: dict[str, str] = {
     "naive": "alfred.analysts.naive:NaiveAnalyst",
     "momentum": "alfred.analysts.momentum:MomentumAnalyst",
     "lstm": "alfred.analysts.lstm:LstmAnalyst",
+    "kronos": "alfred.analysts.kronos.analyst:KronosAnalyst",
+    "kronos_ensemble": "alfred.analysts.kronos.analyst:KronosEnsemble",
     "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
 }
 

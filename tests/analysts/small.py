@@ -1,7 +1,7 @@
 """Settings that make each analyst train in about a second; an analyst that is quick by itself needs none."""
 
 _BRIEF = {"steps": 20, "batch_size": 16, "validate_every": 10}
-_KRONOS = {"horizons": (1, 5), "samples": 2, "tokenizer_fitting": _BRIEF, "model_fitting": _BRIEF}
+_KRONOS = {"context_length": 24, "horizons": (1, 5), "samples": 2, "tokenizer_fitting": _BRIEF, "model_fitting": _BRIEF}
 
 SMALL: dict[str, dict[str, object]] = {
     "kronos": _KRONOS,

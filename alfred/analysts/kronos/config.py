@@ -63,8 +63,8 @@ class TokenizerConfig(_Network):
     ff_dim: int = 64
     n_enc_layers: int = Field(default=2, ge=1)
     n_dec_layers: int = Field(default=2, ge=1)
-    s1_bits: int = 6
-    s2_bits: int = 6
+    s1_bits: int = 8
+    s2_bits: int = 8
     beta: float = 0.05
     gamma0: float = 1.0
     gamma: float = 1.1
@@ -100,12 +100,12 @@ class ModelConfig(_Network):
         token_dropout_p: Dropout of the input embeddings.
     """
 
-    s1_bits: int = 6
-    s2_bits: int = 6
+    s1_bits: int = 8
+    s2_bits: int = 8
     n_layers: int = Field(default=2, ge=1)
-    d_model: int = 48
-    n_heads: int = 4
-    ff_dim: int = 96
+    d_model: int = 32
+    n_heads: int = 2
+    ff_dim: int = 64
     token_dropout_p: float = Probability
     learn_te: bool = True
 

@@ -67,8 +67,8 @@ class KronosBaseSettings(AnalystSettings):
     batch_size: int = Field(default=64, ge=1)
     tokenizer_size: TokenizerConfig = TokenizerConfig()
     model_size: ModelConfig = ModelConfig()
-    tokenizer_fitting: FittingSettings = FittingSettings(steps=400, batch_size=32, learning_rate=4e-3)
-    model_fitting: FittingSettings = FittingSettings(steps=600, batch_size=32, learning_rate=3e-3)
+    tokenizer_fitting: FittingSettings = FittingSettings(steps=700, batch_size=16, learning_rate=1e-2)
+    model_fitting: FittingSettings = FittingSettings(steps=600, batch_size=16, learning_rate=1e-2)
     sampled_s1: bool = False
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     max_validation: int = Field(default=256, ge=1)

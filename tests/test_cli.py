@@ -175,3 +175,19 @@ def test_help_teaches() -> None:
     for command in ("demo", "run", "data", "forecast", "train", "evaluate", "report", "tensorboard"):
         assert command in top.stdout
         assert call(command, "--help").exit_code == 0
+
+
+def test_analysts_are_compared_with_persistence(tmp_path) -> None:
+    few = settings("data.symbols=[AAPL, JPM]", "data.start=2010-01-01", "analysts=[{kind: momentum}]")
+    table = json.loads(call("analysts", "baseline", "--horizon", "20", "--json", *few).stdout)
+    assert next(row["symbol"] for row in table) == "SP500"  # the index moves least
+    errors = [row["naive_mae_pct"] for row in table]
+    assert errors == sorted(errors)
+    tracker = tmp_path / "improvements.json"
+    words = ("analysts", "compare", "--horizon", "20", "--tracker", tracker, "--json")
+    found = json.loads(call(*words, *few).stdout)
+    assert found[0]["analyst"] == "momentum"
+    assert set(found[0]["best_so_far"]) == {"AAPL", "JPM", "SP500"}
+    assert json.loads(call(*words, *few).stdout)[0]["best_so_far"] == []  # the same run again is no improvement
+    assert tracker.is_file()
+    assert "it must lie inside" in refuse(*words, "--since", "1999-01-01", *few)

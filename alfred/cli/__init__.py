@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import data
+from alfred.cli import analysts, data
 from alfred.cli.options import AsJson, Config, Fresh, Root, Run, Set, one_line_errors, prepare_process, print_json
 from alfred.errors import AlfredError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data.app, name="data")
+app.add_typer(analysts.app, name="analysts")
 
 
 @app.command()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from alfred.cli.options import AsJson, Config, Set, one_line_errors, print_json
+from alfred.cli.options import AsJson, Config, Set, one_line_errors, parse_date, print_json
 
 app = typer.Typer(help="Look at prices, choose a universe, rank features, fetch more.", no_args_is_help=True)
 
@@ -23,7 +23,6 @@ def describe(config: Config = None, overrides: Set = None, as_json: AsJson = Fal
     from alfred.data.description import describe_market
 
     settings = load_experiment(config, overrides or []).data
-    # Only a source of your own can be compared with an exchange's calendar: the embedded one is what it is.
     found = describe_market(settings)
     if as_json:
         print_json(found.to_dict())
@@ -69,7 +68,7 @@ def uncorrelated(
 
     market = load_market(load_experiment(config, overrides or []).data)
     if until is not None:
-        market = market.until(_parse_date(until))
+        market = market.until(parse_date(until).isoformat())
     picks = pick_uncorrelated(market, start, count, min_history_days)
     if as_json:
         print_json({"symbols": [pick.symbol for pick in picks], "picks": [pick.to_dict() for pick in picks]})
@@ -113,10 +112,36 @@ def correlations(
     print_table(f"Correlation with the {horizon}-session {label}", heading, rows)
 
 
-def _parse_date(text: str) -> str:
-    from alfred.errors import ConfigError
+@app.command()
+@one_line_errors
+def fetch(
+    symbols: Annotated[list[str], typer.Argument(help="Yahoo's symbols, such as SPY AAPL BTC-USD.")],
+    folder: Annotated[Path, typer.Option(help="Where to; read it with --set data.path=FOLDER.")] = Path("prices"),
+    start: Annotated[str | None, typer.Option(help="First date (YYYY-MM-DD); the earliest when left out.")] = None,
+    end: Annotated[str | None, typer.Option(help="Last date, included; today when left out.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Fetch again what is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Download daily bars from Yahoo, symbol by symbol; what is there is kept, what failed is listed."""
+    from alfred.console import messages, results
+    from alfred.data.yahoo import fetch_yahoo
 
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise ConfigError(f"'{text}' is no date; write YYYY-MM-DD") from error
+    with messages.status(f"fetching {len(symbols)} symbols"):
+        fetched = fetch_yahoo(
+            symbols,
+            folder,
+            start=None if start is None else parse_date(start),
+            end=None if end is None else parse_date(end),
+            refresh=refresh,
+        )
+    if as_json:
+        print_json(fetched.to_dict())
+    else:
+        results.print(
+            f"{len(fetched.fetched)} fetched, {len(fetched.cached)} were there already, in {fetched.folder}",
+            highlight=False,
+        )
+        for item in fetched.missing:
+            messages.print(f"missing: {item.symbol}: {item.reason}", highlight=False, style="red")
+    if fetched.missing:
+        raise typer.Exit(1)

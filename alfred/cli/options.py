@@ -7,12 +7,13 @@ import json
 import logging
 import warnings
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
 
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, ConfigError
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -45,6 +46,18 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
             raise typer.Exit(130) from None
 
     return wrapped
+
+
+def parse_date(text: str) -> date:
+    """Read a date from the command line.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"'{text}' is no date; write YYYY-MM-DD") from error
 
 
 def print_json(value: object) -> None:

@@ -8,6 +8,10 @@ import pandas as pd
 
 from alfred.errors import ConfigError, suggest
 
+# A date beyond these is a slip of the pen; calendars cannot be made for it, and no session is expected there.
+_EARLIEST, _LATEST = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")
+_MARGIN = pd.Timedelta(days=14)
+
 
 def find_missing_sessions(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.DatetimeIndex:
     """Return the sessions of an exchange between the first and the last date that are not among the dates.
@@ -21,7 +25,7 @@ def find_missing_sessions(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd
     """
     if not len(dates):
         return dates
-    sessions = _load_calendar(dates, calendar).sessions
+    sessions = _load_calendar(dates, calendar).sessions.as_unit("s")
     inside = sessions[(sessions >= dates[0]) & (sessions <= dates[-1])]
     return pd.DatetimeIndex(inside.difference(dates))
 
@@ -39,9 +43,12 @@ def find_close_times(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.Date
         ConfigError: The calendar is unknown.
     """
     schedule = _load_calendar(dates, calendar)
-    closes = schedule.closes.dt.tz_convert(schedule.tz).dt.tz_localize(None).reindex(dates)
-    customary = dates + (closes - closes.index.normalize()).mode().iloc[0]
-    return pd.DatetimeIndex(closes.where(closes.notna(), customary))
+    closes = schedule.closes.dt.tz_convert(schedule.tz).dt.tz_localize(None)
+    closes.index = closes.index.as_unit("s")
+    closes = closes.dt.as_unit("s")
+    customary = dates + (closes - closes.index).mode().iloc[0]
+    known = closes.reindex(dates)
+    return pd.DatetimeIndex(known.where(known.notna(), customary))
 
 
 def _load_calendar(dates: pd.DatetimeIndex, name: str) -> Any:
@@ -52,6 +59,6 @@ def _load_calendar(dates: pd.DatetimeIndex, name: str) -> Any:
     known = exchange_calendars.get_calendar_names()
     if name not in known:
         raise ConfigError(f"unknown calendar '{name}'; XNYS is New York.{suggest(name, known)}")
+    first, last = (min(max(date, _EARLIEST), _LATEST) for date in (dates[0], dates[-1]))
     # The first and last session of a calendar are special to it, hence the margin.
-    margin = pd.Timedelta(days=14)
-    return exchange_calendars.get_calendar(name, start=dates[0] - margin, end=dates[-1] + margin)
+    return exchange_calendars.get_calendar(name, start=first - _MARGIN, end=last + _MARGIN)

@@ -128,6 +128,15 @@ def test_missing_sessions_of_an_exchange() -> None:
         find_missing_sessions(weekdays, "XNYSE")
 
 
+@pytest.mark.parametrize("slip", ["0001-01-01", "9999-12-31"])
+def test_a_year_that_cannot_be_is_described(tmp_path: Path, slip: str) -> None:
+    rows = make_rows(("SPY",))
+    rows.loc[0 if slip < "2" else 4, "date"] = slip
+    description = describe_market(DataSettings(path=write_rows(rows, tmp_path / "a.csv")))
+    assert slip in {str(description.first.date()), str(description.last.date())}
+    assert "missing_session" in {item.kind for item in description.problems}
+
+
 def test_the_real_table_has_the_four_flaws_that_its_readme_names(market_dir: Path) -> None:
     description = describe_market(DataSettings(path=market_dir))
     assert len(description.symbols) == 84

@@ -93,14 +93,15 @@ def compute_features(market: Market, settings: FeatureSettings) -> Signals:
     if indicators:
         panels |= compute_indicators(market, indicators)
     panels |= compute_panels(market, {name: _PANELS[name] for name in names if name in _PANELS})
-    values = np.empty((market.n_dates, market.n_symbols, len(names)), dtype=np.float32)
-    for k, name in enumerate(names):
-        values[:, :, k] = _normalise(panels.pop(name), settings)
+    # One plane a feature, seen as [T, N, K]: writing each feature between the others would take most of the time.
+    planes = np.empty((len(names), market.n_dates, market.n_symbols), dtype=np.float32)
+    for plane, name in zip(planes, names, strict=True):
+        plane[:] = _normalise(panels.pop(name), settings)
     return Signals(
         dates=market.dates,
         symbols=market.symbols,
         names=tuple(f"{PREFIX}.{name}" for name in names),
-        values=values,
+        values=np.moveaxis(planes, 0, -1),
         trained_until=market.dates.to_numpy(),
         horizons=(0,) * len(names),
     )

@@ -73,6 +73,8 @@ def load_pair(
     if (folder / MODEL_FOLDER).is_dir():
         source, tokenizer = folder / MODEL_FOLDER, tokenizer or folder / TOKENIZER_FOLDER
     release = RELEASES.get(str(source))
+    if release is not None and str(tokenizer) in REVISIONS and str(tokenizer) != release.tokenizer:
+        raise CheckpointError(f"'{tokenizer}' does not belong to '{source}'; load {release.tokenizer}")
     model_files = resolve_checkpoint(source, revision=revision, pinned=REVISIONS)
     if tokenizer is None and release is not None:
         tokenizer = release.tokenizer
@@ -81,13 +83,11 @@ def load_pair(
             f"no tokenizer is known for '{source}'; set `tokenizer` to its folder or hub name, such as one of "
             f"{', '.join(sorted({known.tokenizer for known in RELEASES.values()}))}"
         )
-    if release is not None and str(tokenizer) in REVISIONS and str(tokenizer) != release.tokenizer:
-        raise CheckpointError(f"'{tokenizer}' does not belong to '{source}'; load {release.tokenizer}")
     tokenizer_files = resolve_checkpoint(tokenizer, revision=tokenizer_revision, pinned=REVISIONS)
-    _check_note(model_files, tokenizer_files)
     # Configs first: a wrong pair is refused before any weight is read.
     sizes, bits = _read_config(model_files, ModelConfig), _read_config(tokenizer_files, TokenizerConfig)
     check_pair(bits, sizes)
+    _check_note(model_files, tokenizer_files)
     return KronosPair(
         tokenizer=_load(tokenizer_files, KronosTokenizer, bits),
         model=_load(model_files, KronosModel, sizes),

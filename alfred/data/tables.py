@@ -170,16 +170,18 @@ def find_table_files(path: Path) -> list[Path]:
 
 
 def read_sectors(path: Path | str) -> dict[str, str]:
-    """Return sector by symbol from the `symbols.csv` beside (or in) `path`; empty when there is none.
+    """Return sector by symbol from the `symbols.csv` beside (or in) `path`; empty when it has none, or is not there.
 
     Raises:
-        DataError: The file is damaged or lacks a column.
+        DataError: The file is damaged or has no column `symbol`.
     """
     source = Path(path)
     file = (source if source.is_dir() else source.parent) / SYMBOLS_FILE
     if not file.is_file():
         return {}
-    table = read_csv_text(file, ("symbol", "sector"))
+    table = read_csv_text(file, ("symbol",))
+    if "sector" not in table:
+        return {}
     rows = zip(table["symbol"], table["sector"], strict=True)
     return {symbol: sector for symbol, sector in rows if symbol and sector}
 

@@ -44,6 +44,11 @@ def test_a_folder_with_symbols_csv_gives_sectors(tmp_path: Path) -> None:
     (tmp_path / "symbols.csv").write_text("symbol,sector\nAAA,Energy\nSPY,\nZZZ,Gone\n")
     assert load(tmp_path).sectors == {"AAA": "Energy"}
     assert load(tmp_path / "prices.csv.gz").sectors == {"AAA": "Energy"}
+    (tmp_path / "symbols.csv").write_text("symbol,name\nAAA,Aaa\n")
+    assert load(tmp_path).sectors == {}
+    (tmp_path / "symbols.csv").write_text("ticker\nAAA\n")
+    with pytest.raises(DataError, match=r"symbols\.csv has no column 'symbol'"):
+        load(tmp_path)
 
 
 def test_column_names_in_any_case_and_the_words_of_other_providers(tmp_path: Path) -> None:

@@ -64,10 +64,10 @@ class Mixture:
         return (self.log_weight.exp() * self.loc).sum(-1)
 
     def variance(self) -> torch.Tensor:
-        """Variance, `[...]`: that of the components and that between them."""
+        """Variance, `[...]`: that of the components and that between them; finite also where df rounds to 2."""
         weight = self.log_weight.exp()
         between = (self.loc - self.mean()[..., None]).square()
-        return (weight * (self.scale.square() * self.df / (self.df - 2) + between)).sum(-1)
+        return (weight * (self.scale.square() * self.df / (self.df - 2).clamp(min=_EPS) + between)).sum(-1)
 
     def log_density(self, x: torch.Tensor) -> torch.Tensor:
         """Logarithm of the density at `x`, `[...]`."""
@@ -109,7 +109,8 @@ class Mixture:
         df, loc, scale = _flat(self.df), _flat(self.loc), _flat(self.scale)
         p = np.asarray(levels)
         mean = (weight * loc).sum(-1, keepdims=True)
-        variance = (weight * (scale**2 * df / (df - 2) + (loc - mean) ** 2)).sum(-1, keepdims=True)
+        # In float32 a df of 2 + eps is 2, with an infinite variance: any large one makes a wide enough bracket.
+        variance = (weight * (scale**2 * df / np.maximum(df - 2, _EPS) + (loc - mean) ** 2)).sum(-1, keepdims=True)
         spread = np.sqrt(variance)
         rows = np.repeat(np.arange(len(df)), len(p))
         target = np.tile(p, len(df))

@@ -12,7 +12,7 @@ from torch import nn
 from alfred.analysts.fitting import FittingReport, fit_module
 from alfred.analysts.toto.network_v1 import Toto1
 from alfred.analysts.toto.network_v2 import Toto2
-from alfred.analysts.toto.objectives import compute_loss_v1, compute_loss_v2
+from alfred.analysts.toto.objectives import compute_loss
 from alfred.analysts.toto.settings import TotoSettings
 from alfred.analysts.toto.windows import WindowExamples
 from alfred.errors import import_extra
@@ -44,20 +44,20 @@ def train_network(
         CheckpointError: The checkpoint belongs to another run.
         MissingExtraError: Adapters were asked for without peft.
     """
-    name, delta, p = settings.own_loss, settings.huber_delta, network.config.patch_size
-
     trained = _add_adapters(network, settings) if settings.fine_tune == "lora" else network
 
-    def compute_loss(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        series, mask = batch
-        n_targets = None if trained.training else p
-        if isinstance(network, Toto1):
-            return compute_loss_v1(network, series, mask, loss=name, huber_delta=delta, n_targets=n_targets)
-        return compute_loss_v2(network, series, mask, loss=name, huber_delta=delta, n_targets=n_targets)
+    def compute_batch_loss(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return compute_loss(
+            network,
+            *batch,
+            loss=settings.own_loss,
+            huber_delta=settings.huber_delta,
+            n_targets=None if trained.training else network.config.patch_size,
+        )
 
     report = fit_module(
         trained,
-        compute_loss,
+        compute_batch_loss,
         train=train,
         validation=validation,
         settings=settings.fitting,

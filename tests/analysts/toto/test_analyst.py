@@ -12,9 +12,9 @@ from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.baseline import compare_with_naive
 from alfred.analysts.checks import check_analyst, take_windows
 from alfred.analysts.fitting import FittingSettings
+from alfred.analysts.toto import training
 from alfred.analysts.toto.analyst import TotoAnalyst
 from alfred.analysts.toto.settings import TotoSettings, TotoSize
-from alfred.analysts.toto.training import train_network
 from alfred.analysts.toto.windows import split_windows
 from alfred.data.contexts import make_contexts
 from alfred.data.market import Market
@@ -132,11 +132,10 @@ def test_resumed_training_equals_uninterrupted(version, tmp_path, monkeypatch) -
             raise KilledError
         return original(*arguments, **options)
 
-    name = f"compute_loss_v{version[0]}"
-    original = getattr(__import__("alfred.analysts.toto.training", fromlist=[name]), name)
+    original = training.compute_loss
     path = tmp_path / "run.safetensors"
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(f"alfred.analysts.toto.training.{name}", die_in_the_middle)
+        patch.setattr(training, "compute_loss", die_in_the_middle)
         make(version=version, fitting=fitting).fit(MARKET, resume_from=path)
     resumed = make(version=version, fitting=fitting).fit(MARKET, resume_from=path)
     assert resumed.report_ == whole.report_
@@ -151,10 +150,10 @@ def test_resumed_adapters_equal_uninterrupted(tmp_path) -> None:
     halves = split_windows(MARKET, context=64, patch_size=8, feed="log_price", validation_fraction=0.2)
     path = tmp_path / "run.safetensors"
     first = TotoAnalyst(settings)._load_checkpoint()
-    train_network(first, settings, *halves, checkpoint=path)
+    training.train_network(first, settings, *halves, checkpoint=path)
     # A second run finds the finished checkpoint, takes no step and must end with the same merged weights.
     second = TotoAnalyst(settings)._load_checkpoint()
-    train_network(second, settings, *halves, checkpoint=path)
+    training.train_network(second, settings, *halves, checkpoint=path)
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
 

@@ -50,6 +50,15 @@ def test_components_far_apart_and_nearly_points_are_inverted() -> None:
             assert low - 1e-5 <= level <= high + 1e-5
 
 
+def test_degrees_of_freedom_that_round_to_two() -> None:
+    mixture = Mixture.from_outputs(torch.tensor([[-200.0, -200, 0.3, 2, 1, 1, 0, 0]]))
+    assert mixture.df.tolist() == [[2.0, 2.0]]
+    assert mixture.variance().isfinite().all()
+    quantiles = mixture.quantiles(LEVELS)[0]
+    for position, level in enumerate(LEVELS):
+        assert compute_cdf(mixture, 0, quantiles[position]) == pytest.approx(level, abs=1e-6)
+
+
 def test_density_equals_torch_distributions() -> None:
     mixture = make_mixture(50)
     x = torch.randn(50, dtype=torch.float64)

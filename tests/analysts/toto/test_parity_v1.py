@@ -9,7 +9,7 @@ import torch
 from alfred.analysts.losses import compute_robust_loss, masked_mean
 from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
 from alfred.analysts.toto.network_v1 import find_same_group
-from alfred.analysts.toto.objectives import compute_loss_v1
+from alfred.analysts.toto.objectives import compute_loss
 from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, pad_left, split_patches
 from tests.analysts.toto.parity import FED_BACK, ONE_PASS, every_case, require_close
 
@@ -125,7 +125,7 @@ def test_sampled_quantiles(case) -> None:
 def test_losses_and_gradients(case) -> None:
     network, p = case.network, case.network.config.patch_size
     network.zero_grad()
-    loss = compute_loss_v1(network, case["series"], case["padding_mask"], ids_of(case))
+    loss = compute_loss(network, case["series"], case["padding_mask"], ids_of(case), loss="mixture")
     loss.backward()
     require_close(loss.detach(), case["loss_combined"], ONE_PASS)
     embed, attention = case["grad_patch_embed"], network.transformer.layers[0].attention

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,7 +16,8 @@ from alfred.evaluation.results import ResultRow
 
 # Progress and errors go to standard error, so that standard output holds results alone.
 messages = Console(stderr=True)
-results = Console()
+# In a pipe or a file there is no screen to fit, and a table folded to 80 columns is hard to read.
+results = Console(width=None if sys.stdout.isatty() else 120)
 
 
 class RichReporter:
@@ -76,9 +78,15 @@ def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
             style="bold" if position == 0 else None,
         )
     results.print(table)
-    verdicts = [row for row in (rows[0].versus_benchmark, rows[0].versus_equal_weight) if row is not None]
-    for verdict in verdicts:
-        results.print(write_headline(verdict, rows[0].name), style="bold", highlight=False)
+    to_benchmark, to_peer = rows[0].versus_benchmark, rows[0].versus_equal_weight
+    for verdict in (to_benchmark, to_peer):
+        if verdict is not None:
+            results.print(write_headline(verdict, rows[0].name), style="bold", highlight=False)
+    if to_peer is not None and to_benchmark.outcome == "beats" and to_peer.outcome != "beats":
+        results.print(
+            f"note: a gain on {benchmark} that equal weight of the same universe shares is the universe's, not the agent's",
+            highlight=False,
+        )
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alfred.data.synthetic.world import (
-    Optimum,
-    SyntheticMarket,
-    add_benchmark_column,
-    annualise,
-    build_market,
-    build_signals,
-)
+from alfred.data.synthetic.world import Optimum, SyntheticMarket, annualise, assemble
 from alfred.errors import DataError
 
 Panel = npt.NDArray[np.float64]
@@ -80,7 +73,6 @@ def make_noise_market(
 def _finish(
     returns: Panel, rng: np.random.Generator, n_signals: int, note: str, weights: Panel, drift: Panel, cov: Panel
 ) -> SyntheticMarket:
-    market = build_market(returns, note)
     values = rng.standard_normal((*returns.shape, n_signals))
     names = tuple(f"noise.signal_{k + 1}" for k in range(n_signals))
     # The exact mean and covariance of simple returns: moments of the log-normal distribution.
@@ -88,11 +80,11 @@ def _finish(
     mean, variance = weights @ (growth - 1), weights @ (np.outer(growth, growth) * np.expm1(cov)) @ weights
     sharpe = annualise(float(mean), float(variance))
     optimum = Optimum(
-        weights=add_benchmark_column(np.tile(weights, (len(returns), 1))),
+        weights=np.tile(weights, (len(returns), 1)),
         sharpe=sharpe,
         sharpe_error=0.0,
         no_skill_sharpe=sharpe,
         utility=float(weights @ (drift + np.diag(cov) / 2) - weights @ cov @ weights / 2),
         risk_aversion=1.0,
     )
-    return SyntheticMarket(market, build_signals(market, values, names, 1), optimum)
+    return assemble(returns, values, names, optimum, horizon=1, note=note)

@@ -7,15 +7,7 @@ import numpy as np
 from alfred.data.synthetic.attainable import find_attainable
 from alfred.data.synthetic.model import PlantedModel
 from alfred.data.synthetic.quadratic_program import solve_long_only
-from alfred.data.synthetic.world import (
-    Optimum,
-    SyntheticMarket,
-    add_benchmark_column,
-    annualise,
-    build_market,
-    build_signals,
-    draw_autoregressive,
-)
+from alfred.data.synthetic.world import Optimum, SyntheticMarket, annualise, assemble, draw_autoregressive
 
 
 def make_planted_market(
@@ -51,9 +43,6 @@ def make_planted_market(
     rng = np.random.default_rng(seed)
     signal, foretold = model.draw(rng, (n_days + execution_lag + 1,))
     # Row t of the signals foretells row t + 1 + lag of the returns.
-    market = build_market(
-        foretold[:n_days], f"Synthetic: a planted signal with an information coefficient of {model.ic}."
-    )
     seen = signal[execution_lag + 1 :]
     distractors = draw_autoregressive(rng, (n_days, model.n_assets, model.n_distractors), model.autocorrelation)
     names = ("planted.signal", *(f"planted.distractor_{k + 1}" for k in range(model.n_distractors)))
@@ -62,7 +51,7 @@ def make_planted_market(
     attainable = find_attainable(model, cost_bps, risk_aversion)
     fixed = solve_long_only(model.means[None], model.unconditional_covariance, risk_aversion)[0]
     optimum = Optimum(
-        weights=add_benchmark_column(targets),
+        weights=targets,
         sharpe=attainable.sharpe,
         sharpe_error=attainable.sharpe_error,
         no_skill_sharpe=annualise(fixed @ model.means, fixed @ model.unconditional_covariance @ fixed),
@@ -71,4 +60,5 @@ def make_planted_market(
         cost_bps=cost_bps,
         adjustment=attainable.adjustment,
     )
-    return SyntheticMarket(market, build_signals(market, values, names, 1 + execution_lag), optimum)
+    note = f"Synthetic: a planted signal with an information coefficient of {model.ic}."
+    return assemble(foretold[:n_days], values, names, optimum, horizon=1 + execution_lag, note=note)

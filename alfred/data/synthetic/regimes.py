@@ -7,15 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alfred.data.synthetic.world import (
-    Optimum,
-    SyntheticMarket,
-    add_benchmark_column,
-    annualise,
-    build_market,
-    build_signals,
-    draw_autoregressive,
-)
+from alfred.data.synthetic.world import Optimum, SyntheticMarket, annualise, assemble, draw_autoregressive
 
 Panel = npt.NDArray[np.float64]
 
@@ -125,19 +117,19 @@ def make_regime_market(
     mean, variance = model.expect(calm, variances[1:])
     total = np.clip(mean / (risk_aversion * variance), 0.0, 1.0)
     bars, volume = _draw_bars(rng, returns)
-    market = build_market(returns, "Synthetic: bars with volatility clustering and a hidden regime.", bars, volume)
     values = np.stack([calm, mean, np.sqrt(variance)], axis=-1)[:, None, :].repeat(n_assets, axis=1)
     names = ("regime.calm_1", "regime.mean_1", "regime.volatility_1")
     sharpe, error, no_skill, utility = _measure(model, risk_aversion)
     optimum = Optimum(
-        weights=add_benchmark_column(np.repeat(total[:, None] / n_assets, n_assets, axis=1)),
+        weights=np.repeat(total[:, None] / n_assets, n_assets, axis=1),
         sharpe=sharpe,
         sharpe_error=error,
         no_skill_sharpe=no_skill,
         utility=utility,
         risk_aversion=risk_aversion,
     )
-    return SyntheticMarket(market, build_signals(market, values, names, 1), optimum)
+    note = "Synthetic: bars with volatility clustering and a hidden regime."
+    return assemble(returns, values, names, optimum, horizon=1, note=note, bars=bars, volume=volume)
 
 
 def _measure(model: RegimeModel, risk_aversion: float, n_days: int = 100_000) -> tuple[float, float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -60,21 +60,33 @@ class SyntheticMarket(NamedTuple):
     optimum: Optimum
 
 
-def build_market(
-    returns: FloatArray, note: str, bars: Mapping[str, FloatArray] | None = None, volume: FloatArray | None = None
-) -> Market:
+def assemble(
+    returns: FloatArray,
+    values: FloatArray,
+    names: tuple[str, ...],
+    optimum: Optimum,
+    *,
+    horizon: int,
+    note: str,
+    bars: Mapping[str, FloatArray] | None = None,
+    volume: FloatArray | None = None,
+) -> SyntheticMarket:
     """Return the market of simple returns, with the equal weight of all assets as its benchmark.
 
     Args:
         returns: Simple returns of the assets, `[T, N-1]`.
+        values: Signals of the assets, `[T, N-1, K]`; the benchmark's are their mean.
+        names: Names of the signals, `[K]`.
+        optimum: The optimum, its weights without the benchmark, `[T, N-1]`.
+        horizon: Sessions from a signal to the end of the return that it foretells.
         note: What the market is.
-        bars: Open, high and low of all symbols over the close, by field, each `[T, N]`, or None for closes only.
+        bars: Open, high and low over the close, by field, each `[T, N]`, or None for closes only.
         volume: Shares traded, `[T, N]`, or None.
     """
     every = np.column_stack([returns, returns.mean(axis=1)])
     close = _FIRST_PRICE * np.exp(np.cumsum(np.log1p(every), axis=0))
     panels = {name: close * ratio for name, ratio in (bars or {}).items()}
-    return Market.from_arrays(
+    market = Market.from_arrays(
         make_dates(len(returns)),
         [*(f"A{n}" for n in range(returns.shape[1])), BENCHMARK],
         close,
@@ -85,24 +97,17 @@ def build_market(
         volume=volume,
         notes=(note,),
     )
-
-
-def build_signals(market: Market, values: FloatArray, names: tuple[str, ...], horizon: int) -> Signals:
-    """Return signals of the assets `[T, N-1, K]`, with their mean as the signal of the benchmark."""
-    every = np.concatenate([values, values.mean(axis=1, keepdims=True)], axis=1)
-    return Signals(
+    signals = Signals(
         dates=market.dates,
         symbols=market.symbols,
         names=names,
-        values=every.astype(np.float32),
+        values=np.concatenate([values, values.mean(axis=1, keepdims=True)], axis=1).astype(np.float32),
+        # Nothing was trained: a signal is as old as its row.
         trained_until=market.dates.to_numpy(),
         horizons=(horizon,) * len(names),
     )
-
-
-def add_benchmark_column(weights: FloatArray) -> FloatArray:
-    """Return weights of the assets `[T, N-1]` with a zero for the benchmark, `[T, N]`."""
-    return np.column_stack([weights, np.zeros(len(weights))])
+    padded = np.column_stack([optimum.weights, np.zeros(len(returns))])
+    return SyntheticMarket(market, signals, replace(optimum, weights=padded))
 
 
 def make_dates(n_days: int) -> pd.DatetimeIndex:

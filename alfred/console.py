@@ -84,7 +84,7 @@ def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
             results.print(write_headline(verdict, rows[0].name), style="bold", highlight=False)
     if to_peer is not None and to_benchmark.outcome == "beats" and to_peer.outcome != "beats":
         results.print(
-            f"note: a gain on {benchmark} that equal weight of the same universe shares is the universe's, not the agent's",
+            f"note: a gain on {benchmark} that equal weight of the same universe shares is not the agent's",
             highlight=False,
         )
 

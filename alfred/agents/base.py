@@ -15,7 +15,8 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, make_network
+from alfred.agents.memory import Memory, MemoryNetwork, build_network, forget
+from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, Tensors
 from alfred.data.files import write_atomically
 from alfred.envs.actions import ActionSettings, compute_weights
 from alfred.envs.ledger import Float
@@ -124,6 +125,7 @@ class NetworkPolicy:
         self.rebalance_every = rebalance_every
         self.squashed = squashed
         self.lookback = network.spec.shape.lookback
+        self._memory: Memory | None = None
 
     def predict(self, observation: Observation) -> Float:
         """Return the weights of the mean action; see `Policy`.
@@ -143,8 +145,20 @@ class NetworkPolicy:
         if self.lookback == 0:
             tensors.pop("returns", None)
         with torch.no_grad():
-            scores, _ = self.network(tensors)
+            scores = self._score(tensors)
         return compute_weights((torch.tanh(scores) if self.squashed else scores).double().numpy(), self.action)
+
+    def _score(self, tensors: Tensors) -> torch.Tensor:
+        if not isinstance(self.network, MemoryNetwork):
+            scores: torch.Tensor = self.network(tensors)[0]
+            return scores
+        count = len(tensors["weights"])
+        if self._memory is None or self._memory[0].shape[1] != count:
+            self._memory = self.network.start(count)
+        # Every episode begins in cash, and with an empty memory.
+        self._memory = forget(self._memory, tensors["weights"][:, -1] >= 1.0)
+        scores, self._memory = self.network.step(tensors, self._memory)
+        return scores
 
     def save(self, folder: Path | str) -> None:
         """Write `policy.json` and `policy.safetensors` into a folder, atomically."""
@@ -173,7 +187,7 @@ class NetworkPolicy:
             raw = json.loads((source / "policy.json").read_text(encoding="utf-8"))
             spec = NetworkSpec(**raw["network"])
             spec = replace(spec, shape=ObservationShape(**raw["network"]["shape"]), hidden=tuple(spec.hidden))
-            network = make_network(spec)
+            network = build_network(spec)
             network.load_state_dict(load_file(source / "policy.safetensors"))
             action = ActionSettings.model_validate(raw["action"])
             facts = {key: raw[key] for key in ("name", "rebalance_every", "squashed")}

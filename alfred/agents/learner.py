@@ -55,6 +55,11 @@ class LearnerAgent(Agent):
     def find_network(self, learner: BaseAlgorithm) -> ScoreNetwork:
         """Return the network inside the learner whose scores are the policy."""
 
+    @property
+    def log_interval(self) -> int:
+        """Updates between two points of a TensorBoard curve; episodes for off-policy agents."""
+        return 1
+
     def adapt(self, settings: PortfolioSettings) -> PortfolioSettings:
         """Return the environment settings that this agent explores in."""
         return settings
@@ -84,7 +89,7 @@ class LearnerAgent(Agent):
             keeper.saved_at = learner.num_timesteps
         if learner.num_timesteps < options.total_steps:
             left = options.total_steps - learner.num_timesteps
-            learner.learn(left, callback=keeper, reset_num_timesteps=snapshot is None)
+            learner.learn(left, callback=keeper, log_interval=self.log_interval, reset_num_timesteps=snapshot is None)
         learner.logger.close()
         selection.validate(self.find_network(learner), learner.num_timesteps)
         checkpoints.clear()

@@ -50,9 +50,9 @@ def unflatten(flat: torch.Tensor, shape: ObservationShape) -> Tensors:
     signals, weights, market, tradable, returns = torch.split(flat, sizes, dim=-1)
     named = {"weights": weights, "market": market, "tradable": tradable}
     if k:
-        named["signals"] = signals.unflatten(-1, (n, k))
+        named["signals"] = signals.reshape(*flat.shape[:-1], n, k)
     if length:
-        named["returns"] = returns.unflatten(-1, (n, length))
+        named["returns"] = returns.reshape(*flat.shape[:-1], n, length)
     return named
 
 
@@ -85,6 +85,7 @@ class NetworkSpec:
         hidden: Widths of the hidden layers.
         score_scale: Factor on the scores; see `alfred.agents.base.AgentSettings.temperature`.
         n_assets: Assets N of the universe it is trained on; only `flat` is bound to it.
+        memory: Width of a memory of the market; see `alfred.agents.memory`.
     """
 
     shape: ObservationShape
@@ -92,6 +93,7 @@ class NetworkSpec:
     hidden: tuple[int, ...] = (32, 32)
     score_scale: float = 1.0
     n_assets: int = 0
+    memory: int = 0
 
 
 class ScoreNetwork(nn.Module):

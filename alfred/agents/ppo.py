@@ -33,7 +33,7 @@ class OnPolicySettings(LearnerSettings):
     """
 
     head: Literal["gaussian", "dirichlet"] = "gaussian"
-    noise: float = Field(default=0.3, gt=0)
+    noise: float = Field(default=0.6, gt=0)
     n_steps: int = Field(default=64, ge=1)
     gae_lambda: float = Field(default=0.9, ge=0, le=1)
     ent_coef: float = Field(default=0.0, ge=0)

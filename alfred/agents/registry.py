@@ -12,6 +12,12 @@ from alfred.settings import import_by_kind
 AGENTS: dict[str, str] = {
     "direct": "alfred.agents.direct:DirectAgent",
     "ppo": "alfred.agents.ppo:PpoAgent",
+    "a2c": "alfred.agents.ppo:A2cAgent",
+    "recurrent_ppo": "alfred.agents.recurrent:RecurrentPpoAgent",
+    "sac": "alfred.agents.off_policy:SacAgent",
+    "td3": "alfred.agents.off_policy:Td3Agent",
+    "ddpg": "alfred.agents.off_policy:DdpgAgent",
+    "tqc": "alfred.agents.off_policy:TqcAgent",
 }
 
 

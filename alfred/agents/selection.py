@@ -8,7 +8,8 @@ import math
 
 from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
 from alfred.agents.checkpoints import CheckpointFolder, Snapshot
-from alfred.agents.networks import ScoreNetwork, make_network
+from alfred.agents.memory import build_network
+from alfred.agents.networks import ScoreNetwork
 
 _PREFIX = "best"
 
@@ -69,7 +70,7 @@ class Selection:
         self._score, self._next, self._stale = snapshot.facts[_PREFIX]
         if best := snapshot.below(_PREFIX):
             # Building draws from torch's generator; the caller restores that one last.
-            copied = make_network(network.spec)
+            copied = build_network(network.spec)
             copied.load_state_dict(best)
             self._best = self._wrap(copied)
 

@@ -1,0 +1,66 @@
+"""A training task small enough for a test, and every agent in a size that learns in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from alfred.agents.base import AgentSettings, TrainingTask
+from alfred.agents.registry import parse_agent_settings
+from alfred.data.synthetic import make_planted_market
+from alfred.envs.policy import Policy
+from alfred.envs.settings import PortfolioSettings
+from alfred.envs.tape import make_tape
+
+ENVIRONMENT = PortfolioSettings(cost_bps=5.0, slippage_bps=0.0)
+TINY: dict[str, dict[str, object]] = {
+    "direct": {"total_steps": 8_192, "n_portfolios": 32, "episode_length": 64, "patience": None},
+    "ppo": {"total_steps": 4_096, "n_envs": 16, "n_steps": 32, "batch_size": 128, "n_epochs": 2},
+    "a2c": {"total_steps": 2_048, "n_envs": 16},
+    "recurrent_ppo": {"total_steps": 2_048, "n_envs": 16, "n_steps": 32, "batch_size": 128, "n_epochs": 2, "memory": 4},
+    "sac": {"total_steps": 1_600, "n_envs": 16, "batch_size": 64, "buffer_size": 1_000},
+    "td3": {"total_steps": 1_600, "n_envs": 16, "batch_size": 64, "buffer_size": 1_000},
+    "ddpg": {"total_steps": 1_600, "n_envs": 16, "batch_size": 64, "buffer_size": 1_000},
+    "tqc": {"total_steps": 800, "n_envs": 16, "episode_length": 32, "batch_size": 64, "buffer_size": 1_000},
+}
+
+
+def make_tiny(kind: str, **changes: object) -> AgentSettings:
+    # The buffers are filled, so that a checkpoint of a full one is met.
+    small = {"hidden": (8, 8), "validate_every": 1_000, "checkpoint_every": 512}
+    return parse_agent_settings({"kind": kind, **small, **TINY[kind], **changes})
+
+
+def make_task(
+    folder: Path,
+    seed: int = 0,
+    *,
+    n_days: int = 400,
+    environment: PortfolioSettings = ENVIRONMENT,
+    progress: Callable[[int], None] = lambda _done: None,
+    validate: Callable[[Policy, int], float] | None = None,
+) -> TrainingTask:
+    world = make_planted_market(0.1, n_days=n_days, seed=1)
+    tape = make_tape(world.market, world.signals, execution=environment.execution, lookback=environment.lookback)
+    return TrainingTask(tape, environment, seed, folder, validate or score_concentration, progress)
+
+
+def score_concentration(policy: Policy, _steps: int) -> float:
+    """A validation that is cheap and changes as the network does; what it prefers does not matter."""
+    weights = policy.predict(make_observation(10))
+    return float((weights**2).sum())
+
+
+def make_observation(n: int, count: int = 3, seed: int = 0, lookback: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    observation = {
+        "signals": rng.normal(size=(count, n, 5)).astype(np.float32),
+        "weights": rng.dirichlet(np.ones(n + 1), count).astype(np.float32),
+        "market": rng.normal(size=(count, 6)).astype(np.float32),
+        "tradable": np.ones((count, n), dtype=np.float32),
+    }
+    if lookback:
+        observation["returns"] = rng.normal(0, 0.01, (count, n, lookback)).astype(np.float32)
+    return observation

@@ -79,11 +79,11 @@ def test_broken_promises_are_named(changes, message) -> None:
 
 
 def test_unknown_names_are_answered_with_a_suggestion() -> None:
-    with pytest.raises(DataError, match="unknown field 'clos'.*Did you mean 'close'"):
+    with pytest.raises(DataError, match=r"unknown field 'clos'.*Did you mean 'close'"):
         make().field("clos")
     with pytest.raises(DataError, match="no 'open'"):
         make().field("open")
-    with pytest.raises(DataError, match="unknown symbol 'AAB'.*Did you mean 'AAA'"):
+    with pytest.raises(DataError, match=r"unknown symbol 'AAB'.*Did you mean 'AAA'"):
         make().select(["AAB"])
     with pytest.raises(DataError, match="nothing is known until 1999-01-01"):
         make().until("1999-01-01")

@@ -72,7 +72,7 @@ def test_concatenation_keeps_common_dates_and_the_latest_stamp() -> None:
     assert joined.select(["b.up_5"]).horizons == (5,)
     with pytest.raises(SignalError, match=r"'a\.up_1' stands twice"):
         concatenate_signals([first, first])
-    with pytest.raises(SignalError, match="unknown signal 'a.down'"):
+    with pytest.raises(SignalError, match=r"unknown signal 'a.down'"):
         joined.select(["a.down"])
 
 

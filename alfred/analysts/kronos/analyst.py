@@ -29,7 +29,7 @@ from alfred.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 _STATE_FILE = "kronos.json"
-# A drawn close can fall below zero; a loss of 99 % is the worst that is believed, so that the logarithm exists.
+# Least decoded price as a part of the last close, so that the logarithm exists.
 _MIN_RATIO = 0.01
 _CLOSE = COLUMNS.index("close")
 
@@ -143,10 +143,14 @@ class KronosAnalyst(Analyst):
             top_p=s.top_p,
             seed=s.seed,
             batch_invariant=True,
+            with_anchors=s.anchored,
         )
+        bases = batch.last_closes if forecast.anchors is None else forecast.anchors[:, _CLOSE]
+        floor = _MIN_RATIO * batch.last_closes.astype(np.float64)
         ends = [horizon - 1 for horizon in self.horizons]
-        ratios = forecast.paths[:, :, ends, _CLOSE].astype(np.float64) / batch.last_closes[:, None, None]
-        return np.log(np.maximum(ratios[: len(rows)], _MIN_RATIO))
+        closes = np.maximum(forecast.paths[:, :, ends, _CLOSE].astype(np.float64), floor[:, None, None])
+        returns: FloatArray = np.log(closes / np.maximum(bases, floor)[:, None, None])
+        return returns[: len(rows)]
 
     def _train(self, pair: KronosPair, market: Market) -> None:
         s = self.settings

@@ -47,6 +47,7 @@ class KronosForecast:
         knowledge_cutoff: Last date that the weights may have seen, or None when that is not known.
         s1: Coarse ids, `[B, S, H]`.
         s2: Fine ids, `[B, S, H]`.
+        anchors: What the tokens make of the last bar of each history, `[B, 6]`, when it was asked for.
         logits: Logits of both tokens, `[B, S, H, V1]` and `[B, S, H, V2]`, when they were asked for.
     """
 
@@ -58,6 +59,7 @@ class KronosForecast:
     knowledge_cutoff: pd.Timestamp | None
     s1: npt.NDArray[np.int64]
     s2: npt.NDArray[np.int64]
+    anchors: Float32 | None = None
     logits: tuple[Float32, Float32] | None = None
 
     def aggregate(self) -> FloatArray:
@@ -120,6 +122,7 @@ class KronosForecaster:
         batch_invariant: bool = False,
         aggregation: str = "mean",
         repair: bool = False,
+        with_anchors: bool = False,
         with_logits: bool = False,
     ) -> KronosForecast:
         """Draw paths of the coming bars.
@@ -139,6 +142,7 @@ class KronosForecaster:
             aggregation: How `aggregate` reduces the samples, see `alfred.analysts.aggregation`.
             repair: Whether to put high and low around open and close, and to clip negative volumes. Off, candles come
                 as the network draws them.
+            with_anchors: Whether to decode the last bar of each history as well.
             with_logits: Whether to keep the logits of every step.
 
         Raises:
@@ -168,8 +172,8 @@ class KronosForecaster:
             with_logits=with_logits,
         )
         shape = (n_series, len(temperatures), n_steps)
-        z = self.decoder.decode(history, tokens, self.max_context).cpu().numpy().reshape(*shape, len(COLUMNS))
-        paths = z * scales[:, None, None] + means[:, None, None]
+        z, last = self.decoder.decode(history, tokens, self.max_context, with_anchor=with_anchors)
+        paths = z.cpu().numpy().reshape(*shape, len(COLUMNS)) * scales[:, None, None] + means[:, None, None]
         logits = None
         if tokens.logits is not None:
             first, second = (part.cpu().numpy().reshape(*shape, -1) for part in tokens.logits)
@@ -183,6 +187,7 @@ class KronosForecaster:
             knowledge_cutoff=self.knowledge_cutoff,
             s1=tokens.s1.cpu().numpy().reshape(shape),
             s2=tokens.s2.cpu().numpy().reshape(shape),
+            anchors=None if last is None else last.cpu().numpy() * scales + means,
             logits=logits,
         )
 

@@ -111,17 +111,19 @@ class TokenDecoder:
         self.tokenizer = tokenizer
         self.stack = BlockStack(tokenizer.decoder)
 
-    def decode(self, history: History, tokens: Tokens, max_context: int) -> torch.Tensor:
-        """Return normalised candles of the future, `[N, H, 6]`.
+    def decode(
+        self, history: History, tokens: Tokens, max_context: int, *, with_anchor: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return normalised candles of the future, `[N, H, 6]`, and of the last bar of the history, `[B, 6]`.
 
-        The decoder reads the last `max_context` bars of history and future together, as released.
+        The decoder reads the last `max_context` bars of history and future together, as released. The candle of the
+        last bar, which is known, shows how far the tokens are off there; it is None unless it is asked for.
         """
         n_rows, horizon = tokens.s1.shape
         window = history.drop(max(history.s1.shape[1] + horizon - max_context, 0))
         prefix = self.tokenizer.embed_codes(window.s1, window.s2)
-        _, cache = self.stack.prefill(
-            prefix, n_rows=n_rows, capacity=horizon, padding=window.padding, with_output=False
+        read, cache = self.stack.prefill(
+            prefix, n_rows=n_rows, capacity=horizon, padding=window.padding, with_output=with_anchor
         )
         hidden = self.stack.advance(self.tokenizer.embed_codes(tokens.s1, tokens.s2), cache)
-        candles: torch.Tensor = self.tokenizer.head(hidden)
-        return candles
+        return self.tokenizer.head(hidden), self.tokenizer.head(read[:, -1]) if with_anchor else None

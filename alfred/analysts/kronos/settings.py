@@ -36,6 +36,8 @@ class KronosBaseSettings(AnalystSettings):
             path; the default draws from the whole distribution, so that the spread means something.
         aggregation: How the samples become the expected return.
         max_context: Longest window of the network; that of the released model, else 512, by default.
+        anchored: Measure returns from what the tokens make of the last known bar, instead of from its true close, so
+            that the error of the tokens is not taken for a forecast (github.com/shiyu-coder/Kronos/issues/26).
         precision: Of the model; `bfloat16` and `int8` are approximate.
         device: Where torch computes.
         batch_size: Windows in one pass; a part of the result's definition, see `predict`.
@@ -61,6 +63,7 @@ class KronosBaseSettings(AnalystSettings):
     top_k: int = Field(default=0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     aggregation: str = "mean"
+    anchored: bool = True
     max_context: int | None = Field(default=None, ge=2)
     precision: Precision = "float32"
     device: str = "cpu"

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from alfred.analysts.fitting import FittingSettings
 from alfred.analysts.kronos.analyst import KronosAnalyst, KronosEnsemble
-from alfred.analysts.kronos.checkpoint import save_pair
+from alfred.analysts.kronos.checkpoint import load_pair, save_pair
+from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.settings import KronosEnsembleSettings, KronosSettings
 from alfred.analysts.kronos.windows import build_columns, make_candles
 from alfred.data.contexts import Contexts, make_contexts
@@ -96,18 +98,27 @@ def test_bars_without_trades_are_left_out(fitted) -> None:
     assert np.isnan(forecast.mean[1]).all()
 
 
-def test_returns_are_read_off_the_paths(fitted) -> None:
-    contexts = windows(MARKET, fitted, [120])
+@pytest.mark.parametrize("anchored", [True, False])
+def test_returns_are_read_off_the_paths(fitted, tmp_path: Path, anchored: bool) -> None:
+    fitted.save_pretrained(tmp_path)
+    file = tmp_path / "settings.json"
+    file.write_text(file.read_text().replace('"anchored": true', f'"anchored": {str(anchored).lower()}'))
+    analyst = KronosAnalyst.from_pretrained(tmp_path)
+    contexts = windows(MARKET, analyst, [120])
     candles, _ = make_candles(contexts)
     assert candles is not None
-    forecaster = fitted._require_forecaster()
-    filled = np.resize(np.arange(3), 4)
-    batch = type(candles)(candles.values[filled], candles.timestamps[filled], candles.lengths[filled])
-    paths = forecaster.forecast(batch, 4, samples=3, top_p=1.0, seed=0, batch_invariant=True).paths
-    closes = paths[:3, :, [0, 3], 3].astype(float)
-    expected = np.log(closes / contexts.field("close")[:, -1][:, None, None])
-    forecast = fitted.predict(contexts)
-    np.testing.assert_allclose(forecast.mean, expected.mean(axis=1), rtol=1e-4, atol=1e-6)
+    pair = load_pair(tmp_path)
+    forecaster = KronosForecaster(pair.tokenizer, pair.model)
+    paths = forecaster.forecast(candles, 4, samples=3, top_p=1.0, seed=0, batch_invariant=True).paths
+    base = contexts.field("close")[:, -1]
+    if anchored:
+        # By the modules alone: encode and decode the history, and read its last close.
+        scaled, means, scales = candles.normalize()
+        with torch.no_grad():
+            decoded = pair.tokenizer.decode(*pair.tokenizer.encode(torch.from_numpy(scaled))).numpy()
+        base = decoded[:, -1, 3] * scales[:, 3] + means[:, 3]
+    expected = np.log(paths[:, :, [0, 3], 3].astype(float) / base[:, None, None])
+    np.testing.assert_allclose(analyst.predict(contexts).mean, expected.mean(axis=1), rtol=1e-3, atol=1e-6)
 
 
 def test_the_ensemble_draws_all_temperatures_and_trims() -> None:

@@ -26,8 +26,15 @@ from alfred.settings import Settings
 
 # The lists of an experiment: what each holds by default, and where the settings class of an entry is found by kind.
 _DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
-    "analysts": [{"kind": "naive"}, {"kind": "momentum"}, {"kind": "lstm"}],
-    "agents": [{"kind": "ppo"}],
+    "analysts": [
+        {"kind": "naive"},
+        {"kind": "momentum"},
+        {"kind": "lstm", "refit_every_days": 1260},
+        # Trained from scratch at a tiny size, so that the whole pipeline runs offline: rarely refitted, not every day.
+        {"kind": "toto", "refit_every_days": 2520, "forecast_every_days": 5},
+        {"kind": "kronos_ensemble", "refit_every_days": 5040, "forecast_every_days": 20, "samples": 1},
+    ],
+    "agents": [{"kind": "ppo", "total_steps": 80_000}],
     "baselines": list(DEFAULT_BASELINES),
 }
 _LOADERS: Mapping[str, Callable[[object], type[AnalystSettings | AgentSettings | BaselineSettings]]] = {
@@ -47,14 +54,15 @@ class ForecastSettings(Settings):
         refit_every_days: Sessions from one refit to the next.
         max_train_days: Sessions that a refit reads at most, the latest ones; all when left out.
         forecast_every_days: Sessions from one forecast to the next; a forecast stands until the next one.
-        cache: Folder that keeps finished pieces, so that a second run is instant and a killed one goes on, or None.
+        cache: Folder that keeps finished pieces, so that a second run is instant and a killed one goes on, or None; a
+            relative one lies in the folder of all runs.
     """
 
     min_train_days: int = Field(default=1260, ge=2)
     refit_every_days: int = Field(default=756, ge=1)
     max_train_days: int | None = Field(default=None, ge=2)
     forecast_every_days: int = Field(default=1, ge=1)
-    cache: Path | None = Path("cache")
+    cache: Path | None = Path(".cache")
 
 
 class TrainingSettings(Settings):
@@ -95,7 +103,7 @@ class Experiment(Settings):
     analysts: tuple[SerializeAsAny[AnalystSettings], ...] = Field(min_length=1)
     features: FeatureSettings | None = FeatureSettings()
     forecast: ForecastSettings = ForecastSettings()
-    splits: SplitSettings = SplitSettings()
+    splits: SplitSettings = SplitSettings(n_folds=3)
     env: PortfolioSettings = PortfolioSettings()
     agents: tuple[SerializeAsAny[AgentSettings], ...] = Field(min_length=1)
     baselines: tuple[SerializeAsAny[BaselineSettings], ...]

@@ -89,7 +89,10 @@ def forecast(
         f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
     )
     n_jobs = experiment.training.n_jobs or count_cores()
-    parts = forecast_all(market, experiment.analysts, experiment.forecast, n_jobs=n_jobs, reporter=listener)
+    schedule = experiment.forecast
+    if schedule.cache is not None:
+        schedule = schedule.model_copy(update={"cache": Path(root) / schedule.cache})
+    parts = forecast_all(market, experiment.analysts, schedule, n_jobs=n_jobs, reporter=listener)
     if experiment.features is not None:
         parts.append(compute_features(market, experiment.features))
     signals = concatenate_signals(parts)

@@ -11,16 +11,18 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.base import Analyst, AnalystSettings
+from alfred.analysts.fitting import FittingSettings, fit_module
 from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast
 from alfred.analysts.kronos.candles import Candles
 from alfred.analysts.kronos.checkpoint import KronosPair, load_pair, make_pair, save_pair
 from alfred.analysts.kronos.config import COLUMNS, RELEASE_CUTOFF, RELEASES
 from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.settings import KronosBaseSettings, KronosEnsembleSettings, KronosSettings
-from alfred.analysts.kronos.training import adapt, train_model, train_tokenizer
+from alfred.analysts.kronos.training import Loss, adapt, make_model_loss, make_tokenizer_loss
 from alfred.analysts.kronos.windows import REBUILT_NOTE, WindowExamples, choose_fields, make_candles, split_windows
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
@@ -162,29 +164,28 @@ class KronosAnalyst(Analyst):
             validation_fraction=s.validation_fraction,
             max_validation=s.max_validation,
         )
-        if s.checkpoint is None or s.fine_tune_tokenizer:
-            with adapt(pair.tokenizer, method, s.lora, s.seed):
-                report = train_tokenizer(
-                    pair.tokenizer,
-                    train,
-                    validation,
-                    s.tokenizer_fitting,
-                    seed=s.seed,
-                    checkpoint=self._find_checkpoint("tokenizer", train),
-                )
-            logger.info("tokenizer: loss %.4f at step %d", report.best_loss, report.best_step)
-        with adapt(pair.model, method, s.lora, s.seed):
-            report = train_model(
+        plan: list[tuple[nn.Module, Loss, FittingSettings, str]] = [
+            (
                 pair.model,
-                pair.tokenizer,
-                train,
-                validation,
+                make_model_loss(pair.model, pair.tokenizer, sampled_s1=s.sampled_s1),
                 s.model_fitting,
-                sampled_s1=s.sampled_s1,
-                seed=s.seed,
-                checkpoint=self._find_checkpoint("model", train),
+                "model",
             )
-        logger.info("model: loss %.4f at step %d", report.best_loss, report.best_step)
+        ]
+        if s.checkpoint is None or s.fine_tune_tokenizer:
+            plan.insert(0, (pair.tokenizer, make_tokenizer_loss(pair.tokenizer), s.tokenizer_fitting, "tokenizer"))
+        for network, loss, fitting, name in plan:
+            with adapt(network, method, s.lora, s.seed):
+                report = fit_module(
+                    network,
+                    loss,
+                    train=train,
+                    validation=validation,
+                    settings=fitting,
+                    seed=s.seed,
+                    checkpoint=self._find_checkpoint(name, train),
+                )
+            logger.info("%s: loss %.4f at step %d of %d", name, report.best_loss, report.best_step, report.steps)
 
     def _find_checkpoint(self, network: str, train: WindowExamples) -> Path | None:
         """Return the checkpoint of this training: its name holds what is trained and the data that it is trained on."""

@@ -16,7 +16,7 @@ COLUMNS = ("open", "high", "low", "close", "volume", "amount")
 Probability = Field(default=0.0, ge=0, lt=1)
 
 
-class _Network(Settings):
+class NetworkConfig(Settings):
     """What tokenizer and model share; the names are those of the released `config.json` files."""
 
     s1_bits: int = Field(ge=1, le=16)
@@ -35,7 +35,7 @@ class _Network(Settings):
         return self
 
 
-class TokenizerConfig(_Network):
+class TokenizerConfig(NetworkConfig):
     """Sizes of the tokenizer; the defaults train in seconds on one core.
 
     Attributes:
@@ -83,7 +83,7 @@ class TokenizerConfig(_Network):
         return self.s1_bits + self.s2_bits
 
 
-class ModelConfig(_Network):
+class ModelConfig(NetworkConfig):
     """Sizes of the autoregressive model; the defaults train in seconds on one core.
 
     Attributes:

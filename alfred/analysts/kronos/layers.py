@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from alfred.analysts.kronos.config import NetworkConfig
+
 _ROTARY_BASE = 10_000.0
 NORM_EPSILON = 1e-5
 
@@ -126,6 +128,23 @@ class Block(nn.Module):
         x = x + self.self_attn(normed, normed, causal=True)
         result: torch.Tensor = x + self.ffn(self.norm2(x))
         return result
+
+
+def make_blocks(config: NetworkConfig, n_blocks: int) -> nn.ModuleList:
+    """Build blocks of the sizes and dropouts of a tokenizer or a model."""
+    return nn.ModuleList(
+        [
+            Block(
+                config.d_model,
+                config.n_heads,
+                config.ff_dim,
+                feed_forward_dropout=config.ffn_dropout_p,
+                attention_dropout=config.attn_dropout_p,
+                residual_dropout=config.resid_dropout_p,
+            )
+            for _ in range(n_blocks)
+        ]
+    )
 
 
 def initialize(module: nn.Module, width: int, generator: torch.Generator) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from alfred.analysts.kronos.config import ModelConfig
-from alfred.analysts.kronos.layers import Attention, Block, RMSNorm, initialize
+from alfred.analysts.kronos.layers import Attention, RMSNorm, initialize, make_blocks
 from alfred.analysts.kronos.tokenizer import check_ids
 
 STAMPS = ("minute", "hour", "weekday", "day", "month")
@@ -125,19 +125,7 @@ class KronosModel(nn.Module):
         self.embedding = TokenEmbedding(s)
         self.time_emb = TimeEmbedding(s)
         self.token_drop = nn.Dropout(s.token_dropout_p)
-        self.transformer = nn.ModuleList(
-            [
-                Block(
-                    s.d_model,
-                    s.n_heads,
-                    s.ff_dim,
-                    feed_forward_dropout=s.ffn_dropout_p,
-                    attention_dropout=s.attn_dropout_p,
-                    residual_dropout=s.resid_dropout_p,
-                )
-                for _ in range(s.n_layers)
-            ]
-        )
+        self.transformer = make_blocks(s, s.n_layers)
         self.norm = RMSNorm(s.d_model)
         self.dep_layer = DependencyLayer(s)
         self.head = _Heads(s)

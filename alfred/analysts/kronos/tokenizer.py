@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from alfred.analysts.kronos.config import TokenizerConfig
-from alfred.analysts.kronos.layers import Block, initialize
+from alfred.analysts.kronos.layers import initialize, make_blocks
 from alfred.analysts.kronos.quantizer import compute_bits, make_codes, pack_bits, quantize, unpack_bits
 from alfred.errors import DataError
 
@@ -49,24 +49,13 @@ class KronosTokenizer(nn.Module):
         self.settings = settings
         width = settings.d_model
         self.embed = nn.Linear(settings.d_in, width)
-        self.encoder = nn.ModuleList([self._make_block() for _ in range(settings.n_enc_layers - 1)])
-        self.decoder = nn.ModuleList([self._make_block() for _ in range(settings.n_dec_layers - 1)])
+        self.encoder = make_blocks(settings, settings.n_enc_layers - 1)
+        self.decoder = make_blocks(settings, settings.n_dec_layers - 1)
         self.quant_embed = nn.Linear(width, settings.n_bits)
         self.post_quant_embed_pre = nn.Linear(settings.s1_bits, width)
         self.post_quant_embed = nn.Linear(settings.n_bits, width)
         self.head = nn.Linear(width, settings.d_in)
         initialize(self, width, generator or torch.Generator().manual_seed(0))
-
-    def _make_block(self) -> Block:
-        s = self.settings
-        return Block(
-            s.d_model,
-            s.n_heads,
-            s.ff_dim,
-            feed_forward_dropout=s.ffn_dropout_p,
-            attention_dropout=s.attn_dropout_p,
-            residual_dropout=s.resid_dropout_p,
-        )
 
     def compute_presign(self, x: torch.Tensor) -> torch.Tensor:
         """Return the vectors whose signs are the bits, `[B, T, 6] -> [B, T, n_bits]`."""

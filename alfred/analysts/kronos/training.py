@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from alfred.analysts.fitting import FittingProgress, FittingReport, FittingSettings, fit_module
 from alfred.analysts.kronos.model import KronosModel, compute_token_loss
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
-from alfred.analysts.kronos.windows import WindowExamples
 from alfred.errors import import_extra
 from alfred.settings import Settings
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-Progress = Callable[[FittingProgress], None]
+Loss = Callable[[Batch], torch.Tensor]
 _LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "w1", "w2", "w3")
 
 
@@ -37,75 +34,20 @@ class LoraSettings(Settings):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
-def train_tokenizer(
-    tokenizer: KronosTokenizer,
-    train: WindowExamples,
-    validation: WindowExamples,
-    settings: FittingSettings,
-    *,
-    seed: int = 0,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-) -> FittingReport:
-    """Train a tokenizer to reconstruct windows, in place.
-
-    Args:
-        tokenizer: Fresh or released weights.
-        train: Windows to learn from.
-        validation: Later windows, by which the best step is chosen.
-        settings: How to train.
-        seed: Seed of all chance.
-        checkpoint: File to resume from and to write checkpoints to.
-        progress: Called after each step.
-
-    Raises:
-        DataError: There is nothing to train or to validate on, or the loss is not finite.
-    """
+def make_tokenizer_loss(tokenizer: KronosTokenizer) -> Loss:
+    """Return the loss by which `fit_module` trains a tokenizer to reconstruct windows."""
     device = tokenizer.embed.weight.device
-
-    def compute_loss(batch: Batch) -> torch.Tensor:
-        return tokenizer.compute_loss(batch[0].to(device))
-
-    return fit_module(
-        tokenizer,
-        compute_loss,
-        train=train,
-        validation=validation,
-        settings=settings,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    return lambda batch: tokenizer.compute_loss(batch[0].to(device))
 
 
-def train_model(
-    model: KronosModel,
-    tokenizer: KronosTokenizer,
-    train: WindowExamples,
-    validation: WindowExamples,
-    settings: FittingSettings,
-    *,
-    sampled_s1: bool = False,
-    seed: int = 0,
-    checkpoint: Path | None = None,
-    progress: Progress | None = None,
-) -> FittingReport:
-    """Train a model on the tokens of windows, in place; the tokenizer stays as it is.
+def make_model_loss(model: KronosModel, tokenizer: KronosTokenizer, *, sampled_s1: bool = False) -> Loss:
+    """Return the loss by which `fit_module` trains a model on the tokens of windows.
 
     Args:
-        model: Fresh or released weights.
-        tokenizer: Makes the tokens, in eval mode.
-        train: Windows to learn from.
-        validation: Later windows, by which the best step is chosen.
-        settings: How to train.
+        model: What is trained.
+        tokenizer: Makes the tokens; it is put into eval mode and stays as it is.
         sampled_s1: Let the fine token depend on a coarse token drawn from the model, as the released fine-tuning
             does, instead of on the true one.
-        seed: Seed of all chance.
-        checkpoint: File to resume from and to write checkpoints to.
-        progress: Called after each step.
-
-    Raises:
-        DataError: There is nothing to train or to validate on, or the loss is not finite.
     """
     tokenizer.eval()
     device = tokenizer.embed.weight.device
@@ -116,16 +58,7 @@ def train_model(
             s1, s2 = tokenizer.encode(x)
         return compute_window_loss(model, s1, s2, stamps, sampled_s1=sampled_s1)
 
-    return fit_module(
-        model,
-        compute_loss,
-        train=train,
-        validation=validation,
-        settings=settings,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    return compute_loss
 
 
 def compute_window_loss(

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.analysts.fitting import FittingSettings
-from alfred.analysts.kronos.checkpoint import make_pair
+from alfred.analysts.fitting import FittingReport, FittingSettings, fit_module
+from alfred.analysts.kronos.checkpoint import KronosPair, make_pair
 from alfred.analysts.kronos.config import ModelConfig, TokenizerConfig
-from alfred.analysts.kronos.training import LoraSettings, adapt, compute_window_loss, train_model, train_tokenizer
+from alfred.analysts.kronos.training import (
+    LoraSettings,
+    adapt,
+    compute_window_loss,
+    make_model_loss,
+    make_tokenizer_loss,
+)
 from alfred.analysts.kronos.windows import WindowExamples, split_windows
 from alfred.data.market import Market
 from alfred.errors import DataError
@@ -18,8 +24,21 @@ SPLIT = {"history": 24, "horizon": 6, "validation_fraction": 0.2, "max_validatio
 QUICK = FittingSettings(steps=60, batch_size=16, learning_rate=1e-2, validate_every=30)
 
 
+Parts = tuple[WindowExamples, WindowExamples]
+
+
+def train_tokenizer(pair: KronosPair, parts: Parts) -> FittingReport:
+    loss = make_tokenizer_loss(pair.tokenizer)
+    return fit_module(pair.tokenizer, loss, train=parts[0], validation=parts[1], settings=QUICK)
+
+
+def train_model(pair: KronosPair, parts: Parts, *, sampled_s1: bool = False) -> FittingReport:
+    loss = make_model_loss(pair.model, pair.tokenizer, sampled_s1=sampled_s1)
+    return fit_module(pair.model, loss, train=parts[0], validation=parts[1], settings=QUICK)
+
+
 @pytest.fixture(scope="module")
-def parts() -> tuple[WindowExamples, WindowExamples]:
+def parts() -> Parts:
     return split_windows(make_random_market(300, late_listing=True), **SPLIT)
 
 
@@ -64,8 +83,8 @@ def test_training_from_scratch_learns(parts) -> None:
     x, stamps = parts[1][torch.arange(40)]
     with torch.no_grad():
         before = float(pair.tokenizer.eval().compute_loss(x))
-    assert train_tokenizer(pair.tokenizer, *parts, QUICK).best_loss < 0.3 * before
-    model = train_model(pair.model, pair.tokenizer, *parts, QUICK)
+    assert train_tokenizer(pair, parts).best_loss < 0.3 * before
+    model = train_model(pair, parts)
     with torch.no_grad():
         fresh = make_pair(TokenizerConfig(), ModelConfig()).model.eval()
         ids = pair.tokenizer.encode(x)
@@ -75,7 +94,7 @@ def test_training_from_scratch_learns(parts) -> None:
 
 def test_conditioning_on_drawn_tokens_trains_too(parts) -> None:
     pair = make_small_pair()
-    report = train_model(pair.model, pair.tokenizer, *parts, QUICK, sampled_s1=True)
+    report = train_model(pair, parts, sampled_s1=True)
     assert report.validations[1][1] < report.validations[0][1]
 
 
@@ -105,7 +124,7 @@ def test_adapters_train_little_and_are_merged(parts) -> None:
         trained = [name for name, parameter in pair.model.named_parameters() if parameter.requires_grad]
         assert trained
         assert all("lora_" in name for name in trained)
-        report = train_model(pair.model, pair.tokenizer, *parts, QUICK)
+        report = train_model(pair, parts)
     assert set(pair.model.state_dict()) == names
     assert all(parameter.requires_grad for parameter in pair.model.parameters())
     changed = {name for name, tensor in pair.model.state_dict().items() if not torch.equal(tensor, before[name])}

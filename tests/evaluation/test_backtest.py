@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.agents.baselines import FixedMix, InverseVolatility, make_baselines
+from alfred.agents.baseline_registry import make_baselines
+from alfred.agents.baselines import FOREVER, FixedMix, InverseVolatilitySettings
 from alfred.data import Market
 from alfred.envs import PortfolioEnv, PortfolioSettings
 from alfred.errors import CheckpointError, ConfigError
@@ -18,7 +19,7 @@ TEN = PortfolioSettings(cost_bps=6, slippage_bps=4)
 def hold(symbol: str, market: Market) -> FixedMix:
     shares = np.zeros(market.n_symbols)
     shares[market.index_of(symbol)] = 1.0
-    return FixedMix(symbol, shares, None)
+    return FixedMix(symbol, shares, FOREVER)
 
 
 @pytest.mark.parametrize("ohlc", [True, False])
@@ -40,7 +41,7 @@ def test_holding_spy_is_spy_less_one_entry_cost(ohlc) -> None:
 
 def test_equal_weight_equals_a_plain_loop() -> None:
     market = make_random_market(60, 3, ohlc=False)
-    policy = FixedMix("mix", [1, 1, 0], rebalance_every=7)
+    policy = FixedMix("mix", [0.5, 0.5, 0], rebalance_every=7)
     record = backtest(policy, make_backtest_env(market, None, FREE, policy))
     values, wealth = np.zeros(3), 1.0
     expected = []
@@ -56,7 +57,7 @@ def test_equal_weight_equals_a_plain_loop() -> None:
 
 def test_more_cost_is_never_more_wealth_and_books_close() -> None:
     market = make_random_market()
-    policy = make_baselines(market)[1]
+    policy = make_baselines([], market, [])[1]
     wealth = []
     for bps in (0, 5, 50):
         settings = PortfolioSettings(cost_bps=bps, slippage_bps=0)
@@ -80,7 +81,7 @@ def test_stages_take_over_on_their_date() -> None:
 
 def test_inverse_volatility_uses_the_returns_before_the_decision() -> None:
     market = make_random_market(120, 3)
-    policy = InverseVolatility([0, 1], lookback=20, rebalance_every=5)
+    policy = InverseVolatilitySettings(lookback=20, rebalance_every=5).build(market, [])
     record = backtest(policy, make_backtest_env(market, None, FREE, policy, start=market.dates[40]))
     volatility = np.diff(np.log(market.close), axis=0)[20:40, :2].std(axis=0)
     shares = (1 / volatility) / (1 / volatility).sum()
@@ -90,7 +91,7 @@ def test_inverse_volatility_uses_the_returns_before_the_decision() -> None:
 
 def test_nothing_is_bought_before_its_listing() -> None:
     market = make_random_market(late_listing=True)
-    for policy in make_baselines(market):
+    for policy in make_baselines([InverseVolatilitySettings(lookback=20)], market, []):
         record = backtest(policy, make_backtest_env(market, None, TEN, policy))
         assert (record.weights[record.dates < market.dates[100], 0] == 0).all()
         assert np.isfinite(record.net).all()

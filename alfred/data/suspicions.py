@@ -20,7 +20,9 @@ _LOG_RATIOS = np.log(np.concatenate([_SPLIT_RATIOS, 1 / _SPLIT_RATIOS]))
 _SPLIT_TOLERANCE = 0.06
 _SPLIT_TOLERANCE_CLOSES_ONLY = 0.03
 _SPLIT_DEVIATIONS = 4.0
-_BUSY = 3.0
+# Trading that marks an event, as a multiple of the usual. News moves a price by a factor of 2 now and then, and by one
+# of 3 or more hardly ever, so that more is needed to believe in it.
+_BUSY, _VERY_BUSY, _LARGE_RATIO = 3.0, 8.0, 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,8 @@ def find_split_jumps(series: Series) -> npt.NDArray[np.int64]:
         suspect &= np.abs(jump - nearest) <= np.maximum(tolerance, 3 * deviation)
         if "volume" in series.values:
             volume = series.values["volume"]
-            suspect &= np.minimum(_compare(volume), _compare(volume * close)) < _BUSY
+            limit = np.where(np.abs(nearest) > np.log(_LARGE_RATIO), _VERY_BUSY, _BUSY)
+            suspect &= np.minimum(_compare(volume), _compare(volume * close)) < limit
     suspect[:1] = False
     return np.flatnonzero(suspect)
 

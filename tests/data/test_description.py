@@ -10,6 +10,7 @@ import pytest
 from alfred.data.description import describe_market
 from alfred.data.sessions import find_missing_sessions
 from alfred.data.sources import DataSettings, load_market
+from alfred.data.suspicions import Series, find_split_jumps
 from alfred.errors import ConfigError, DataError
 from tests.conftest import make_random_market
 from tests.data.tables import make_rows, write_rows
@@ -142,6 +143,25 @@ def test_the_real_table_has_the_four_flaws_that_its_readme_names(market_dir: Pat
     assert len(description.symbols) == 84
     kinds = [(item.symbol, item.kind) for item in description.problems]
     assert kinds == [("ACAD", "zero_volume")] * 3 + [("AMD", "zero_volume")]
+
+
+def test_splits_planted_in_real_prices_are_found_and_nothing_else(market_dir: Path) -> None:
+    market = load_market(DataSettings(path=market_dir))
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(200):
+        n = int(rng.integers(market.n_symbols))
+        rows = np.flatnonzero(market.tradable[:, n])
+        day = int(rng.integers(30, len(rows)))
+        values = {name: market.field(name)[rows, n] for name in ("open", "high", "low", "close", "volume")}
+        ratio = rng.choice([1.5, 2, 3, 4, 5, 7, 10, 20, 1 / 2, 1 / 3, 1 / 8, 1 / 10, 1 / 20])
+        for name in ("open", "high", "low", "close"):
+            values[name][:day] *= ratio
+        jumps = find_split_jumps(Series(market.symbols[n], market.dates[rows], values, values["close"]))
+        assert set(jumps) <= {day}
+        found += len(jumps)
+    # What is missed lies on days whose own move or trading would hide a real split as well.
+    assert found >= 190
 
 
 def test_the_embedded_table_can_be_described() -> None:

@@ -140,7 +140,7 @@ class TotoAnalyst(Analyst):
     def predict_history(
         self, market: Market, *, longest: int | None = None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Forecast]:
-        """Forecast from every session of a market in a few passes: several times faster than window by window.
+        """Forecast from every session of a market in a few passes: with a large network several times faster.
 
         Nothing leaks, since every forecast reads what came before it alone; but the weights must be older than the
         market, as in every forecast of the past. The contexts grow with the history instead of being `context_length`

@@ -16,6 +16,7 @@ import torch
 
 from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
 from alfred.analysts.toto.forecast_v2 import Toto2Forecaster
+from alfred.analysts.toto.mixture import Mixture
 from alfred.data.market import BoolArray, FloatArray
 from alfred.errors import ConfigError
 
@@ -58,16 +59,20 @@ def forecast_history(
     for start in range(0, max(len(series) - half, 1), half):
         stretch = slice(start, start + longest)
         asked = 0 if start == 0 else half
-        part = _forecast_stretch(forecaster, series[stretch], observed[stretch], steps)
+        part = _forecast_stretch(forecaster, series[stretch], observed[stretch], steps, asked)
         mean[start + asked : start + longest] = part[0][asked:]
         quantiles[start + asked : start + longest] = part[1][asked:]
     return mean, quantiles
 
 
 def _forecast_stretch(
-    forecaster: Toto1Forecaster | Toto2Forecaster, series: FloatArray, observed: BoolArray, steps: Sequence[int]
+    forecaster: Toto1Forecaster | Toto2Forecaster,
+    series: FloatArray,
+    observed: BoolArray,
+    steps: Sequence[int],
+    asked: int,
 ) -> tuple[FloatArray, FloatArray]:
-    """Forecast from every session of one stretch: passes that start on each of its first P sessions."""
+    """Forecast from the sessions of one stretch from `asked` on: passes that start on each of its first P sessions."""
     p, n_sessions = forecaster.patch_size, len(series)
     mean, quantiles = _make_blank(forecaster, n_sessions, len(steps))
     n_patches = n_sessions // p
@@ -82,25 +87,30 @@ def _forecast_stretch(
         inside = rows < n_sessions
         values = torch.from_numpy(padded[np.minimum(rows, n_sessions + p - 2)])[:, None]
         mask = torch.from_numpy(inside & observed[np.minimum(rows, n_sessions - 1)])[:, None]
-        piece_mean, piece_quantiles, count = _read_patches(forecaster, values, mask, steps)
         ends = chunk[:, None] + p * np.arange(1, n_patches + 1) - 1
-        keep = (ends < n_sessions) & (count >= p)
-        mean[ends[keep]], quantiles[ends[keep]] = piece_mean[keep], piece_quantiles[keep]
+        wanted = (ends >= asked) & (ends < n_sessions)
+        places, piece_mean, piece_quantiles = _read_patches(forecaster, values, mask, steps, wanted)
+        mean[ends[places]], quantiles[ends[places]] = piece_mean, piece_quantiles
     return mean, quantiles
 
 
 def _read_patches(
-    forecaster: Toto1Forecaster | Toto2Forecaster, values: torch.Tensor, mask: torch.Tensor, steps: Sequence[int]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return means `[B, N, H]`, quantiles `[B, N, H, Q]` and counts of observed values `[B, N]`."""
+    forecaster: Toto1Forecaster | Toto2Forecaster,
+    values: torch.Tensor,
+    mask: torch.Tensor,
+    steps: Sequence[int],
+    wanted: BoolArray,
+) -> tuple[BoolArray, FloatArray, FloatArray]:
+    """Return which of the wanted patches `[B, N]` have enough behind them, their means `[M, H]` and quantiles."""
     if isinstance(forecaster, Toto1Forecaster):
         mixture, count = forecaster.predict_every_patch(values, mask, steps)
-        mean, quantiles = mixture.mean()[:, 0].double().numpy(), mixture.quantiles(forecaster.levels)[:, 0]
-    else:
-        deciles, count = forecaster.predict_every_patch(values, mask, steps)
-        quantiles = deciles[:, 0].double().numpy()
-        mean = quantiles.mean(axis=-1)
-    return mean, quantiles, count[:, 0].numpy()
+        places = wanted & (count[:, 0] >= forecaster.patch_size).numpy()
+        chosen = Mixture(*(part[:, 0][torch.from_numpy(places)] for part in vars(mixture).values()))
+        return places, chosen.mean().double().numpy(), chosen.quantiles(forecaster.levels)
+    deciles, count = forecaster.predict_every_patch(values, mask, steps)
+    places = wanted & (count[:, 0] >= forecaster.patch_size).numpy()
+    quantiles = deciles[:, 0].double().numpy()[places]
+    return places, quantiles.mean(axis=-1), quantiles
 
 
 def _make_blank(

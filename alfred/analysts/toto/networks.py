@@ -20,11 +20,12 @@ from alfred.errors import CheckpointError
 
 def make_fresh_network(settings: TotoSettings) -> Toto1 | Toto2:
     """Make a network of the configured size with fresh weights, which follow from the seed alone."""
+    patch = settings.fresh_patch_size
     if settings.version == "2.0":
-        return make_fresh_network_v2(settings.size.make_config_v2(), torch.Generator().manual_seed(settings.seed))
+        return make_fresh_network_v2(settings.size.make_config_v2(patch), torch.Generator().manual_seed(settings.seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        return Toto1(settings.size.make_config_v1())
+        return Toto1(settings.size.make_config_v1(patch))
 
 
 def load_checkpoint(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2:

@@ -27,6 +27,7 @@ KNOWLEDGE_CUTOFFS: dict[str, datetime.date] = {
     "1.0": datetime.date(2025, 5, 31),
     "2.0": datetime.date(2026, 5, 31),
 }
+_PATCH, _PATCH_STEP = 32, 16
 # Sessions of history -> context and horizon that they bear, after Datadog's advice for fine-tuning.
 _PROPOSALS = ((2000, "up to 4096", "128-256"), (1500, "1024", "64-128"), (900, "512", "32-64"), (400, "256", "16-32"))
 
@@ -35,7 +36,8 @@ class TotoSize(Settings):
     """Size of a Toto that is trained from scratch; the defaults learn in seconds on one core.
 
     Attributes:
-        patch_size: Sessions of a patch, P; the horizons should lie within one.
+        patch_size: Sessions of a patch, P. When None it is 32 and grows by sixteens where 1.0 must forecast further
+            than that without paths.
         width: Channels of a token.
         n_layers: Layers, all along time, since the analyst forecasts each symbol from its own past.
         n_heads: Attention heads.
@@ -43,18 +45,18 @@ class TotoSize(Settings):
         n_components: Components of the mixture (1.0 only).
     """
 
-    patch_size: int = Field(default=32, ge=1)
+    patch_size: int | None = Field(default=None, ge=1)
     width: int = Field(default=32, ge=8)
     n_layers: int = Field(default=2, ge=1)
     n_heads: int = Field(default=2, ge=1)
     hidden: int = Field(default=64, ge=1)
     n_components: int = Field(default=4, ge=1)
 
-    def make_config_v1(self) -> Toto1Config:
-        """Return the sizes of a Toto 1.0."""
+    def make_config_v1(self, patch_size: int) -> Toto1Config:
+        """Return the sizes of a Toto 1.0 with this patch."""
         return Toto1Config(
-            patch_size=self.patch_size,
-            stride=self.patch_size,
+            patch_size=patch_size,
+            stride=patch_size,
             embed_dim=self.width,
             num_layers=self.n_layers,
             num_heads=self.n_heads,
@@ -64,10 +66,10 @@ class TotoSize(Settings):
             k_components=self.n_components,
         )
 
-    def make_config_v2(self) -> Toto2Config:
-        """Return the sizes of a Toto 2.0."""
+    def make_config_v2(self, patch_size: int) -> Toto2Config:
+        """Return the sizes of a Toto 2.0 with this patch."""
         return Toto2Config(
-            patch_size=self.patch_size,
+            patch_size=patch_size,
             d_model=self.width,
             d_ff=self.hidden,
             num_heads=self.n_heads,
@@ -141,6 +143,15 @@ class TotoSettings(AnalystSettings):
             known = {"1.0": "mixture, huber, mse, heteroscedastic", "2.0": "quantile, huber, mse"}[self.version]
             raise ValueError(f"loss '{self.loss}' does not fit the outputs of Toto {self.version}; choose {known}")
         return self
+
+    @property
+    def fresh_patch_size(self) -> int:
+        """Sessions of a patch when trained from scratch."""
+        if self.size.patch_size is not None:
+            return self.size.patch_size
+        if self.version == "2.0" or self.samples:
+            return _PATCH
+        return max(_PATCH, -(-max(self.horizons) // _PATCH_STEP) * _PATCH_STEP)
 
     @property
     def own_loss(self) -> str:

@@ -50,6 +50,21 @@ def test_lengths_beyond_the_history_meet_a_proposal(n, proposal) -> None:
     check_lengths(n - 33, 32, n)
 
 
+@pytest.mark.parametrize(
+    ("settings", "patch"),
+    [
+        ({"horizons": (1, 20)}, 32),
+        ({"horizons": (64,)}, 64),
+        ({"horizons": (70,)}, 80),
+        ({"horizons": (70,), "samples": 8}, 32),
+        ({"horizons": (70,), "version": "2.0"}, 32),
+        ({"horizons": (70,), "size": {"patch_size": 16}}, 16),
+    ],
+)
+def test_a_fresh_patch_covers_the_horizons(settings, patch) -> None:
+    assert TotoSettings.model_validate(settings).fresh_patch_size == patch
+
+
 def test_revisions_are_commits() -> None:
     assert all(len(commit) == 40 and int(commit, 16) for commit in REVISIONS.values())
     assert len(set(REVISIONS.values())) == len(REVISIONS) == 5

@@ -9,7 +9,7 @@ import numpy as np
 
 from alfred.agents.base import AgentSettings, TrainingTask
 from alfred.agents.registry import parse_agent_settings
-from alfred.data.synthetic import make_planted_market
+from alfred.data.synthetic import make_noise_market
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import make_tape
@@ -42,7 +42,7 @@ def make_task(
     progress: Callable[[int], None] = lambda _done: None,
     validate: Callable[[Policy, int], float] | None = None,
 ) -> TrainingTask:
-    world = make_planted_market(0.1, n_days=n_days, seed=1)
+    world = make_noise_market(n_assets=10, n_days=n_days, n_signals=5, seed=1)
     tape = make_tape(world.market, world.signals, execution=environment.execution, lookback=environment.lookback)
     return TrainingTask(tape, environment, seed, folder, validate or score_concentration, progress)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from alfred.envs.ledger import Float, sum_rows
+from alfred.envs.compiled import compiled
+from alfred.envs.ledger import Float
 from alfred.errors import DataError
 from alfred.settings import Settings
 
@@ -51,27 +53,66 @@ def compute_weights(actions: npt.NDArray[np.floating], settings: ActionSettings)
     Raises:
         DataError: An action is NaN.
     """
-    clipped = np.minimum(np.maximum(np.asarray(actions, dtype=np.float64), -1.0), 1.0)
-    if settings.mode == "long_short":
-        assets = clipped[:, :-1]
-        size = sum_rows(np.abs(assets))
-        raw = np.empty_like(clipped)
-        raw[:, :-1] = assets * (settings.max_leverage / np.maximum(size, 1.0))[:, None]
-        raw[:, -1] = 1.0 - sum_rows(raw[:, :-1])
-        _refuse_nan(size)
-        return raw
-    if settings.mode == "simplex":
-        raw = (clipped + 1.0) * 0.5
-        total = sum_rows(raw)
-        raw[total <= 0.0, -1] = 1.0  # no weight anywhere means cash
-    else:
+    clipped = np.array(actions, dtype=np.float64)
+    np.maximum(clipped, -1.0, out=clipped)
+    np.minimum(clipped, 1.0, out=clipped)
+    if settings.mode == "softmax":
         # The exponent is bounded by `logit_scale`, so the usual subtraction of the largest score is not needed.
-        raw = np.exp(clipped * settings.logit_scale)
-        total = sum_rows(raw)
-        raw[raw < (_DUST * total)[:, None]] = 0.0
-    _refuse_nan(total)
-    raw /= sum_rows(raw)[:, None]
-    return raw
+        clipped *= settings.logit_scale
+        damaged = _share_out(np.exp(clipped, out=clipped), _DUST)
+    elif settings.mode == "simplex":
+        clipped += 1.0
+        damaged = _share_out(clipped, 0.0)
+    else:
+        damaged = _lever(clipped, settings.max_leverage)
+    if damaged >= 0:
+        raise DataError(
+            f"the action of portfolio {damaged} holds NaN: it must be numbers in [-1, 1]; a policy that emits NaN has "
+            "diverged, so lower its learning rate or look for NaN in its inputs"
+        )
+    return clipped
+
+
+@compiled
+def _share_out(shares: Float, dust: float) -> int:
+    """Scale rows that are not negative to sum to one, in place, and return the first row with NaN, or -1.
+
+    What is below `dust` of its row's sum is dropped; a row without anything becomes cash.
+    """
+    n_portfolios, width = shares.shape
+    for p in range(n_portfolios):
+        least = dust * shares[p].sum()
+        total = 0.0
+        for i in range(width):
+            if shares[p, i] < least:
+                shares[p, i] = 0.0
+            total += shares[p, i]
+        if math.isnan(total):
+            return p
+        if total > 0.0:
+            for i in range(width):
+                shares[p, i] /= total
+        else:
+            shares[p, width - 1] = 1.0
+    return -1
+
+
+@compiled
+def _lever(shares: Float, max_leverage: float) -> int:
+    """Turn shares of the leverage into weights with the rest in cash, in place; return the first NaN row, or -1."""
+    n_portfolios, width = shares.shape
+    for p in range(n_portfolios):
+        size = 0.0
+        for i in range(width - 1):
+            size += abs(shares[p, i])
+        if math.isnan(size):
+            return p
+        rest = 1.0
+        for i in range(width - 1):
+            shares[p, i] *= max_leverage / max(size, 1.0)
+            rest -= shares[p, i]
+        shares[p, width - 1] = rest
+    return -1
 
 
 def encode_weights(weights: Float, settings: ActionSettings | None = None) -> Float:
@@ -93,12 +134,3 @@ def encode_weights(weights: Float, settings: ActionSettings | None = None) -> Fl
     with np.errstate(divide="ignore"):
         logits = np.log(values / values.max(axis=-1, keepdims=True))
     return np.asarray(np.maximum(1.0 + logits / settings.logit_scale, -1.0))
-
-
-def _refuse_nan(total: Float) -> None:
-    if np.isnan(total.min()):
-        row = int(np.argmax(np.isnan(total)))
-        raise DataError(
-            f"the action of portfolio {row} holds NaN: it must be numbers in [-1, 1]; a policy that emits NaN has "
-            "diverged, so lower its learning rate or look for NaN in its inputs"
-        )

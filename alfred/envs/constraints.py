@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from alfred.envs.ledger import Float, sum_rows
+from alfred.envs.ledger import Float
 from alfred.errors import ConfigError, suggest
 from alfred.settings import Settings
 
@@ -98,7 +98,7 @@ def cap_weights(assets: Float, limit: float, movable: Float | None = None) -> Fl
 
 def limit_turnover(target: Float, drifted: Float, limit: float) -> Float:
     """Go from the drifted weights towards the target as far as the turnover limit allows, `[P, N+1]`."""
-    turnover = 0.5 * sum_rows(np.abs(target - drifted))
+    turnover = 0.5 * np.abs(target - drifted).sum(axis=1)
     share = np.minimum(1.0, limit / np.maximum(turnover, limit))[:, None]
     # At a share of one the target itself is taken, so that no rounding is left where the limit does not bind.
     return np.where(share < 1.0, drifted + share * (target - drifted), target)
@@ -120,12 +120,12 @@ def keep_frozen(target: Float, drifted: Float, free: Float, max_leverage: float 
     held = drifted * (1.0 - free)
     wanted = target * free
     if max_leverage is None:
-        total = sum_rows(wanted)
+        total = wanted.sum(axis=1)
         nothing = total <= 0.0
         wanted[:, -1] += nothing
-        return held + wanted * ((1.0 - sum_rows(held)) / (total + nothing))[:, None]
-    room = np.maximum(max_leverage - sum_rows(np.abs(held)), 0.0)
-    size = sum_rows(np.abs(wanted[:, :-1]))
+        return np.asarray(held + wanted * ((1.0 - held.sum(axis=1)) / (total + nothing))[:, None])
+    room = np.maximum(max_leverage - np.abs(held).sum(axis=1), 0.0)
+    size = np.abs(wanted[:, :-1]).sum(axis=1)
     factor = np.divide(room, size, out=np.ones_like(size), where=size > room)
     return _put_rest_in_cash(held[:, :-1] + wanted[:, :-1] * factor[:, None])
 
@@ -133,7 +133,7 @@ def keep_frozen(target: Float, drifted: Float, free: Float, max_leverage: float 
 def _put_rest_in_cash(assets: Float) -> Float:
     weights = np.empty((len(assets), assets.shape[1] + 1))
     weights[:, :-1] = assets
-    weights[:, -1] = 1.0 - sum_rows(assets)
+    weights[:, -1] = 1.0 - assets.sum(axis=1)
     return weights
 
 

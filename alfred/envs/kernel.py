@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from alfred.envs.books import N_ROWS, Books, book_holding, book_trade, read_books
 from alfred.envs.conditions import SESSIONS_PER_YEAR
 from alfred.envs.constraints import Constraints, keep_frozen
 from alfred.envs.ledger import Float, Impact, Trade, compute_fee, drift, liquidate, move_to_cash, solve_trade
@@ -17,31 +18,6 @@ from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 
 _RUIN = 1e-6
-# Columns of `PortfolioKernel.booked`.
-_GROSS, _PROPORTIONAL, _IMPACT, _BORROW, _INTEREST = range(5)
-_COSTS = slice(_PROPORTIONAL, _INTEREST)
-
-
-class Books(NamedTuple):
-    """Where a change of wealth came from, in units of the wealth at the start of the episode, each `[P]`.
-
-    `change of wealth = gross + interest - commission - spread - impact - borrow`.
-
-    Attributes:
-        gross: Gains and losses on the assets held.
-        commission: Paid at `cost_bps`.
-        spread: Paid at `slippage_bps`.
-        impact: Paid to market impact.
-        borrow: Fees on short positions and on borrowed cash.
-        interest: Earned on cash, negative on borrowed cash.
-    """
-
-    gross: Float
-    commission: Float
-    spread: Float
-    impact: Float
-    borrow: Float
-    interest: Float
 
 
 class StepResult(NamedTuple):
@@ -123,6 +99,7 @@ class PortfolioKernel:
             depth, cooldown = settings.risk.breaker_drawdown_pct / 100.0, settings.risk.breaker_cooldown_days
             self._breaker = Breaker(depth, cooldown, n_portfolios)
         self._check_tape()
+        self._has_delistings = bool(tape.any_delisted.any())
         self._always_tradable = bool(tape.all_tradable.all())
         self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
         self._earns_interest = bool((tape.overnight[:, -1] != 1.0).any())
@@ -135,9 +112,10 @@ class PortfolioKernel:
         self.drifted = np.zeros((n_portfolios, width))
         self.weights = np.zeros((n_portfolios, width))
         self.gain = np.ones((n_portfolios, width))
-        self.booked = np.zeros((n_portfolios, 5))
-        self.turnover = np.zeros(n_portfolios)
-        self._marked = np.zeros((2, n_portfolios))
+        # Everything booked since the start of the episode; see `read_books`.
+        self.booked = np.zeros((N_ROWS, n_portfolios))
+        self._marked = np.zeros((N_ROWS, n_portfolios))
+        self._nothing = np.zeros(n_portfolios)
 
     @property
     def n_portfolios(self) -> int:
@@ -166,8 +144,7 @@ class PortfolioKernel:
             weights[rows] = 0.0
             weights[rows, -1] = 1.0
         self.gain[rows] = 1.0
-        self.booked[rows] = 0.0
-        self.turnover[rows] = 0.0
+        self.booked[:, rows] = 0.0
         self._marked[:, rows] = 0.0
         self._rewards.reset(rows)
         if self._breaker is not None:
@@ -183,22 +160,21 @@ class PortfolioKernel:
         Args:
             target: Target weights, cash last, `[P, N+1]`.
         """
-        before, booked, turnover = self.wealth, self.booked.copy(), self.turnover
+        before, booked = self.wealth, self.booked.copy()
         reference = self._advance(target)
         for _ in range(self.settings.rebalance_every - 1):
             if not np.count_nonzero(self.bar < self.stop):
                 break
             reference = reference * self._advance(None)
         ruined = self.wealth <= _RUIN
-        step_turnover = self.turnover - turnover
-        books = self.booked - booked
+        books, cost, turnover = read_books(self.booked, booked, before, self._commission_share)
         return StepResult(
-            reward=self._rewards.pay(before, self.wealth, reference, step_turnover),
+            reward=self._rewards.pay(before, self.wealth, reference, turnover),
             terminated=ruined,
             truncated=(self.bar >= self.stop) & ~ruined,
-            cost=books[:, _COSTS].sum(axis=1) / before,
-            turnover=step_turnover,
-            books=self._read_books(books),
+            cost=cost,
+            turnover=turnover,
+            books=books,
         )
 
     def _advance(self, target: Float | None) -> Float:
@@ -215,21 +191,14 @@ class PortfolioKernel:
         return reference
 
     def _state(self) -> list[npt.NDArray[Any]]:
-        state: list[npt.NDArray[Any]] = [
-            self.bar,
-            self.wealth,
-            self.drifted,
-            self.weights,
-            self.gain,
-            self.booked,
-            self.turnover,
-        ]
+        state: list[npt.NDArray[Any]] = [self.bar, self.wealth, self.drifted, self.weights]
+        state += [self.gain, self.booked.T]
         return state if self._breaker is None else [*state, self._breaker.peak, self._breaker.cooling]
 
     def _run_bar(self, target: Float | None) -> Float:
         # Ended portfolios may stand behind the last bar: `clip` reads the last one for them, at no cost.
         tape, bar = self.tape, self.bar
-        if np.count_nonzero(tape.any_delisted.take(bar, mode="clip")):
+        if self._has_delistings and np.count_nonzero(tape.any_delisted.take(bar, mode="clip")):
             self.drifted = move_to_cash(self.drifted, tape.delisted.take(bar, axis=0, mode="clip"))
         opening = self.wealth
         self._trade(target)
@@ -282,32 +251,23 @@ class PortfolioKernel:
             bars = Bars(*(array.take(self.bar, axis=0, mode="clip") for array in self.tape.bars))
             fired, fill = fire_stops(self.drifted, self.gain, bars, self._stop_loss)
             factors = np.where(fired, fill, factors)
-        wealth = self.wealth
-        fee = None
+        fee = interest = self._nothing
         if night and not self._long_only:
             fee = compute_fee(self.drifted, self._short_rate, self._loan_rate) * (self.bar < self._last_night)
-        following, growth = drift(self.drifted, factors, fee)
-        earned = wealth * growth - wealth
-        if fee is not None:
-            self.booked[:, _BORROW] += wealth * fee
-            earned = earned + wealth * fee
         if night and self._earns_interest:
-            interest = wealth * self.drifted[:, -1] * (factors[:, -1] - 1.0)
-            self.booked[:, _INTEREST] += interest
-            earned = earned - interest
-        self.booked[:, _GROSS] += earned
+            interest = self.drifted[:, -1] * (factors[:, -1] - 1.0)
+        following, growth = drift(self.drifted, factors, fee)
         if self._stop_loss is not None:
             self.gain = self.gain * factors
-        self.drifted, self.wealth = following, wealth * growth
+        self.drifted, self.wealth = following, book_holding(self.booked, self.wealth, growth, fee, interest)
         if fired is not None and np.count_nonzero(fired):
             self._book(liquidate(following, fired, self.rates, self._find_impact()))
 
     def _book(self, trade: Trade) -> None:
-        wealth = self.wealth
-        self.booked[:, _PROPORTIONAL] += wealth * trade.proportional
-        self.booked[:, _IMPACT] += wealth * trade.impact
-        self.turnover = self.turnover + trade.turnover
-        self.drifted, self.wealth = trade.weights, wealth * trade.growth
+        self.wealth = book_trade(
+            self.booked, self.wealth, trade.growth, trade.proportional, trade.impact, trade.turnover
+        )
+        self.drifted = trade.weights
 
     def _find_free(self) -> Float | None:
         """Return one where a holding can be traded at this execution and zero elsewhere, or None when all can."""
@@ -322,16 +282,11 @@ class PortfolioKernel:
         return Impact(scale.take(self.bar, axis=0, mode="clip") * (self.wealth ** (power - 1.0))[:, None], power)
 
     def _mark(self, opening: Float) -> None:
-        paid = self.booked[:, _COSTS].sum(axis=1)
-        cost, turnover = paid - self._marked[0], self.turnover - self._marked[1]
-        self._marked = np.stack((paid, self.turnover))
-        books = self._read_books(self.booked.copy())
-        self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted, cost / opening, turnover, opening, books))
-
-    def _read_books(self, booked: Float) -> Books:
-        gross, proportional, impact, borrow, interest = booked.T
-        commission = proportional * self._commission_share
-        return Books(gross, commission, proportional - commission, impact, borrow, interest)
+        booked = self.booked.copy()
+        _, cost, turnover = read_books(booked, self._marked, opening, self._commission_share)
+        books, _, _ = read_books(booked, np.zeros_like(booked), opening, self._commission_share)
+        self._marked = booked
+        self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted.copy(), cost, turnover, opening, books))
 
     def _check_tape(self) -> None:
         if self._stop_loss is not None and self.tape.bars is None:

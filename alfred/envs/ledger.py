@@ -9,11 +9,13 @@ the trade, so that one unit of wealth suffices. A short position has a negative 
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from alfred.envs.compiled import compiled
 
 Float = npt.NDArray[np.float64]
 
@@ -23,18 +25,6 @@ _MAX_PASSES = 64
 # Unpaid cost at which the solve has ended, as a fraction of wealth: a few roundings of the sum behind it.
 _TOLERANCE = 4e-15
 _TINY = 1e-300
-
-
-@lru_cache
-def _make_ones(width: int) -> Float:
-    ones = np.ones(width)
-    ones.flags.writeable = False
-    return ones
-
-
-def sum_rows(values: Float) -> Float:
-    """Return the sums over the last axis, `[P, W] -> [P]`: on short rows five times as fast as `sum(axis=1)`."""
-    return np.asarray(values @ _make_ones(values.shape[-1]))
 
 
 class Impact(NamedTuple):
@@ -47,6 +37,9 @@ class Impact(NamedTuple):
 
     scale: Float
     power: float
+
+
+_NO_IMPACT = Impact(np.empty((0, 0)), 1.0)
 
 
 class Trade(NamedTuple):
@@ -101,34 +94,54 @@ def solve_trade(
         wanted, moved, total_held = target, drifted, np.zeros(len(drifted))
     else:
         wanted, held = split_frozen(drifted, target, free, long_only=long_only)
-        moved, total_held = drifted - held, sum_rows(held)
-    budget = np.maximum(1.0 - total_held, 0.0)
-    after, charge = budget, np.zeros(len(drifted))
-    marginal = rates
-    for _ in range(_MAX_PASSES):
-        traded = wanted * after[:, None] - moved
-        size = np.abs(traded)
-        cost = proportional = size @ rates
-        if impact is not None:
-            pressure = impact.scale * size ** (impact.power - 1.0)
-            charge = np.vecdot(pressure, size)
-            cost = proportional + charge
-            marginal = rates + impact.power * pressure
-        excess = after + cost - budget
-        if excess.max() <= _TOLERANCE:
-            break
-        slope = 1.0 + np.vecdot(np.copysign(marginal, traded), wanted)
-        # A slope that is not positive means that no smaller book could pay either; the step then ends at nothing.
-        after = np.maximum(after - excess / np.maximum(slope, _TINY), 0.0)
-    else:
-        paid = np.where(after > 0.0, 1.0, budget / np.maximum(cost, _TINY))
-        proportional, charge = proportional * paid, charge * paid
-    turnover = 0.5 * sum_rows(size)
+        moved, total_held = drifted - held, held.sum(axis=1)
+    scale, power = _NO_IMPACT if impact is None else impact
+    after, proportional, charge, turnover = _solve_rows(moved, wanted, rates, total_held, scale, power)
     if free is None:
-        return Trade(target, after, proportional, charge, turnover)
+        return Trade(wanted, after, proportional, charge, turnover)
     growth = after + total_held
     values = wanted * after[:, None] + held
     return Trade(values / np.maximum(growth, _TINY)[:, None], growth, proportional, charge, turnover)
+
+
+@compiled
+def _solve_rows(
+    moved: Float, wanted: Float, rates: Float, held: Float, scale: Float, power: float
+) -> tuple[Float, Float, Float, Float]:
+    """Solve the trade of each portfolio; an empty `scale` is no impact.
+
+    Returns:
+        Value of the free part after the trade, proportional cost, impact and turnover, each `[P]`.
+    """
+    n_portfolios, width = moved.shape
+    solved, proportional = np.zeros(n_portfolios), np.zeros(n_portfolios)
+    charge, turnover = np.zeros(n_portfolios), np.zeros(n_portfolios)
+    for p in range(n_portfolios):
+        budget = max(1.0 - held[p], 0.0)
+        after = budget
+        for _ in range(_MAX_PASSES):
+            paid, pushed, traded, slope = 0.0, 0.0, 0.0, 1.0
+            for i in range(width):
+                change = wanted[p, i] * after - moved[p, i]
+                size = abs(change)
+                marginal = rates[i]
+                paid += marginal * size
+                traded += size
+                if scale.size and size > 0.0:
+                    pressure = scale[p, i] * size ** (power - 1.0)
+                    pushed += pressure * size
+                    marginal += power * pressure
+                slope += math.copysign(marginal, change) * wanted[p, i]
+            excess = after + paid + pushed - budget
+            if excess <= _TOLERANCE:
+                break
+            # A slope that is not positive means that no smaller book could pay either: it then ends at nothing.
+            after = max(after - excess / max(slope, _TINY), 0.0)
+        if excess > _TOLERANCE:
+            share = budget / max(paid + pushed, _TINY)
+            paid, pushed, after = paid * share, pushed * share, 0.0
+        solved[p], proportional[p], charge[p], turnover[p] = after, paid, pushed, 0.5 * traded
+    return solved, proportional, charge, turnover
 
 
 def split_frozen(drifted: Float, target: Float, free: Float, *, long_only: bool = True) -> tuple[Float, Float]:
@@ -150,10 +163,10 @@ def split_frozen(drifted: Float, target: Float, free: Float, *, long_only: bool 
     held = drifted * (1.0 - free)
     wanted = target * free
     if not long_only:
-        held[:, -1] = -sum_rows(held[:, :-1])
-        wanted[:, -1] = 1.0 - sum_rows(wanted[:, :-1])
+        held[:, -1] = -held[:, :-1].sum(axis=1)
+        wanted[:, -1] = 1.0 - wanted[:, :-1].sum(axis=1)
         return wanted, held
-    total = sum_rows(wanted)
+    total = wanted.sum(axis=1)
     nothing = total <= 0.0
     wanted[:, -1] += nothing
     return wanted / (total + nothing)[:, None], held
@@ -171,16 +184,27 @@ def drift(weights: Float, factors: Float, fee: Float | None = None) -> tuple[Flo
         The weights after, `[P, N+1]`, and the growth of wealth, `[P]`. A book that lost more than its wealth is left
         with no wealth, in cash.
     """
-    values = weights * factors
-    if fee is not None:
-        values[:, -1] -= fee
-    growth = sum_rows(values)
-    if growth.min() > 0.0:
-        return values / growth[:, None], growth
-    ruined = growth <= 0.0
-    values[ruined] = 0.0
-    values[ruined, -1] = 1.0
-    return values / np.where(ruined, 1.0, growth)[:, None], np.where(ruined, 0.0, growth)
+    return _drift_rows(weights, factors, np.zeros(len(weights)) if fee is None else fee)
+
+
+@compiled
+def _drift_rows(weights: Float, factors: Float, fee: Float) -> tuple[Float, Float]:
+    n_portfolios, width = weights.shape
+    values, growths = np.zeros((n_portfolios, width)), np.zeros(n_portfolios)
+    for p in range(n_portfolios):
+        growth = -fee[p]
+        for i in range(width):
+            values[p, i] = weights[p, i] * factors[p, i]
+            growth += values[p, i]
+        values[p, width - 1] -= fee[p]
+        if growth > 0.0:
+            growths[p] = growth
+            for i in range(width):
+                values[p, i] /= growth
+        else:
+            values[p] = 0.0
+            values[p, width - 1] = 1.0
+    return values, growths
 
 
 def compute_fee(weights: Float, short_rate: float, loan_rate: float) -> Float:
@@ -192,7 +216,7 @@ def compute_fee(weights: Float, short_rate: float, loan_rate: float) -> Float:
         loan_rate: Fee on borrowed cash, per session, on top of the rate that cash earns.
     """
     borrowed = np.maximum(-weights, 0.0)
-    return sum_rows(borrowed[:, :-1]) * short_rate + borrowed[:, -1] * loan_rate
+    return np.asarray(borrowed[:, :-1].sum(axis=1) * short_rate + borrowed[:, -1] * loan_rate)
 
 
 def liquidate(weights: Float, sold: npt.NDArray[np.bool_], rates: Float, impact: Impact | None = None) -> Trade:
@@ -206,11 +230,11 @@ def liquidate(weights: Float, sold: npt.NDArray[np.bool_], rates: Float, impact:
     """
     size = np.abs(np.where(sold, weights, 0.0))
     proportional = size @ rates
-    charge = np.zeros_like(proportional) if impact is None else sum_rows(impact.scale * size**impact.power)
+    charge = np.zeros_like(proportional) if impact is None else (impact.scale * size**impact.power).sum(axis=1)
     after = move_to_cash(weights, sold)
     after[:, -1] -= proportional + charge
-    growth = np.maximum(sum_rows(after), 0.0)
-    turnover = 0.5 * sum_rows(np.abs(after - weights))
+    growth = np.maximum(after.sum(axis=1), 0.0)
+    turnover = 0.5 * np.abs(after - weights).sum(axis=1)
     return Trade(after / np.maximum(growth, _TINY)[:, None], growth, proportional, charge, turnover)
 
 
@@ -218,5 +242,5 @@ def move_to_cash(weights: Float, moved: npt.NDArray[np.bool_]) -> Float:
     """Return weights `[P, N+1]` after some of them were turned into cash, free of cost."""
     paid = np.where(moved, weights, 0.0)
     kept = weights - paid
-    kept[:, -1] += sum_rows(paid)
+    kept[:, -1] += paid.sum(axis=1)
     return kept

@@ -60,10 +60,13 @@ def observe(kernel: PortfolioKernel) -> Observation:
     # A window that has ended is observed at its last decision once more: the next one may lie beyond the data, and
     # `clip` reads the last row for it.
     tape, bar = kernel.tape, kernel.bar
-    least, most = (0.0, 1.0) if kernel.settings.action.long_only else (-BOUND, BOUND)
     weights = kernel.weights.astype(np.float32)
+    if kernel.settings.action.long_only:
+        np.maximum(weights, 0.0, out=weights)  # rounding may leave the last digit below zero
+    else:
+        np.clip(weights, -BOUND, BOUND, out=weights)
     observation = {
-        "weights": np.minimum(np.maximum(weights, least), most),  # rounding may leave the last digit below zero
+        "weights": weights,
         "market": tape.features.take(bar, axis=0, mode="clip"),
         "tradable": tape.tradable_then.take(bar, axis=0, mode="clip"),
     }

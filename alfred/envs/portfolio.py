@@ -13,8 +13,9 @@ from gymnasium.error import ResetNeeded
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.actions import compute_weights
+from alfred.envs.books import Books
 from alfred.envs.episodes import draw_windows, prepare_tape
-from alfred.envs.kernel import Books, PortfolioKernel
+from alfred.envs.kernel import PortfolioKernel
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
 from alfred.envs.rendering import draw_frame
 from alfred.envs.settings import PortfolioSettings
@@ -66,7 +67,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
     ## Info
     `wealth`; `cost` (everything paid in the step, as a fraction of the wealth before) and `turnover`; and where the
     change of wealth came from, in units of the wealth at the start: `gross`, `commission`, `spread`, `impact`,
-    `borrow`, `interest` (see `alfred.envs.kernel.Books`).
+    `borrow`, `interest` (see `alfred.envs.books.Books`).
 
     ## Rendering
     `render_mode="rgb_array"`: wealth against the benchmark, and the current weights.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from alfred.envs.compiled import compiled
 from alfred.envs.ledger import Float
 from alfred.settings import Settings
 
@@ -109,10 +111,23 @@ def compute_reward(growth: Float, reference_growth: Float, settings: RewardSetti
         reference_growth: The same of the reference, free of costs, `[P]`.
         settings: Which reward.
     """
-    reward = _utility(growth, settings.risk_aversion)
-    if settings.kind == "excess":
-        reward = reward - _utility(reference_growth, settings.risk_aversion)
-    return settings.scale * reward
+    return _compare(growth, reference_growth, settings.risk_aversion, settings.kind == "excess", settings.scale)
+
+
+@compiled
+def _compare(growth: Float, reference_growth: Float, risk_aversion: float, excess: bool, scale: float) -> Float:
+    reward = np.empty(len(growth))
+    for p in range(len(growth)):
+        reward[p] = scale * _utility(growth[p], risk_aversion)
+        if excess:
+            reward[p] -= scale * _utility(reference_growth[p], risk_aversion)
+    return reward
+
+
+@compiled
+def _utility(growth: float, risk_aversion: float) -> float:
+    # A ruined book has growth 0 and an infinite loss of log wealth; a large finite one keeps the learners finite.
+    return math.log(max(growth, 1e-9)) - 0.5 * risk_aversion * (growth - 1.0) ** 2
 
 
 def differentiate_sharpe(returns: Float, mean: Float, square: Float, rate: float) -> tuple[Float, Float, Float]:
@@ -134,9 +149,3 @@ def differentiate_sharpe(returns: Float, mean: Float, square: Float, rate: float
     variance = np.maximum(square - mean**2, _LEAST_VARIANCE)
     ratio = (square * d_mean - 0.5 * mean * d_square) / variance**1.5
     return ratio, mean + rate * d_mean, square + rate * d_square
-
-
-def _utility(growth: Float, risk_aversion: float) -> Float:
-    # A ruined book has growth 0 and an infinite loss of log wealth; a large finite one keeps the learners finite.
-    log_growth = np.log(np.maximum(growth, 1e-9))
-    return np.asarray(log_growth - 0.5 * risk_aversion * (growth - 1.0) ** 2)

@@ -47,7 +47,8 @@ class Sb3PortfolioVecEnv(VecEnv):
         if self._actions is None:
             raise RuntimeError("step_wait was called before step_async")
         observation, reward, terminated, truncated, info = self.env.step(self._actions)
-        self._totals += np.stack((reward, info["cost"], info["turnover"]))
+        for total, amount in zip(self._totals, (reward, info["cost"], info["turnover"]), strict=True):
+            total += amount
         self._length += 1
         done = terminated | truncated
         if np.count_nonzero(done):

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.actions import compute_weights
+from alfred.envs.books import Books
 from alfred.envs.episodes import draw_windows, prepare_tape
 from alfred.envs.kernel import PortfolioKernel
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
@@ -20,7 +21,7 @@ from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 
-_INFO = ("wealth", "cost", "turnover", "gross", "commission", "spread", "impact", "borrow", "interest")
+_INFO = ("wealth", "cost", "turnover", *Books._fields)
 
 
 class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.NDArray[Any]]):

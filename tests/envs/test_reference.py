@@ -111,7 +111,7 @@ def compare(market: Market, chosen: PortfolioSettings, actions: np.ndarray) -> N
         before = row.wealth
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(draw_settings(), st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([0.005, 0.03]))
 def test_kernel_equals_the_reference_ledger(chosen: PortfolioSettings, seed: int, holes: bool, move: float) -> None:
     market = make_rough_market(seed, 16, 4, holes=holes, move=move)
@@ -121,7 +121,7 @@ def test_kernel_equals_the_reference_ledger(chosen: PortfolioSettings, seed: int
     compare(market, chosen, actions)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(draw_settings(), st.integers(0, 2**32 - 1))
 def test_portfolios_in_lock_step_do_not_disturb_one_another(chosen: PortfolioSettings, seed: int) -> None:
     """Each of many portfolios equals one that is alone: rows with forced sales, freezes and ends do not leak."""

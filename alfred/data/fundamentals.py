@@ -8,13 +8,12 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
 from alfred.data.asof import find_first_session, spread_reports
+from alfred.data.cells import parse_days, parse_numbers, read_csv_text
 from alfred.data.market import FloatArray, Market
-from alfred.data.tables import read_csv_text
 from alfred.errors import DataError
 from alfred.settings import Settings
 
@@ -193,31 +192,3 @@ def _make_reports(
     for name in FIELDS:
         frame[name] = figures.get(name, np.nan)
     return frame
-
-
-def parse_days(texts: pd.Series, column: str, path: Path) -> pd.DatetimeIndex:
-    """Return the days of a column of texts as YYYY-MM-DD.
-
-    Raises:
-        DataError: A cell is no date.
-    """
-    days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce")
-    _refuse(days.isna().to_numpy(), texts, column, path, "a date; write it as YYYY-MM-DD")
-    return pd.DatetimeIndex(days)
-
-
-def parse_numbers(texts: pd.Series, column: str, path: Path) -> FloatArray:
-    """Return the numbers of a column of texts, NaN where a cell is empty.
-
-    Raises:
-        DataError: A cell is no number.
-    """
-    numbers: FloatArray = pd.to_numeric(texts.replace("", np.nan), errors="coerce").to_numpy(dtype=np.float64)
-    _refuse(np.isnan(numbers) & (texts != "").to_numpy(), texts, column, path, "a number; correct or empty it")
-    return numbers
-
-
-def _refuse(bad: npt.NDArray[np.bool_], texts: pd.Series, column: str, path: Path, what: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(f"'{texts.iloc[row]}' in row {row + 1} of column '{column}' of {path} is not {what}")

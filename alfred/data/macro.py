@@ -10,9 +10,8 @@ import pandas as pd
 from pydantic import Field
 
 from alfred.data.asof import spread_reports
-from alfred.data.fundamentals import parse_days, parse_numbers
+from alfred.data.cells import parse_days, parse_numbers, read_csv_text
 from alfred.data.market import FloatArray, Market
-from alfred.data.tables import read_csv_text
 from alfred.errors import DataError
 from alfred.settings import Settings
 

@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.asof import find_first_session
-from alfred.data.fundamentals import parse_days
+from alfred.data.cells import parse_days, read_csv_text
 from alfred.data.market import Market
 from alfred.data.sessions import find_close_times
-from alfred.data.tables import read_csv_text
 from alfred.errors import DataError
 from alfred.settings import Settings
 

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from alfred.data.cells import convert_to_days, convert_to_numbers, read_csv_text, refuse_empty, take_codes
 from alfred.data.market import FloatArray
-from alfred.errors import DataError, suggest
+from alfred.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
 
@@ -98,7 +98,7 @@ class PriceTable:
         Raises:
             DataError: A cell is not a number.
         """
-        parts = [_to_numbers(file.read(name), name, file.path) for file in self.files]
+        parts = [convert_to_numbers(file.read(name), name, file.path) for file in self.files]
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values if self.kept is None else values[self.kept]
 
@@ -138,7 +138,7 @@ def read_price_table(path: Path | str) -> PriceTable:
             )
     days, codes, known = [], [], dict[str, int]()
     for file in files:
-        file_days = _to_days(file.read("date"), file.path)
+        file_days = convert_to_days(file.read("date"), file.path)
         if not len(file_days):
             raise DataError(f"{file.path} is empty: it needs at least one row below the header")
         days.append(file_days)
@@ -186,26 +186,6 @@ def read_sectors(path: Path | str) -> dict[str, str]:
     return {symbol: sector for symbol, sector in rows if symbol and sector}
 
 
-def read_csv_text(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """Read a small CSV with every cell as text and an empty text where a cell is empty.
-
-    Args:
-        path: A `.csv` or `.csv.gz` file.
-        needed: Columns that must be there.
-
-    Raises:
-        DataError: The file is absent or damaged, or a column is missing.
-    """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read ({error}); it must be a CSV with a header") from error
-    for column in needed:
-        if column not in table:
-            raise DataError(f"{path} has no column '{column}'.{suggest(column, table.columns)}")
-    return table
-
-
 def _open_file(path: Path) -> TableFile:
     try:
         if path.name.endswith(".parquet"):
@@ -246,35 +226,6 @@ def _match_columns(names: Sequence[str], path: Path) -> dict[str, str]:
     return found
 
 
-def _to_days(column: Any, path: Path) -> npt.NDArray[np.int32]:
-    """Return days since 1970-01-01 of a column of dates, times or ISO texts."""
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        column = pc.local_timestamp(column)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        encoded = column.combine_chunks().dictionary_encode()
-        texts = encoded.dictionary.to_pylist()
-        table = np.array([_parse_day(text, path) for text in texts], dtype=np.int32)
-        _refuse_empty(encoded.null_count, "date", path)
-        return _take(table, encoded)
-    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        raise DataError(f"column 'date' of {path} has type {column.type}; write dates as YYYY-MM-DD")
-    _refuse_empty(column.null_count, "date", path)
-    days: npt.NDArray[np.int32] = column.to_numpy().astype("datetime64[D]").astype(np.int64).astype(np.int32)
-    return days
-
-
-def _parse_day(text: str, path: Path) -> int:
-    """Return the day of `2020-01-31`, `20200131`, or a time stamp that begins with the former."""
-    cleaned = text.strip()
-    day = f"{cleaned[:4]}-{cleaned[4:6]}-{cleaned[6:]}" if len(cleaned) == 8 and cleaned.isdigit() else cleaned[:10]
-    try:
-        if len(day) != 10:
-            raise ValueError
-        return int(np.datetime64(day, "D").astype(np.int64))
-    except ValueError:
-        raise DataError(f"'{text}' in column 'date' of {path} is not a date; write it as YYYY-MM-DD") from None
-
-
 def _to_codes(file: TableFile, n_rows: int, known: dict[str, int]) -> npt.NDArray[np.int32]:
     """Return the position of each row's symbol in `known`, which grows by the symbols of this file."""
     if "symbol" not in file.columns:
@@ -282,7 +233,7 @@ def _to_codes(file: TableFile, n_rows: int, known: dict[str, int]) -> npt.NDArra
         name = file.path.name.removesuffix(suffix)
         return np.full(n_rows, known.setdefault(name, len(known)), dtype=np.int32)
     column = file.read("symbol")
-    _refuse_empty(column.null_count, "symbol", file.path)
+    refuse_empty(column.null_count, "symbol", file.path)
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
     encoded = column.unify_dictionaries().combine_chunks()
@@ -291,37 +242,8 @@ def _to_codes(file: TableFile, n_rows: int, known: dict[str, int]) -> npt.NDArra
     names = [str(name).strip() for name in encoded.dictionary.to_pylist()]
     used = np.unique(encoded.indices.to_numpy())
     if any(not names[position] for position in used):
-        _refuse_empty(1, "symbol", file.path)
+        refuse_empty(1, "symbol", file.path)
     table = np.zeros(len(names), dtype=np.int32)
     for position in used:
         table[position] = known.setdefault(names[position], len(known))
-    return _take(table, encoded)
-
-
-def _take(table: npt.NDArray[np.int32], encoded: Any) -> npt.NDArray[np.int32]:
-    """Return the entry of `table` for each row of a dictionary-encoded column."""
-    positions: npt.NDArray[np.int32] = encoded.indices.to_numpy()
-    return table[positions] if len(table) else np.empty(0, dtype=np.int32)
-
-
-def _refuse_empty(n_empty: int, column: str, path: Path) -> None:
-    if n_empty:
-        raise DataError(f"column '{column}' of {path} has {n_empty} empty cell(s); fill them or drop the rows")
-
-
-def _to_numbers(column: Any, name: str, path: Path) -> FloatArray:
-    """Return a column as float64, NaN where empty; name the first cell that is no number."""
-    kind = column.type
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        values: FloatArray = column.cast(pa.float64()).to_numpy()
-        return values
-    texts = pd.Series(column.to_pandas()).astype("string")
-    numbers = pd.to_numeric(texts, errors="coerce")
-    bad = (numbers.isna() & texts.notna() & (texts.str.strip() != "")).to_numpy()
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise DataError(
-            f"'{texts.iloc[row]}' in row {row + 1} of column '{name}' of {path} is not a number; correct or empty it"
-        )
-    parsed: FloatArray = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    return parsed
+    return take_codes(table, encoded)

@@ -79,6 +79,13 @@ def test_a_bad_symbol_does_not_stand_in_the_way_of_the_others(tmp_path: Path) ->
         load(path)
 
 
+def test_the_cell_that_is_no_number_is_named_not_the_empty_one_before(tmp_path: Path) -> None:
+    rows = make_rows().astype({"close": object})
+    rows.loc[1, "close"], rows.loc[3, "close"] = "NaN", "10.5 USD"
+    with pytest.raises(DataError, match=r"'10\.5 USD' in row 4 of column 'close'"):
+        load(write_rows(rows, tmp_path / "a.csv"))
+
+
 FILES = {
     "empty": ("a.csv", b"", "is empty"),
     "header only": ("a.csv", HEADER.encode(), "is empty: it needs at least one row"),

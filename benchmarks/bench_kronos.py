@@ -13,6 +13,7 @@ ours stands against one of the plain loop. Peak memory is what each side adds to
 
     python benchmarks/bench_kronos.py                 # a table
     python benchmarks/bench_kronos.py --json          # the same as JSON
+    python benchmarks/bench_kronos.py --fit           # instead: training a small pair from scratch, and its forecasts
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from alfred.analysts.kronos.analyst import KronosAnalyst
 from alfred.analysts.kronos.candles import Candles, compute_stamp_parts, next_business_days
 from alfred.analysts.kronos.config import RELEASES, ModelConfig, TokenizerConfig
 from alfred.analysts.kronos.forecaster import KronosForecaster
@@ -34,7 +36,10 @@ from alfred.analysts.kronos.linear import Precision
 from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.plain import PlainGenerator
 from alfred.analysts.kronos.sampling import StreamChance, TokenChooser
+from alfred.analysts.kronos.settings import KronosSettings
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
+from alfred.data.contexts import iterate_contexts
+from alfred.data.sources import DataSettings, load_market
 
 CONTEXT, HORIZON, TOP_P = 400, 30, 0.9
 SIZES = {name.split("-")[1]: release for name, release in RELEASES.items()}
@@ -148,7 +153,7 @@ def measure_peak(work: Callable[[], object]) -> float | None:
 
 
 def warm_up() -> None:
-    x = torch.randn(1, 4, 64, 64)
+    x = torch.randn(1, 4, 512, 512)
     torch.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True)
     torch.nn.functional.linear(x, x[0, 0]).softmax(-1)
 
@@ -175,6 +180,27 @@ def measure(size: str, job: str, args: argparse.Namespace) -> dict[str, object]:
     } | peaks
 
 
+def measure_fit() -> dict[str, object]:
+    """Train a pair with the default sizes on the embedded market, then forecast 1,024 windows with four samples."""
+    market = load_market(DataSettings())
+    analyst = KronosAnalyst(KronosSettings(samples=4))
+    start = time.process_time()
+    analyst.fit(market)
+    fitted = time.process_time()
+    rows = np.arange(market.n_dates - 49, market.n_dates)
+    _, _, contexts = next(
+        iterate_contexts(market, rows, length=analyst.context_length, fields=analyst.fields, batch_size=1024)
+    )
+    analyst.predict(contexts)
+    return {
+        "symbols": market.n_symbols,
+        "sessions": market.n_dates,
+        "fit_seconds": round(fitted - start, 1),
+        "windows": len(contexts),
+        "predict_seconds": round(time.process_time() - fitted, 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -183,8 +209,12 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="runs of ours, the best of which counts")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16", "int8"], help="of our model")
     parser.add_argument("--no-memory", dest="memory", action="store_false", help="leave the peak memory out")
+    parser.add_argument("--fit", action="store_true", help="time training from scratch instead")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.fit:
+        print(json.dumps(measure_fit(), indent=2))
+        return
     results = [measure(size, job, args) for size in args.sizes for job in args.jobs]
     if args.json:
         setting = {"context": CONTEXT, "horizon": HORIZON, "threads": 1, "torch": torch.__version__}

@@ -38,7 +38,8 @@ def spread_reports(
     rows: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int64],
     values: FloatArray,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
+    dtype: np.dtype[np.floating],
 ) -> FloatArray:
     """Return the panel in which each report holds from its row until the next one of its column, `[T, N]`.
 
@@ -47,8 +48,9 @@ def spread_reports(
         columns: Symbol of each report, `[R]`; negative for a symbol outside the panel.
         values: The figure, `[R]`, in order of publication: of several in one cell the last counts. NaN is no report.
         shape: T and N.
+        dtype: Storage, the market's own.
     """
-    panel = np.full(shape, np.nan)
+    panel = np.full(shape, np.nan, dtype=dtype)
     inside = (rows < shape[0]) & (columns >= 0) & np.isfinite(values)
     panel[rows[inside], columns[inside]] = values[inside]
     return forward_fill(panel)

@@ -95,17 +95,16 @@ def join_fundamentals(market: Market, settings: FundamentalsSettings) -> Market:
         market.dates, pd.DatetimeIndex(reports["known"]), same_day=reports["same_day"].to_numpy(dtype=bool)
     )
     extras = dict(market.extras)
+    shape, dtype = market.close.shape, market.close.dtype
     for name in FIELDS:
         current = _keep_newest(reports[reports[name].notna()])
         delta = current.groupby(["symbol", "basis"])[name].diff()
         for field, values in ((name, current[name]), (f"{name}_delta", delta)):
             at = current.index.to_numpy()
-            extras[field] = spread_reports(rows[at], columns[at], values.to_numpy(np.float64), market.close.shape)
-    counted = np.arange(market.n_dates, dtype=np.float64)
+            extras[field] = spread_reports(rows[at], columns[at], values.to_numpy(np.float64), shape, dtype)
+    counted = np.arange(market.n_dates, dtype=dtype)
     eps = reports["eps_reported"].notna().to_numpy() & (rows < market.n_dates)
-    extras[REPORT_AGE] = counted[:, None] - spread_reports(
-        rows[eps], columns[eps], counted[rows[eps]], market.close.shape
-    )
+    extras[REPORT_AGE] = counted[:, None] - spread_reports(rows[eps], columns[eps], counted[rows[eps]], shape, dtype)
     notes = market.notes
     if not reports["dated"].all():
         notes = (*notes, _NOTE.format(days=settings.annual_lag_days))

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from alfred.data.asof import spread_reports
 from alfred.data.cells import parse_days, parse_numbers, read_csv_text
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import DataError
 from alfred.settings import Settings
 
@@ -66,8 +66,8 @@ def join_macro(market: Market, settings: MacroSettings) -> Market:
     rows = np.maximum(rows, 0).astype(np.int64)
     extras = dict(market.extras)
     for name in series.columns:
-        column: FloatArray = spread_reports(
-            rows, np.zeros(len(rows), dtype=np.int64), series[name].to_numpy(), (market.n_dates, 1)
+        column = spread_reports(
+            rows, np.zeros_like(rows), series[name].to_numpy(), (market.n_dates, 1), market.close.dtype
         )
         extras[str(name)] = np.broadcast_to(column, market.close.shape)
     joined = replace(market, extras=extras)

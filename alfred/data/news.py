@@ -109,7 +109,7 @@ def join_news(market: Market, settings: NewsSettings) -> Market:
         DataError: As `load_headlines`.
     """
     headlines = load_headlines(market, settings)
-    counts = np.zeros(market.close.shape)
+    counts = np.zeros_like(market.close)
     columns = pd.Index(market.symbols).get_indexer(pd.Index(headlines.symbols))
     np.add.at(counts, (market.dates.searchsorted(headlines.known), columns), 1.0)
     joined = replace(market, extras={**market.extras, "news_count": counts})

@@ -100,6 +100,16 @@ def test_bad_reports_are_named(tmp_path: Path, text: str, message: str) -> None:
         join(tmp_path, text)
 
 
+def test_extra_fields_are_stored_as_the_prices_are(tmp_path: Path) -> None:
+    market = make_market()
+    narrow = Market.from_arrays(DATES, market.symbols, market.close.astype(np.float32), benchmark="SPY")
+    (tmp_path / "reports.csv").write_text(EARNINGS + "AAA,2020-03-04,,1.1,1.0,pre,x\n")
+    joined = join_fundamentals(narrow, FundamentalsSettings(path=tmp_path / "reports.csv"))
+    (tmp_path / "macro.csv").write_text("date,vix\n2020-03-04,30\n")
+    joined = join_macro(joined, MacroSettings(path=tmp_path / "macro.csv"))
+    assert {panel.dtype for panel in joined.extras.values()} == {np.dtype(np.float32)}
+
+
 def test_macro_values_wait_for_their_publication(tmp_path: Path) -> None:
     path = tmp_path / "macro.csv"
     # The first row is before the market, the third a Saturday.

@@ -28,7 +28,7 @@ JOINED_FIELDS = (*FIELDS, *(f"{name}_delta" for name in FIELDS))
 # Below one cent a surprise in per cent of the estimate says nothing.
 _SMALLEST_ESTIMATE = 0.01
 REPORT_AGE = "report_age_days"
-"""Sessions since the last earnings report became known; 0 on the session that learns of it."""
+"""Sessions since the last earnings report became known; 0 on the session that learns of it, NaN before the first."""
 
 _MARGIN_PARTS = {"gross_margin": "gross_profit", "operating_margin": "operating_income", "net_margin": "net_income"}
 _NOTE = (
@@ -103,7 +103,9 @@ def join_fundamentals(market: Market, settings: FundamentalsSettings) -> Market:
             at = current.index.to_numpy()
             extras[field] = spread_reports(rows[at], columns[at], values.to_numpy(np.float64), shape, dtype)
     counted = np.arange(market.n_dates, dtype=dtype)
-    eps = reports["eps_reported"].notna().to_numpy() & (rows < market.n_dates)
+    # A report from before the first session is known on it, and its age is not.
+    recent = (reports["known"] >= market.dates[0]).to_numpy() & (rows < market.n_dates)
+    eps = reports["eps_reported"].notna().to_numpy() & recent
     extras[REPORT_AGE] = counted[:, None] - spread_reports(rows[eps], columns[eps], counted[rows[eps]], shape, dtype)
     notes = market.notes
     if not reports["dated"].all():

@@ -69,6 +69,13 @@ def test_later_reports_replace_and_deltas_compare_like_with_like(tmp_path: Path)
     assert market.field("eps_surprise_pct")[-1, 0] == 50.0
 
 
+def test_a_report_from_before_the_market_is_known_and_of_no_age(tmp_path: Path) -> None:
+    market = join(tmp_path, EARNINGS + "AAA,2020-02-20,2020-01-31,1.1,1.0,pre,x\n")
+    assert (market.field("eps_reported")[:, 0] == 1.1).all()
+    assert np.isnan(market.field(REPORT_AGE)).all()
+    assert make_quarterly_table(market).empty
+
+
 def test_filings_count_from_the_day_after_and_years_without_a_date_from_their_lag(tmp_path: Path) -> None:
     header = "symbol,fiscal_period_end,report_date,form,revenue,operating_income,net_income\n"
     market = join(tmp_path, header + "AAA,2019-12-31,2020-03-04,10-Q,200,50,20\n")

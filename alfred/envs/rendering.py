@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from alfred.envs.kernel import Mark
 from alfred.envs.tape import Tape
@@ -23,6 +21,10 @@ def draw_frame(tape: Tape, marks: list[Mark]) -> npt.NDArray[np.uint8]:
     Returns:
         Red, green and blue, `[400, 800, 3]`.
     """
+    # Imported here because training steps millions of times and never draws.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     # A figure of its own, not pyplot's: nothing global is touched, and it goes when the frame is drawn.
     figure = Figure(figsize=(8.0, 4.0), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)

@@ -47,8 +47,9 @@ class Sb3PortfolioVecEnv(VecEnv):
         if self._actions is None:
             raise RuntimeError("step_wait was called before step_async")
         observation, reward, terminated, truncated, info = self.env.step(self._actions)
-        for total, amount in zip(self._totals, (reward, info["cost"], info["turnover"]), strict=True):
-            total += amount
+        self._totals[0] += reward
+        self._totals[1] += info["cost"]
+        self._totals[2] += info["turnover"]
         self._length += 1
         done = terminated | truncated
         if np.count_nonzero(done):

@@ -222,7 +222,9 @@ def _lay_out_bars(market: Market, close: Float, bars: npt.NDArray[np.integer], t
         return None
     held = bars if timing == "next_open" else np.minimum(bars + 1, market.n_dates - 1)
     base = market.field("open")[held] if timing == "next_open" else close[bars]
-    opened, low, high, closed = (market.field(name)[held] / base for name in ("open", "low", "high", "close"))
+    # A market in single precision is divided in double, like everything else on the tape.
+    names = ("open", "low", "high", "close")
+    opened, low, high, closed = (market.field(name)[held].astype(np.float64) / base for name in names)
     # Rounding of adjusted prices may leave open or close outside low and high; the wider range is the true one.
     low, high = np.minimum(np.minimum(low, opened), closed), np.maximum(np.maximum(high, opened), closed)
     return Bars(

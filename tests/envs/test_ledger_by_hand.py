@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from alfred.data.market import Market
+from alfred.data.sources import DataSettings, load_market
 from alfred.envs import ActionSettings, ConstraintSettings, ImpactSettings, PortfolioEnv, RiskSettings
 from alfred.envs.ledger import Impact, drift, solve_trade
 from tests.conftest import make_random_market
@@ -76,6 +79,19 @@ def test_the_benchmark_held_returns_what_it_returns_less_one_cost(execution: str
     entry = {"next_open": market.field("open")[1], "next_close": market.close[1], "close": market.close[0]}[execution]
     expected = market.close[-1, column] / entry[column] / (1 + 0.001)
     assert last["wealth"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_real_spy_held_returns_its_total_return_less_one_cost(market_dir: Path) -> None:
+    """Against the raw table: bought at the open of the second session, marked at the last adjusted close."""
+    table = pd.read_csv(market_dir / "prices.csv.gz")
+    spy = table[table["symbol"] == "SPY"].sort_values("date")
+    entry = spy["open"].iloc[1] * spy["adj_close"].iloc[1] / spy["close"].iloc[1]
+    market = load_market(DataSettings(path=market_dir, symbols=("AAPL", "XOM")))
+    settings = make_settings(cost_bps=5.0, slippage_bps=5.0, rebalance_every=100_000)
+    target = np.zeros(market.n_symbols + 1)
+    target[market.index_of("SPY")] = 1.0
+    last = walk(PortfolioEnv(market, None, settings), target[None])[-1][1]
+    assert last["wealth"] == pytest.approx(spy["adj_close"].iloc[-1] / entry / 1.001, rel=1e-12)
 
 
 def test_cash_earns_its_rate() -> None:

@@ -82,12 +82,16 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=None, help="folder of finished pieces")
     parser.add_argument("--dates", type=int, default=1000, help="sessions to forecast")
     parser.add_argument("--single", action="store_true", help="one temperature of 1 instead of the ensemble")
+    parser.add_argument("--not-anchored", action="store_true", help="measure returns from the true last close")
     args = parser.parse_args()
     torch.set_num_threads(1)
     roles = pd.read_csv(args.folder / "symbols.csv")
     symbols = tuple(roles.loc[roles["role"] == "requested", "symbol"])
     market = load_market(DataSettings(path=args.folder, symbols=symbols, benchmark="SPY"))
-    settings: KronosBaseSettings = KronosSettings(samples=10) if args.single else KronosEnsembleSettings()
+    anchored = not args.not_anchored
+    settings: KronosBaseSettings = KronosEnsembleSettings(anchored=anchored)
+    if args.single:
+        settings = KronosSettings(samples=10, anchored=anchored)
     first = market.n_dates - args.dates - 1
     schedule = ForecastSettings(min_train_days=first + 1, refit_every_days=market.n_dates, cache=args.cache)
     wall, processor = time.perf_counter(), time.process_time()

@@ -32,6 +32,13 @@ _PATCH, _PATCH_STEP = 32, 16
 _PROPOSALS = ((2000, "up to 4096", "128-256"), (1500, "1024", "64-128"), (900, "512", "32-64"), (400, "256", "16-32"))
 
 
+_FITTINGS = {
+    "none": FittingSettings(steps=400, batch_size=64, learning_rate=3e-3, schedule="warmup_stable_decay"),
+    "full": FittingSettings(steps=1000, batch_size=16, learning_rate=1e-4, schedule="warmup_stable_decay"),
+    "lora": FittingSettings(steps=1000, batch_size=16, learning_rate=1e-3, schedule="warmup_stable_decay"),
+}
+
+
 class TotoSize(Settings):
     """Size of a Toto that is trained from scratch; the defaults learn in seconds on one core.
 
@@ -102,7 +109,8 @@ class TotoSettings(AnalystSettings):
         context_length: Sessions that a forecast reads, C; cut to whole patches.
         validation_fraction: Last part of the history that chooses the best step.
         batch_size: Windows in one pass of the network.
-        fitting: How to train.
+        fitting: How to train; when None 400 steps at 3e-3 from scratch, 1000 at 1e-4 for all weights of a checkpoint
+            (its authors' rate), 1000 at 1e-3 for adapters.
     """
 
     kind: Literal["toto"] = "toto"
@@ -122,13 +130,7 @@ class TotoSettings(AnalystSettings):
     context_length: int = Field(default=128, ge=2)
     validation_fraction: float = Field(default=0.15, gt=0, lt=1)
     batch_size: int = Field(default=512, ge=1)
-    fitting: FittingSettings = FittingSettings(
-        steps=400,
-        batch_size=64,
-        learning_rate=3e-3,
-        schedule="warmup_stable_decay",
-        validate_every=100,
-    )
+    fitting: FittingSettings | None = None
 
     @model_validator(mode="after")
     def _check_choices(self) -> Self:
@@ -152,6 +154,11 @@ class TotoSettings(AnalystSettings):
         if self.version == "2.0" or self.samples:
             return _PATCH
         return max(_PATCH, -(-max(self.horizons) // _PATCH_STEP) * _PATCH_STEP)
+
+    @property
+    def own_fitting(self) -> FittingSettings:
+        """How to train, with what suits the task for None."""
+        return self.fitting or _FITTINGS[self.fine_tune]
 
     @property
     def own_loss(self) -> str:

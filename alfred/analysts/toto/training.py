@@ -60,7 +60,7 @@ def train_network(
         compute_batch_loss,
         train=train,
         validation=validation,
-        settings=settings.fitting,
+        settings=settings.own_fitting,
         seed=settings.seed,
         checkpoint=checkpoint,
     )
@@ -76,7 +76,7 @@ def _add_adapters(network: Toto1 | Toto2, settings: TotoSettings) -> nn.Module:
 
     What is returned is trained; embedding and heads are not in it and stay as they are.
     """
-    peft = import_extra("peft", "pretrained")
+    peft = import_extra("peft", "lora")
     config = peft.LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=_ADAPTED)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)

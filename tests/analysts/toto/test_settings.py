@@ -65,6 +65,16 @@ def test_a_fresh_patch_covers_the_horizons(settings, patch) -> None:
     assert TotoSettings.model_validate(settings).fresh_patch_size == patch
 
 
+def test_training_suits_the_task() -> None:
+    released = {"checkpoint": "Datadog/Toto-2.0-4m", "version": "2.0"}
+    rates = [
+        TotoSettings.model_validate(settings).own_fitting.learning_rate
+        for settings in ({}, {**released, "fine_tune": "full"}, {**released, "fine_tune": "lora"})
+    ]
+    assert rates == [3e-3, 1e-4, 1e-3]
+    assert TotoSettings.model_validate({"fitting": {"steps": 7}}).own_fitting.steps == 7
+
+
 def test_revisions_are_commits() -> None:
     assert all(len(commit) == 40 and int(commit, 16) for commit in REVISIONS.values())
     assert len(set(REVISIONS.values())) == len(REVISIONS) == 5

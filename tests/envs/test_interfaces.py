@@ -12,6 +12,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
+from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from alfred.data.signals import Signals
@@ -57,6 +58,7 @@ def test_both_checkers_pass_without_a_warning(mode: str, observation: str) -> No
         check_env_sb3(PortfolioEnv(MARKET, make_signals(), settings))
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("observation", ["dict", "flat"])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_vector_env_equals_gymnasiums_own_over_single_ones(mode: str, observation: str) -> None:
@@ -214,3 +216,15 @@ def test_stable_baselines3_face_reports_episodes() -> None:
         # The last observation of the old episode holds a traded book; the first of the new one is all cash.
         assert infos[row]["terminal_observation"]["weights"][-1] < 1
         assert observation["weights"][row, -1] == 1
+
+
+@pytest.mark.parametrize(("observation", "policy"), [("dict", "MultiInputPolicy"), ("flat", "MlpPolicy")])
+def test_stable_baselines3_learns_on_it(observation: str, policy: str) -> None:
+    settings = make_settings("softmax", observation, episode_length=4)
+    env = Sb3PortfolioVecEnv(PortfolioVectorEnv(3, MARKET, make_signals(), settings))
+    model = PPO(policy, env, n_steps=8, batch_size=12, seed=0)
+    before = [parameter.detach().clone() for parameter in model.policy.parameters()]
+    model.learn(48)
+    assert model.num_timesteps == 48
+    assert len(model.ep_info_buffer or ()) == 12
+    assert any((old != new).any() for old, new in zip(before, model.policy.parameters(), strict=True))

@@ -12,6 +12,7 @@ from alfred.data.market import Market
 from alfred.data.sources import DataSettings, load_market
 from alfred.envs import ActionSettings, ConstraintSettings, ImpactSettings, PortfolioEnv, RiskSettings
 from alfred.envs.ledger import Impact, drift, solve_trade
+from alfred.envs.risk import Breaker
 from tests.conftest import make_random_market
 from tests.envs.markets import make_settings, make_typed_market, walk
 
@@ -252,6 +253,20 @@ def test_the_breaker_sells_and_lets_back_in_after_its_cool_down() -> None:
     # Closes: 96 is not yet five below 100; 90 is. Out at the open of the fourth bar (90), in again at the fifth (100).
     np.testing.assert_allclose([mark.weights[0, 0] for mark in env.kernel.marks], [1, 1, 0, 1])
     assert env.kernel.wealth[0] == pytest.approx(0.9 * 1.2, rel=1e-14)
+
+
+def test_the_breaker_measures_from_the_peak_and_starts_anew() -> None:
+    breaker = Breaker(0.1, 2, n_portfolios=3)
+    breaker.update(np.array([2.0, 2.0, 0.5]))
+    np.testing.assert_array_equal(breaker.cooling, [0, 0, 2])
+    breaker.update(np.array([1.81, 1.79, 0.4]))
+    np.testing.assert_array_equal(breaker.cooling, [0, 2, 1])
+    breaker.update(np.array([1.81, 1.5, 0.4]))
+    np.testing.assert_array_equal(breaker.cooling, [0, 1, 0])
+    np.testing.assert_array_equal(breaker.peak, [2.0, 1.5, 0.4])
+    # Let back in, the third is judged from where it stands.
+    breaker.update(np.array([1.81, 1.5, 0.37]))
+    np.testing.assert_array_equal(breaker.cooling, [0, 0, 0])
 
 
 def test_the_turnover_limit_is_reached_and_not_passed() -> None:

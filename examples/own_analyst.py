@@ -1,7 +1,7 @@
 """An analyst of your own in forty lines: a week's losers are expected to come back.
 
-Run it with `.venv/bin/python examples/own_analyst.py`. It keeps the contract, forecasts the embedded stocks walk-forward,
-and prints whether its signals had any skill out of sample.
+Run it with `.venv/bin/python examples/own_analyst.py`. It keeps the contract, forecasts the embedded stocks
+walk-forward, and prints whether its signals had any skill out of sample.
 """
 
 from __future__ import annotations

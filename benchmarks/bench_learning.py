@@ -26,10 +26,10 @@ from alfred.agents.ppo import PpoSettings
 from alfred.agents.registry import make_agent
 
 ICS = (0.05, 0.10)
-# The defaults of both agents, with as many steps as the budgets of 20 and 120 CPU seconds hold.
+# The defaults of both agents, with steps that stay inside the budgets of 20 and 120 CPU seconds.
 AGENTS: dict[str, AgentSettings] = {
     "direct": DirectSettings(patience=None),
-    "ppo": PpoSettings(total_steps=1_400_000, validate_every=100_000),
+    "ppo": PpoSettings(total_steps=1_000_000, validate_every=100_000),
 }
 N_SEEDS = 3
 
@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, one seed")
     parser.add_argument("--only", choices=[*AGENTS, "noise", "garleanu_pedersen"], help="one part alone")
+    parser.add_argument("--ic", type=float, choices=ICS, help="one strength of the signal alone")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     agents, n_seeds = AGENTS, N_SEEDS
@@ -87,7 +88,8 @@ def main() -> None:
         }
     parts = [arguments.only] if arguments.only else [*AGENTS, "noise", "garleanu_pedersen"]
     results: dict[str, object] = {}
-    tasks = {ic: PlantedTask(ic) for ic in ICS} if set(parts) & set(AGENTS) else {}
+    ics = ICS if arguments.ic is None else (arguments.ic,)
+    tasks = {ic: PlantedTask(ic) for ic in ics} if set(parts) & set(AGENTS) else {}
     for name in parts:
         if name in agents:
             results[name] = {f"{ic:g}": measure(task, agents[name], n_seeds) for ic, task in tasks.items()}

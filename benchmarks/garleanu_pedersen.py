@@ -28,7 +28,7 @@ from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape, make_tape
 
 RISK_AVERSION, COST = 50.0, 500.0
-TRAIN_DAYS, TEST_DAYS = 100_000, 20_000
+TRAIN_DAYS, TEST_DAYS = 390_000, 20_000
 _WINDOW_DAYS, _BURN_IN_DAYS = 250, 30
 MODEL = PlantedModel(ic=0.05, sharpe=0.0, factor_volatility=0.0, n_distractors=0)
 SETTINGS = PortfolioSettings(

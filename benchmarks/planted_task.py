@@ -19,7 +19,7 @@ from alfred.envs.tape import Tape, make_tape
 
 COST_BPS = 5.0
 RISK_AVERSION = 10.0
-TRAIN_DAYS, VALIDATION_DAYS, TEST_DAYS = 200_000, 32_000, 50_000
+TRAIN_DAYS, VALIDATION_DAYS, TEST_DAYS = 390_000, 32_000, 50_000
 _WINDOW_DAYS, _BURN_IN_DAYS = 270, 20
 SETTINGS = PortfolioSettings(cost_bps=COST_BPS, slippage_bps=0.0, reward=RewardSettings(risk_aversion=RISK_AVERSION))
 

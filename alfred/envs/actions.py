@@ -51,9 +51,14 @@ def compute_weights(actions: npt.NDArray[np.floating], settings: ActionSettings)
         Weights that sum to one, `[P, N+1]`.
 
     Raises:
-        DataError: An action is NaN.
+        DataError: An action is NaN, or the actions do not have two axes.
     """
     clipped = np.array(actions, dtype=np.float64)
+    if clipped.ndim != 2:
+        raise DataError(
+            f"actions have shape {clipped.shape}: they need a row for each portfolio and a column for each "
+            "asset, cash last"
+        )
     np.maximum(clipped, -1.0, out=clipped)
     np.minimum(clipped, 1.0, out=clipped)
     if settings.mode == "softmax":

@@ -62,7 +62,8 @@ def _read_rows(booked: Float, since: Float, wealth: Float, commission_share: flo
         rows[2, p] = proportional - rows[1, p]
         for row in range(3, 6):
             rows[row, p] = booked[row - 1, p] - since[row - 1, p]
-        rows[6, p] = (proportional + rows[3, p] + rows[4, p]) / wealth[p]
+        # A book that was ruined earlier in the step has nothing left to pay from.
+        rows[6, p] = (proportional + rows[3, p] + rows[4, p]) / wealth[p] if wealth[p] > 0.0 else 0.0
         rows[7, p] = booked[5, p] - since[5, p]
     return rows
 

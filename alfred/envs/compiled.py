@@ -19,6 +19,8 @@ R = TypeVar("R")
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function of arrays and numbers when it is first called; its types stay as they are.
 
-    Sums may be taken in another order, which lets the processor add four or eight numbers at once; NaN stays NaN.
+    Sums may be taken in another order, which lets the processor add four or eight numbers at once; NaN stays NaN, and a
+    division by zero gives what numpy gives. Nothing checks an index: callers check shapes first.
     """
-    return cast("Callable[P, R]", numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})(function))
+    compile_function = numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+    return cast("Callable[P, R]", compile_function(function))

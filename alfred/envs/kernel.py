@@ -15,7 +15,7 @@ from alfred.envs.rewards import RewardState
 from alfred.envs.risk import Bars, Breaker, find_stopped, fire_stops, update_gain
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
-from alfred.errors import ConfigError
+from alfred.errors import ConfigError, DataError
 
 _RUIN = 1e-6
 
@@ -138,8 +138,9 @@ class PortfolioKernel:
         rows = self._all if which is None else which
         self.bar[rows] = start
         self.stop[rows] = stop
+        # Marks, infos and callers may hold the arrays of the state, so what is written to are copies.
+        self.wealth, self.drifted, self.weights = self.wealth.copy(), self.drifted.copy(), self.weights.copy()
         self.wealth[rows] = 1.0
-        self.drifted, self.weights = self.drifted.copy(), self.weights.copy()  # a mark or a caller may hold the old
         for weights in (self.drifted, self.weights):
             weights[rows] = 0.0
             weights[rows, -1] = 1.0
@@ -159,7 +160,15 @@ class PortfolioKernel:
 
         Args:
             target: Target weights, cash last, `[P, N+1]`.
+
+        Raises:
+            DataError: The targets are not one row for each portfolio with one number for each asset and cash.
         """
+        if target.shape != self.drifted.shape:
+            raise DataError(
+                f"the actions have shape {target.shape}: they must be {self.drifted.shape}, a row for each portfolio "
+                "and a number for each asset, cash last"
+            )
         before, booked = self.wealth, self.booked.copy()
         reference = self._advance(target)
         for _ in range(self.settings.rebalance_every - 1):
@@ -168,10 +177,13 @@ class PortfolioKernel:
             reference = reference * self._advance(None)
         ruined = self.wealth <= _RUIN
         books, cost, turnover = read_books(self.booked, booked, before, self._commission_share)
+        truncated = (self.bar >= self.stop) & ~ruined
+        if np.count_nonzero(ruined):
+            self.stop = np.where(ruined, self.bar, self.stop)  # there is nothing to go on with
         return StepResult(
             reward=self._rewards.pay(before, self.wealth, reference, turnover),
             terminated=ruined,
-            truncated=(self.bar >= self.stop) & ~ruined,
+            truncated=truncated,
             cost=cost,
             turnover=turnover,
             books=books,

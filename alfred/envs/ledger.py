@@ -90,6 +90,7 @@ def solve_trade(
         impact: Market impact, or None without.
         long_only: Whether no weight, that of cash included, may become negative.
     """
+    _check_shapes(drifted, target)
     if free is None:
         wanted, moved, total_held = target, drifted, np.zeros(len(drifted))
     else:
@@ -184,6 +185,7 @@ def drift(weights: Float, factors: Float, fee: Float | None = None) -> tuple[Flo
         The weights after, `[P, N+1]`, and the growth of wealth, `[P]`. A book that lost more than its wealth is left
         with no wealth, in cash.
     """
+    _check_shapes(weights, factors)
     return _drift_rows(weights, factors, np.zeros(len(weights)) if fee is None else fee)
 
 
@@ -205,6 +207,11 @@ def _drift_rows(weights: Float, factors: Float, fee: Float) -> tuple[Float, Floa
             values[p] = 0.0
             values[p, width - 1] = 1.0
     return values, growths
+
+
+def _check_shapes(first: Float, second: Float) -> None:
+    if first.shape != second.shape or first.ndim != 2:
+        raise ValueError(f"shapes {first.shape} and {second.shape} must be the same [P, N+1]")
 
 
 def compute_fee(weights: Float, short_rate: float, loan_rate: float) -> Float:

@@ -180,6 +180,17 @@ def test_an_action_of_nan_is_refused() -> None:
             env.step(actions)
 
 
+def test_actions_of_another_shape_are_refused() -> None:
+    env = PortfolioVectorEnv(3, MARKET, None, make_settings())
+    env.reset(seed=0)
+    with pytest.raises(DataError, match=r"the actions have shape \(3, 4\): they must be \(3, 5\)"):
+        env.step(np.zeros((3, 4), dtype=np.float32))
+    with pytest.raises(DataError, match=r"the actions have shape \(2, 5\): they must be \(3, 5\)"):
+        env.step(np.zeros((2, 5), dtype=np.float32))
+    with pytest.raises(DataError, match=r"actions have shape \(5,\): they need a row for each portfolio"):
+        env.step(np.zeros(5, dtype=np.float32))
+
+
 def test_rendering_draws_the_episode() -> None:
     env = PortfolioEnv(MARKET, None, make_settings(), render_mode="rgb_array")
     env.reset(seed=0)

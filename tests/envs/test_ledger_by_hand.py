@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from gymnasium.error import ResetNeeded
 
 from alfred.data.market import Market
 from alfred.data.sources import DataSettings, load_market
@@ -118,11 +119,12 @@ def test_short_and_borrowed_pay_fees() -> None:
     assert second["wealth"] == pytest.approx(2.0 * 1.2 - 1 - 0.0005, rel=1e-14)
 
 
-def test_a_levered_book_is_ruined_and_ends() -> None:
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_levered_book_is_ruined_and_ends(every: int) -> None:
     close = np.array([[10.0, 10], [10, 10], [4, 10], [4, 10], [4, 10]])
     market = Market.from_arrays(pd.bdate_range("2020-01-06", periods=5), ["A", "B"], close, benchmark="B")
-    settings = make_settings(action=ActionSettings(mode="long_short", max_leverage=2.0))
-    env = PortfolioEnv(market, None, settings)
+    settings = make_settings(action=ActionSettings(mode="long_short", max_leverage=2.0), rebalance_every=every)
+    env = PortfolioEnv(market, None, settings, record=True)
     env.reset(seed=0)
     _, reward, terminated, truncated, info = env.step([1.0, 0.0, 0.0])
     assert terminated
@@ -131,6 +133,9 @@ def test_a_levered_book_is_ruined_and_ends() -> None:
     # No more can be lost than there was.
     assert info["gross"] == pytest.approx(-1.0, abs=1e-15)
     assert np.isfinite(reward)
+    assert all(np.isfinite(mark.cost).all() for mark in env.kernel.marks)
+    with pytest.raises(ResetNeeded, match="call reset first"):
+        env.step([1.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize(("kind", "power"), [("square_root", 0.5), ("linear", 1.0)])

@@ -10,17 +10,19 @@ from pathlib import Path
 import torch
 
 from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
+from alfred.agents.baseline_registry import make_baselines
 from alfred.agents.registry import make_agent
 from alfred.config import TrainingSettings
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, Range
+from alfred.envs.episodes import prepare_tape
 from alfred.envs.policy import Policy
-from alfred.envs.portfolio import PortfolioSettings
-from alfred.envs.tape import make_tape
+from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.training.curves import ValidationCurves, compute_utility
 from alfred.training.parallel import Job, run_jobs
@@ -111,32 +113,37 @@ def train_agent(
         return backtest(policy, make_backtest_env(market, signals, environment, policy, start=span[0], end=span[1]))
 
     risk_aversion = environment.reward.risk_aversion
-    with ValidationCurves(folder, market) as curves:
+    references = [walk(policy, fold.validation) for policy in make_baselines((), market, signals.names)]
+    with ValidationCurves(folder, references) as curves:
+        curves.write_skill(_measure_skill(signals, market, fold.validation))
 
         def validate(policy: Policy, steps: int) -> float:
             record = walk(policy, fold.validation)
             curves.write(record, steps, compute_utility(record, risk_aversion))
             return compute_utility(record, risk_aversion)
 
-        tape = make_tape(
-            market,
-            signals,
-            start=max(fold.train[0], signals.dates[0]),
-            end=fold.train[1],
-            execution=environment.execution,
-            lookback=environment.lookback,
-            cash_rate_pct=environment.cash_rate_pct,
-        )
+        start = max(fold.train[0], signals.dates[0])
+        tape = prepare_tape(market, signals, environment, start=start, end=fold.train[1])
         task = TrainingTask(tape, environment, seed, folder, validate, progress)
         policy = make_agent(settings).train(task)
-    policy.save(folder)
-    scores = {
-        "train_sharpe": compute_sharpe(walk(policy, fold.train).net),
-        "validation_sharpe": compute_sharpe(walk(policy, fold.validation).net),
-    }
+        policy.save(folder)
+        chosen = walk(policy, fold.validation)
+        scores = {
+            "train_sharpe": compute_sharpe(walk(policy, fold.train).net),
+            "validation_sharpe": compute_sharpe(chosen.net),
+        }
+        curves.write_chosen(chosen, settings, scores)
     # Written last: its presence says that the training is finished.
     write_atomically(folder / "scores.json", lambda path: path.write_text(json.dumps(scores), encoding="utf-8"))
     return TrainedAgent(fold.index, seed, policy, **scores)
+
+
+def _measure_skill(signals: Signals, market: Market, span: Range) -> dict[str, float]:
+    """Return the mean daily rank correlation of each signal with what it foretells, by its name."""
+    skill = compute_signal_skill(signals, market, *span)
+    return {
+        f"{row.signal}_{row.period}".removesuffix("_all").replace(" ", "_"): row.value for row in skill.itertuples()
+    }
 
 
 def locate_training(folder: Path, fold: int, seed: int) -> Path:

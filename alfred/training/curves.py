@@ -1,7 +1,9 @@
-"""TensorBoard curves that a portfolio person wants to see."""
+"""TensorBoard curves and pictures that a portfolio person wants to see."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,8 +11,9 @@ from typing import Self
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from alfred.data.market import Market
+from alfred.agents.base import AgentSettings
 from alfred.evaluation.backtest import Backtest
+from alfred.evaluation.images import draw_wealth, draw_weights
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_max_drawdown, compute_portfolio_metrics
 
 
@@ -24,17 +27,26 @@ def compute_utility(record: Backtest, risk_aversion: float) -> float:
 
 
 class ValidationCurves:
-    """Writes the validation record of a policy as TensorBoard scalars.
+    """Writes what a policy does on its validation range.
+
+    | tag | holds |
+    | --- | --- |
+    | `validation/...` | scalars of each validation, by training step |
+    | `validation/wealth_picture`, `validation/weights_picture` | pictures of each new best |
+    | `chosen/...` | the chosen policy by session: wealth beside the benchmark and equal weights, turnover, costs |
+    | `signals/...` | mean daily rank correlation of each signal with what it foretells, on the same range |
+    | the hparams tab | settings with the final metrics |
 
     Args:
         folder: Folder of the event file.
-        market: Names the benchmark.
+        references: The benchmark held and equal weights on the validation range.
     """
 
-    def __init__(self, folder: Path, market: Market) -> None:
+    def __init__(self, folder: Path, references: Sequence[Backtest]) -> None:
         """Open the event file."""
         self._writer = SummaryWriter(str(folder))
-        self._benchmark = market.benchmark
+        self._references = references
+        self._best = -np.inf
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -46,8 +58,14 @@ class ValidationCurves:
         """Close the event file."""
         self._writer.close()
 
+    def write_skill(self, skill: Mapping[str, float]) -> None:
+        """Write the skill of each signal by its name."""
+        for name, value in skill.items():
+            if np.isfinite(value):
+                self._writer.add_scalar(f"signals/{name}", value, 0)
+
     def write(self, record: Backtest, steps: int, utility: float) -> None:
-        """Write one validation.
+        """Write one validation, with pictures when it is the best so far.
 
         Args:
             record: Backtest on the validation range.
@@ -55,15 +73,11 @@ class ValidationCurves:
             utility: What checkpoints compete in.
         """
         metrics = compute_portfolio_metrics(record)
-        benchmark = np.cumprod(1.0 + record.benchmark)
         scalars = {
             "utility_pct_a_year": utility,
             "sharpe": metrics.sharpe,
             "wealth": float(record.wealth[-1]),
-            f"wealth_{self._benchmark}": float(benchmark[-1]),
-            "wealth_over_benchmark": float(record.wealth[-1] / benchmark[-1]),
             "max_drawdown": metrics.max_drawdown,
-            f"max_drawdown_{self._benchmark}": compute_max_drawdown(record.benchmark),
             "turnover_a_year": metrics.turnover,
             "cost_bps_a_year": 1e4 * metrics.cost,
             "concentration": metrics.concentration,
@@ -71,7 +85,50 @@ class ValidationCurves:
             "cash": metrics.cash,
             "information_ratio": metrics.information_ratio,
         }
+        for reference in self._references:
+            final, name = float(reference.wealth[-1]), _make_tag(reference)
+            scalars |= {
+                f"wealth_{name}": final,
+                f"wealth_over_{name}": float(record.wealth[-1]) / final,
+                f"max_drawdown_{name}": compute_max_drawdown(reference.net),
+            }
         for name, value in scalars.items():
             if np.isfinite(value):
                 self._writer.add_scalar(f"validation/{name}", value, steps)
+        if utility > self._best:
+            self._best = utility
+            self._writer.add_figure("validation/wealth_picture", draw_wealth([record, *self._references]), steps)
+            self._writer.add_figure("validation/weights_picture", draw_weights(record), steps)
         self._writer.flush()
+
+    def write_chosen(self, record: Backtest, settings: AgentSettings, scores: Mapping[str, float]) -> None:
+        """Write the chosen policy session by session, and the settings beside its scores.
+
+        Args:
+            record: Its backtest on the validation range.
+            settings: Of the agent.
+            scores: Final metrics by name.
+        """
+        curves = {f"wealth_{_make_tag(item)}": item.wealth for item in self._references}
+        curves |= {
+            "wealth": record.wealth,
+            "turnover": record.turnover,
+            "cost_bps": 1e4 * record.costs,
+            "cash": record.weights[:, -1],
+            "largest_weight": np.abs(record.weights[:, :-1]).max(axis=1),
+        }
+        for name, curve in curves.items():
+            for session, value in enumerate(curve):
+                self._writer.add_scalar(f"chosen/{name}", float(value), session)
+        # The tab knows numbers and texts only.
+        flat = {
+            key: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+            for key, value in settings.model_dump(mode="json").items()
+        }
+        metrics = {f"hparam/{name}": value for name, value in scores.items() if np.isfinite(value)}
+        self._writer.add_hparams(flat, metrics, run_name=".")
+        self._writer.flush()
+
+
+def _make_tag(record: Backtest) -> str:
+    return record.slug.replace("-", "_")

@@ -52,4 +52,4 @@ def test_masked_mean_ignores_what_is_masked() -> None:
     mean.backward()
     assert mean.item() == 2
     assert losses.grad.tolist() == [0.5, 0.0, 0.5]
-    assert float(masked_mean(losses, torch.zeros(3, dtype=torch.bool))) == 0
+    assert masked_mean(losses, torch.zeros(3, dtype=torch.bool)).item() == 0

@@ -44,7 +44,7 @@ class DirectSettings(AgentSettings):
     n_portfolios: int = Field(default=256, ge=1)
     horizon: int = Field(default=16, ge=1)
     episode_length: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=6e-3, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     noise: float = Field(default=0.0, ge=0)
     log_every: int = Field(default=10, ge=1)

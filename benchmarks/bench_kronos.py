@@ -19,8 +19,10 @@ ours stands against one of the plain loop. Peak memory is what each side adds to
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -132,14 +134,16 @@ def read_memory(field: str) -> float:
 
 def measure_peak(work: Callable[[], object]) -> float | None:
     """Return how far the resident memory of a fork rises while it works, in MiB, or None off Linux."""
-    if not Path("/proc/self/status").exists():
+    if not sys.platform.startswith("linux"):
         return None
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 
     def child() -> None:
-        # What the libraries allocate at their first use belongs to neither side.
+        # What the libraries allocate at their first use belongs to neither side; and memory that was freed before
+        # goes back to the system, or it would be used again unseen.
         warm_up()
+        ctypes.CDLL(None).malloc_trim(0)
         before = read_memory("VmRSS")
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         work()
@@ -160,7 +164,6 @@ def warm_up() -> None:
 
 def measure(size: str, job: str, args: argparse.Namespace) -> dict[str, object]:
     bench = Bench(size, job, args.precision)
-    # Memory first: a process that has worked before holds freed memory, which a fork would reuse unseen.
     steps = bench.n_plain_steps
     peaks: dict[str, object] = {}
     if args.memory:

@@ -161,16 +161,30 @@ def split_frozen(drifted: Float, target: Float, free: Float, *, long_only: bool 
     Returns:
         Weights of the free part that sum to one, and the holdings that stay, both `[P, N+1]`.
     """
-    held = drifted * (1.0 - free)
-    wanted = target * free
-    if not long_only:
-        held[:, -1] = -held[:, :-1].sum(axis=1)
-        wanted[:, -1] = 1.0 - wanted[:, :-1].sum(axis=1)
-        return wanted, held
-    total = wanted.sum(axis=1)
-    nothing = total <= 0.0
-    wanted[:, -1] += nothing
-    return wanted / (total + nothing)[:, None], held
+    _check_shapes(drifted, target)
+    _check_shapes(drifted, free)
+    return _split_rows(drifted, target, free, long_only)
+
+
+@compiled
+def _split_rows(drifted: Float, target: Float, free: Float, long_only: bool) -> tuple[Float, Float]:
+    n_portfolios, width = drifted.shape
+    wanted, held = np.empty((n_portfolios, width)), np.empty((n_portfolios, width))
+    cash = width - 1
+    for p in range(n_portfolios):
+        for i in range(width):
+            held[p, i] = drifted[p, i] * (1.0 - free[p, i])
+            wanted[p, i] = target[p, i] * free[p, i]
+        if long_only:
+            total = wanted[p].sum()
+            if total > 0.0:
+                wanted[p] /= total
+            else:
+                wanted[p, cash] = 1.0
+        else:
+            held[p, cash] = -held[p, :cash].sum()
+            wanted[p, cash] = 1.0 - wanted[p, :cash].sum()
+    return wanted, held
 
 
 def drift(weights: Float, factors: Float, fee: Float | None = None) -> tuple[Float, Float]:

@@ -57,11 +57,13 @@ class Analyst(ABC):
         fields: Fields of the market that a context must hold, in this order.
         min_history: Tradable sessions that a window must end with to be forecast at all.
         knowledge_cutoff: Last date that a pretrained model may have seen, or None for one trained here only.
+        notes: Caveats of the fit for the report, one sentence each.
     """
 
     settings_class: ClassVar[type[AnalystSettings]]
     fields: tuple[str, ...] = ("close",)
     knowledge_cutoff: pd.Timestamp | None = None
+    notes: tuple[str, ...] = ()
     is_fitted: bool = False
 
     def __init__(self, settings: AnalystSettings) -> None:

@@ -30,6 +30,7 @@ class Signals:
             date t must come from a model trained before it.
         horizons: Horizon in sessions of each signal, `[K]`.
         knowledge_cutoffs: Last date that a pretrained model may have seen, by analyst.
+        notes: Caveats of the analysts for the report, one sentence each.
     """
 
     dates: pd.DatetimeIndex
@@ -39,6 +40,7 @@ class Signals:
     trained_until: npt.NDArray[np.datetime64]
     horizons: tuple[int, ...]
     knowledge_cutoffs: Mapping[str, pd.Timestamp] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse rows from the future and shapes that disagree.
@@ -89,6 +91,7 @@ class Signals:
             trained_until=self.trained_until,
             horizons=tuple(self.horizons[column] for column in columns),
             knowledge_cutoffs={key: value for key, value in self.knowledge_cutoffs.items() if key in kept},
+            notes=self.notes,
         )
 
     def since(self, date: pd.Timestamp | str) -> Signals:
@@ -133,6 +136,7 @@ class Signals:
             "horizons": self.horizons,
             "symbols": self.symbols,
             "knowledge_cutoffs": {name: str(date.date()) for name, date in self.knowledge_cutoffs.items()},
+            "notes": self.notes,
         }
         text = json.dumps(description, indent=2)
         write_atomically(target.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -206,4 +210,5 @@ def concatenate_signals(parts: Sequence[Signals]) -> Signals:
         trained_until=np.max(np.stack(stamps), axis=0),
         horizons=tuple(horizon for part in parts for horizon in part.horizons),
         knowledge_cutoffs=cutoffs,
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )

@@ -34,6 +34,11 @@ class Books(NamedTuple):
     borrow: Float
     interest: Float
 
+    @property
+    def costs(self) -> Float:
+        """Everything paid: commission, spread, impact and borrow, `[P]`."""
+        return self.commission + self.spread + self.impact + self.borrow
+
 
 def read_books(booked: Float, since: Float, wealth: Float, commission_share: float) -> tuple[Books, Float, Float]:
     """Read what was booked since an earlier moment.

@@ -281,6 +281,12 @@ class PortfolioKernel:
         )
         self.drifted = trade.weights
 
+    def read_totals(self) -> tuple[Books, Float]:
+        """Return everything booked since the start of the episode, and the turnover since then, `[P]`."""
+        nothing = np.zeros_like(self.booked)
+        books, _, turnover = read_books(self.booked, nothing, np.ones(self.n_portfolios), self._commission_share)
+        return books, turnover
+
     def _find_free(self) -> Float | None:
         """Return one where a holding can be traded at this execution and zero elsewhere, or None when all can."""
         if self._always_tradable or self.tape.all_tradable.take(self.bar, mode="clip").all():

@@ -102,8 +102,8 @@ class Stage:
 def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv) -> Backtest:
     """Walk a policy through the whole range of an environment and record every close.
 
-    The environment must have been built with `record=True`, an action mode of `simplex`, at least the policy's
-    `lookback` and no `episode_length`; `make_backtest_env` does so.
+    The environment must have been built with `record=True`, observations by name, an action mode that reads weights, at
+    least the policy's `lookback` and no `episode_length`; `make_backtest_env` does so.
 
     Args:
         policy: The policy, or the stages of one, in order of their dates; the first covers whatever comes before it.
@@ -117,10 +117,10 @@ def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv) -> Backtest:
         raise ConfigError("a backtest needs a policy, and the list of stages is empty")
     starts = pd.DatetimeIndex([stage.start for stage in stages])
     settings = env.settings
-    if not env.kernel.record or settings.action.mode != "simplex" or settings.episode_length is not None:
+    if not env.kernel.record or settings.action.mode == "softmax" or settings.episode_length is not None:
         raise ConfigError(
-            "a backtest needs an environment with record=True, action mode 'simplex' and no episode_length; "
-            "build it with make_backtest_env(market, signals, settings, policy)"
+            "a backtest needs an environment with record=True, action mode 'simplex' or 'long_short' and no "
+            "episode_length; build it with make_backtest_env(market, signals, settings, policy)"
         )
     observation, _ = env.reset(seed=0)
     done = False
@@ -128,7 +128,7 @@ def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv) -> Backtest:
         today = env.tape.dates[int(env.kernel.bar[0])]
         active = stages[max(int(starts.searchsorted(today, side="right")) - 1, 0)].policy
         batch = {key: value[None] for key, value in observation.items()}
-        observation, _, terminated, truncated, _ = env.step(encode_weights(active.predict(batch)[0]))
+        observation, _, terminated, truncated, _ = env.step(encode_weights(active.predict(batch)[0], settings.action))
         done = terminated or truncated
     return _read_marks(stages[0].policy.name, env)
 
@@ -143,9 +143,11 @@ def make_backtest_env(
     end: pd.Timestamp | str | None = None,
 ) -> PortfolioEnv:
     """Build the environment that a policy is evaluated in: the same costs and execution for everyone."""
+    mode = "simplex" if settings.action.long_only else "long_short"
     changed = settings.model_copy(
         update={
-            "action": settings.action.model_copy(update={"mode": "simplex"}),
+            "action": settings.action.model_copy(update={"mode": mode}),
+            "observation": "dict",
             "episode_length": None,
             "lookback": max(settings.lookback, policy.lookback),
             "rebalance_every": policy.rebalance_every or settings.rebalance_every,
@@ -163,20 +165,28 @@ def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
     marks = kernel.marks
     wealth = np.array([float(mark.wealth[0]) for mark in marks])
     weights = np.stack([mark.weights[0] for mark in marks])
-    # Costs are booked against the wealth at the close before; the ledger states them against wealth at the trade.
-    before = np.concatenate([[1.0], wealth[:-1]])
-    paid = np.array([float(mark.cost[0]) * float(mark.opening[0]) for mark in marks])
+    paid = np.array([float(mark.books.costs[0]) for mark in marks])
     turnover = np.array([float(mark.turnover[0]) for mark in marks])
-    dates = tape.dates[: len(marks)]
-    benchmark = tape.benchmark_returns[: len(marks)]
-    if tape.final_mark is not None and len(marks) == tape.n_bars:
-        final = float(kernel.wealth[0])
-        before, wealth = np.append(before, wealth[-1]), np.append(wealth, final)
-        paid, turnover = np.append(paid, 0.0), np.append(turnover, 0.0)
+    dates, n_marks = tape.dates, tape.n_bars
+    if tape.final_mark is not None:
+        dates, n_marks = dates.append(pd.DatetimeIndex([tape.final_mark])), n_marks + 1
+    if len(marks) == n_marks - 1:
+        # The night after the last trade is marked at a close that has no trade of its own.
+        books, traded = kernel.read_totals()
+        wealth, paid = np.append(wealth, kernel.wealth[0]), np.append(paid, books.costs[0])
         weights = np.vstack([weights, kernel.drifted[:1]])
-        dates = dates.append(pd.DatetimeIndex([tape.final_mark]))
-        benchmark = tape.benchmark_returns
-    net, costs = wealth / before - 1.0, paid / before
+        turnover = np.append(turnover, max(traded[0] - turnover.sum(), 0.0))
+    # A book that was ruined before the end stays at nothing, so that its record can stand beside the others.
+    missing = n_marks - len(wealth)
+    if missing:
+        wealth = np.append(wealth, np.zeros(missing))
+        paid, turnover = np.append(paid, np.full(missing, paid[-1])), np.append(turnover, np.zeros(missing))
+        weights = np.vstack([weights, np.tile(np.eye(1, weights.shape[1], weights.shape[1] - 1), (missing, 1))])
+    # Costs are booked in units of the first day's wealth, and stated as fractions of that at the close before.
+    before = np.concatenate([[1.0], wealth[:-1]])
+    alive = before > 0.0
+    net = np.divide(wealth, before, out=np.ones_like(wealth), where=alive) - 1.0
+    costs = np.divide(np.diff(paid, prepend=0.0), before, out=np.zeros_like(wealth), where=alive)
     return Backtest(
         name=name,
         dates=dates,
@@ -186,5 +196,5 @@ def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
         costs=costs,
         net=net,
         turnover=turnover,
-        benchmark=benchmark,
+        benchmark=tape.benchmark_returns,
     )

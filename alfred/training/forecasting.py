@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from alfred import __version__
 from alfred.analysts.base import Analyst, AnalystSettings
@@ -82,12 +81,13 @@ def forecast_walk_forward(
     blocks = make_blocks(market.n_dates, schedule)
     values = np.full((market.n_dates, market.n_symbols, len(names)), np.nan, dtype=np.float32)
     trained = np.empty(market.n_dates, dtype="datetime64[s]")
-    cutoff = None
+    cutoff, notes = None, dict[str, None]()
     for block in blocks:
         # The block is cut before anything else happens: neither the fit nor a window can reach past it.
         visible = market.until(market.dates[block.rows[-1]])
-        piece, cutoff = _forecast_block(visible, settings, schedule, block, progress)
-        values[block.rows] = piece
+        values[block.rows], analyst = _forecast_block(visible, settings, schedule, block, progress)
+        cutoff = analyst.knowledge_cutoff
+        notes |= dict.fromkeys(analyst.notes)
         trained[block.rows] = market.dates[block.fit_row].to_numpy()
     first = int(blocks[0].rows[0])
     return Signals(
@@ -98,6 +98,7 @@ def forecast_walk_forward(
         trained_until=trained[first:],
         horizons=horizons,
         knowledge_cutoffs={} if cutoff is None else {settings.label: cutoff},
+        notes=tuple(notes),
     )
 
 
@@ -129,8 +130,8 @@ def _forecast_block(
     schedule: ForecastSettings,
     block: Block,
     progress: Callable[[int], None],
-) -> tuple[Grid, pd.Timestamp | None]:
-    """Return the signals of a block, `[R, N, K]`, from the cache where it has them."""
+) -> tuple[Grid, Analyst]:
+    """Return the signals of a block, `[R, N, K]`, from the cache where it has them, and the analyst behind them."""
     start = 0 if schedule.max_train_days is None else max(0, block.fit_row + 1 - schedule.max_train_days)
     past = visible.until(visible.dates[block.fit_row]).since(visible.dates[start])
     folder = None if schedule.cache is None else schedule.cache / _identify(past, settings)
@@ -154,7 +155,8 @@ def _forecast_block(
     if schedule.forecast_every_days > 1:
         latest = np.arange(len(block.rows)) // schedule.forecast_every_days * schedule.forecast_every_days
         result = result[latest]
-    return result, _knowledge_cutoff(analyst, settings)
+    # With every piece in the cache the model is there as well, and reading it takes no time.
+    return result, analyst or _fit_or_load(past, settings, folder)
 
 
 def _fit_or_load(past: Market, settings: AnalystSettings, folder: Path | None) -> Analyst:
@@ -175,10 +177,6 @@ def _predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64])
     ):
         values[np.searchsorted(rows, row), column] = analyst.predict(contexts).to_signals()
     return values
-
-
-def _knowledge_cutoff(analyst: Analyst | None, settings: AnalystSettings) -> pd.Timestamp | None:
-    return (analyst or make_analyst(settings)).knowledge_cutoff
 
 
 def _identify(past: Market, settings: AnalystSettings) -> str:

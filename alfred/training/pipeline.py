@@ -254,7 +254,7 @@ def _describe(
                 validation_sharpe=float(np.mean([item.validation_sharpe for item in own])),
             )
         )
-    caveats = []
+    caveats = list(prepared.signals.notes)
     if experiment.env.execution == "close":
         caveats.append("Decisions trade at the very close that they are based on: this is optimistic.")
     return ReportInput(

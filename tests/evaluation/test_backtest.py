@@ -118,3 +118,56 @@ def test_an_environment_for_something_else_is_refused() -> None:
         backtest(hold("SPY", market), PortfolioEnv(market))
     with pytest.raises(ConfigError, match="list of stages is empty"):
         backtest([], make_backtest_env(market, None, TEN, hold("SPY", market)))
+
+
+class Short:
+    """Shorts the first symbol at a leverage, and never trades again."""
+
+    name, lookback = "short", 0
+    rebalance_every: int | None = FOREVER
+
+    def __init__(self, leverage: float) -> None:
+        self.leverage = leverage
+
+    def predict(self, observation):
+        weights = np.zeros(observation["weights"].shape)
+        weights[:, 0], weights[:, -1] = -self.leverage, 1 + self.leverage
+        return weights
+
+
+def long_short(leverage: float, **changes) -> PortfolioSettings:
+    action = {"mode": "long_short", "max_leverage": leverage}
+    return PortfolioSettings.model_validate({"cost_bps": 0, "slippage_bps": 0, "action": action, **changes})
+
+
+def test_a_short_book_is_its_own_arithmetic() -> None:
+    market = make_random_market(60, 3, ohlc=False)
+    policy = Short(0.5)
+    record = backtest(policy, make_backtest_env(market, None, long_short(1.0), policy))
+    growth = market.close[1:, 0] / market.close[1, 0]
+    np.testing.assert_allclose(record.wealth, 1.5 - 0.5 * growth, rtol=1e-12)
+
+
+def test_the_fee_of_the_last_night_is_booked() -> None:
+    market = make_random_market(20, 3, ohlc=False)
+    policy = Short(1.0)
+    settings = long_short(1.0, borrow_rate_pct=25.2)
+    record = backtest(policy, make_backtest_env(market, None, settings, policy))
+    assert (record.costs[1:] > 0).all()
+    np.testing.assert_allclose(record.net, record.gross - record.costs, atol=1e-15)
+
+
+def test_a_ruined_book_stays_at_nothing_to_the_end() -> None:
+    market = make_random_market(60, 3, ohlc=False)
+    close = market.close.copy()
+    close[30:, 0] *= 3.0
+    crashed = Market.from_arrays(market.dates, market.symbols, close, benchmark="SPY")
+    policy = Short(1.0)
+    record = backtest(policy, make_backtest_env(crashed, None, long_short(1.0), policy))
+    whole = backtest(hold("SPY", crashed), make_backtest_env(crashed, None, FREE, hold("SPY", crashed)))
+    assert record.dates.equals(whole.dates)
+    ruin = crashed.dates.get_loc(record.dates[0]) + 29 - 1
+    assert record.net[ruin] <= -0.99
+    assert (record.net[ruin + 1 :] == 0).all()
+    assert (record.wealth[ruin + 1 :] <= 1e-6).all()
+    assert (record.weights[ruin + 1 :, -1] == 1).all()

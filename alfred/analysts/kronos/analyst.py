@@ -80,7 +80,7 @@ class KronosAnalyst(Analyst):
         self.fields = choose_fields(market)
         self.notes = () if market.has_ohlc else (REBUILT_NOTE,)
         for note in self.notes:
-            logger.warning("%s", note)
+            logger.info("%s", note)
         if s.checkpoint is None:
             pair = make_pair(s.tokenizer_size, s.model_size, s.seed)
         else:

@@ -28,7 +28,7 @@ from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape, make_tape
 
 RISK_AVERSION, COST = 50.0, 500.0
-TRAIN_DAYS, TEST_DAYS = 390_000, 20_000
+TRAIN_DAYS, VALIDATION_DAYS, TEST_DAYS = 200_000, 100_000, 20_000
 _WINDOW_DAYS, _BURN_IN_DAYS = 250, 30
 MODEL = PlantedModel(ic=0.05, sharpe=0.0, factor_volatility=0.0, n_distractors=0)
 SETTINGS = PortfolioSettings(
@@ -44,10 +44,10 @@ SETTINGS = PortfolioSettings(
 def measure_garleanu_pedersen(seed: int = 0) -> dict[str, float]:
     """Train the direct agent and return its utility beside the optimal one, on the same fresh path."""
     train, _ = _draw(TRAIN_DAYS, seed=1)
-    validation_tape = _lay_out(_draw(TEST_DAYS, seed=2)[0])
+    validation_tape = _lay_out(_draw(VALIDATION_DAYS, seed=2)[0])
     test, optimum = _draw(TEST_DAYS, seed=3)
     test_tape = _lay_out(test)
-    settings = DirectSettings(total_steps=1_500_000, validate_every=100_000, patience=None)
+    settings = DirectSettings(total_steps=1_500_000, validate_every=150_000, patience=None)
 
     def validate(policy: Policy, _steps: int) -> float:
         # Realised, as an agent has to do it: the model is not known to it.

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from alfred.agents.base import AgentSettings
+from alfred.agents.baselines import MixSettings
 from alfred.agents.direct import DirectSettings
 from alfred.config import Experiment
-from alfred.data.market import Market
+from alfred.data.market import FloatArray, Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.envs.policy import Policy
@@ -44,7 +45,8 @@ class AgentFinding:
         planted_sharpe: Its Sharpe ratio a year out of sample with the planted signal, net of costs.
         share: Of the oracle's gain in Sharpe ratio over no skill.
         shuffled_sharpe: Its Sharpe ratio with the shuffled signal.
-        shuffled_t: Mean of its daily return over that of no skill, in standard errors, with the shuffled signal.
+        shuffled_t: Its daily return with the shuffled signal beyond what its exposure to equal weights explains, in
+            standard errors: the intercept of a regression, which holding more or less risk does not move.
     """
 
     name: str
@@ -108,6 +110,7 @@ def diagnose(
     planted = plant_signal(market, experiment.env, ic, np.random.default_rng(experiment.seed))
     clinic = _Clinic(experiment, market, fold, planted)
     no_skill = clinic.walk(clinic.make_oracle(1.0, knows=False), fold.test)
+    equal = clinic.walk(MixSettings().build(market, ()), fold.test)
     oracle = clinic.walk(clinic.find_oracle(), fold.test)
     base, best = compute_sharpe(no_skill.net), compute_sharpe(oracle.net)
     shuffled = shuffle_signals(planted.signals, np.random.default_rng(experiment.seed + 1))
@@ -124,7 +127,7 @@ def diagnose(
                 planted_sharpe=compute_sharpe(with_signal.net),
                 share=(compute_sharpe(with_signal.net) - base) / (best - base) if best > base else float("nan"),
                 shuffled_sharpe=compute_sharpe(without.net),
-                shuffled_t=_compare(without, no_skill),
+                shuffled_t=measure_skill(without.net, equal.net),
             )
         )
     verdict, healthy = judge(findings, best, base)
@@ -147,6 +150,7 @@ def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharp
             "something reads the future",
             False,
         )
+    # The oracle knows the model of one day; an agent that finds what the signal says of later days may do better.
     weak = [item for item in findings if not item.share >= _FINE_SHARE]
     if not weak:
         shares = ", ".join(f"{item.name} {item.share:.0%}" for item in findings)
@@ -202,8 +206,20 @@ def _choose_agents(agents: Sequence[AgentSettings], max_steps: int) -> list[Agen
     return limited
 
 
-def _compare(record: Backtest, reference: Backtest) -> float:
-    """Return the mean of the difference of two daily returns in standard errors."""
-    gap = record.net - reference.net
-    spread = gap.std(ddof=1)
-    return float(gap.mean() / spread * np.sqrt(len(gap))) if spread > 0 else 0.0
+def measure_skill(net: FloatArray, reference: FloatArray) -> float:
+    """Return the intercept of a regression of returns on those of a reference, over its standard error.
+
+    Args:
+        net: Daily returns, `[T]`.
+        reference: Daily returns of the reference, `[T]`.
+    """
+    centred = reference - reference.mean()
+    squares = float(centred @ centred)
+    slope = float(centred @ net) / squares if squares > 0 else 0.0
+    residual = net - slope * reference
+    alpha = float(residual.mean())
+    n = len(net)
+    variance = float(((residual - alpha) ** 2).sum()) / (n - 2)
+    error = np.sqrt(variance * (1.0 / n + (reference.mean() ** 2 / squares if squares > 0 else 0.0)))
+    # A book that follows the reference to within a hundredth of a basis point has no skill to speak of.
+    return alpha / float(error) if np.sqrt(variance) > 1e-6 else 0.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from alfred.config import load_experiment
 from alfred.data.market import Market
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
-from alfred.training.doctor import AgentFinding, diagnose, judge
+from alfred.training.doctor import AgentFinding, diagnose, judge, measure_skill
 from alfred.training.oracle import plant_signal, shuffle_signals
 from tests.conftest import make_random_market
 
@@ -48,6 +49,15 @@ def test_a_healthy_learner_recovers_the_planted_signal(noise: Market) -> None:
     assert agent.share >= 0.5
     assert agent.shuffled_t < 2
     assert found.to_json()["verdict"] == found.verdict
+
+
+def test_skill_is_the_intercept_of_a_regression() -> None:
+    rng = np.random.default_rng(0)
+    reference = rng.normal(3e-4, 0.01, 500)
+    net = 1e-3 + 0.5 * reference + rng.normal(0, 0.004, 500)
+    fitted = stats.linregress(reference, net)
+    assert measure_skill(net, reference) == pytest.approx(fitted.intercept / fitted.intercept_stderr)
+    assert measure_skill(0.3 * reference, reference) == 0.0
 
 
 def test_verdicts() -> None:

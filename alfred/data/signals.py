@@ -163,6 +163,7 @@ class Signals:
                 trained_until=table["trained_until"].to_numpy(dtype="datetime64[s]")[:: len(symbols)],
                 horizons=tuple(int(horizon) for horizon in description["horizons"]),
                 knowledge_cutoffs={name: pd.Timestamp(date) for name, date in description["knowledge_cutoffs"].items()},
+                notes=tuple(str(note) for note in description["notes"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SignalError(

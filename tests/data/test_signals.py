@@ -31,7 +31,7 @@ def test_a_row_from_the_future_is_refused() -> None:
 
 
 def test_round_trip(tmp_path) -> None:
-    signals = make(knowledge_cutoffs={"a": pd.Timestamp("2019-06-30")})
+    signals = make(knowledge_cutoffs={"a": pd.Timestamp("2019-06-30")}, notes=("Read with care.",))
     signals.values[2, 1, 0] = np.nan
     signals.save(tmp_path / "s.parquet")
     again = Signals.load(tmp_path / "s.parquet")
@@ -39,6 +39,7 @@ def test_round_trip(tmp_path) -> None:
     np.testing.assert_array_equal(again.trained_until, signals.trained_until)
     assert (again.names, again.horizons, again.symbols) == (signals.names, signals.horizons, signals.symbols)
     assert again.knowledge_cutoffs == signals.knowledge_cutoffs
+    assert again.notes == signals.notes
     assert list(again.dates) == list(signals.dates)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.json", "s.parquet"]
 

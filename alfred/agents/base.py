@@ -41,6 +41,9 @@ class AgentSettings(Settings):
         total_steps: Environment steps to learn from.
         validate_every: Environment steps between two validations; the best one is kept.
         patience: Validations without a new best after which training stops; None never stops early.
+        averaging: What is validated and kept is a running average of the network over updates, in which each update
+            before counts this much of the one after (Polyak and Juditsky, 1992): single updates follow the luck of
+            their days, and a book that wobbles with them pays for it in turnover. Zero keeps the network itself.
         checkpoint_every: Environment steps between two checkpoints, from which a killed training goes on.
     """
 
@@ -52,6 +55,7 @@ class AgentSettings(Settings):
     total_steps: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=32_768, ge=1)
     patience: int | None = Field(default=None, ge=1)
+    averaging: float = Field(default=0.95, ge=0, lt=1)
     checkpoint_every: int = Field(default=65_536, ge=1)
 
     @property

@@ -126,6 +126,7 @@ class _Training:
         (-reward).backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_NORM)
         self.optimizer.step()
+        self.selection.follow(network)
         self.portfolios = current.detach()
         self.age = self.age + 1
         self.steps += self.horizon * settings.n_portfolios

@@ -86,11 +86,12 @@ class LearnerAgent(Agent):
         else:
             selection.restore_from(snapshot, self.find_network(learner))
             restore_learner(snapshot, learner, env)
-            keeper.saved_at = learner.num_timesteps
+            keeper.saved_at = keeper.followed_at = learner.num_timesteps
         if learner.num_timesteps < options.total_steps:
             left = options.total_steps - learner.num_timesteps
             learner.learn(left, callback=keeper, log_interval=self.log_interval, reset_num_timesteps=snapshot is None)
         learner.logger.close()
+        selection.follow(self.find_network(learner))
         selection.validate(self.find_network(learner), learner.num_timesteps)
         checkpoints.clear()
         return selection.finish()
@@ -113,9 +114,13 @@ class _Keeper(BaseCallback):
         super().__init__()
         self.agent, self.task, self.env = agent, task, env
         self.selection, self.checkpoints = selection, checkpoints
-        self.saved_at = 0
+        self.saved_at, self.followed_at = 0, -1
 
     def _on_rollout_start(self) -> None:
+        # The rollout after a checkpoint begins a second time in a training that goes on from it.
+        if self.num_timesteps != self.followed_at:
+            self.followed_at = self.num_timesteps
+            self.selection.follow(self.agent.find_network(self.model))
         if self.selection.is_due(self.num_timesteps):
             self.selection.validate(self.agent.find_network(self.model), self.num_timesteps)
         if self.num_timesteps - self.saved_at >= self.agent.settings.checkpoint_every:

@@ -6,12 +6,14 @@ import copy
 import hashlib
 import math
 
+import torch
+
 from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
 from alfred.agents.checkpoints import CheckpointFolder, Snapshot
-from alfred.agents.memory import build_network
 from alfred.agents.networks import ScoreNetwork
 
-_PREFIX = "best"
+_BEST, _AVERAGE = "best", "average"
+_WARM_UP = 10  # a young average follows faster, so that it does not hang on to the untrained network
 
 
 class Selection:
@@ -30,6 +32,8 @@ class Selection:
         self._score = -math.inf
         self._next = 0
         self._stale = 0
+        self._average: ScoreNetwork | None = None
+        self._updates = 0
 
     @property
     def exhausted(self) -> bool:
@@ -40,10 +44,20 @@ class Selection:
         """Say whether a validation is due after `step` environment steps."""
         return step >= self._next
 
+    def follow(self, network: ScoreNetwork) -> None:
+        """Take a network into the average after an update."""
+        if self._average is None:
+            self._average = copy.deepcopy(network)
+        kept = min(self.settings.averaging, self._updates / (_WARM_UP + self._updates))
+        self._updates += 1
+        with torch.no_grad():
+            for average, current in zip(self._average.parameters(), network.parameters(), strict=True):
+                average.lerp_(current, 1.0 - kept)
+
     def validate(self, network: ScoreNetwork, step: int) -> None:
-        """Validate a network, and keep a copy when it is the best so far."""
+        """Validate the average, or the network itself before the first update; keep a copy of the best so far."""
         self._next = step + self.settings.validate_every
-        policy = self._wrap(copy.deepcopy(network))
+        policy = self._wrap(copy.deepcopy(self._average or network))
         score = self.task.validate(policy, step)
         self._stale += 1
         if score > self._score:
@@ -61,18 +75,22 @@ class Selection:
 
     def save_to(self, snapshot: Snapshot) -> None:
         """Put the best network and the counters into a checkpoint."""
-        snapshot.facts[_PREFIX] = [self._score, self._next, self._stale]
+        snapshot.facts[_BEST] = [self._score, self._next, self._stale, self._updates]
         if self._best is not None:
-            snapshot.add(_PREFIX, self._best.network.state_dict())
+            snapshot.add(_BEST, self._best.network.state_dict())
+        if self._average is not None:
+            snapshot.add(_AVERAGE, self._average.state_dict())
 
     def restore_from(self, snapshot: Snapshot, network: ScoreNetwork) -> None:
         """Take up what `save_to` put in; `network` says what the best one is built like."""
-        self._score, self._next, self._stale = snapshot.facts[_PREFIX]
-        if best := snapshot.below(_PREFIX):
-            # Building draws from torch's generator; the caller restores that one last.
-            copied = build_network(network.spec)
+        self._score, self._next, self._stale, self._updates = snapshot.facts[_BEST]
+        if best := snapshot.below(_BEST):
+            copied = copy.deepcopy(network)
             copied.load_state_dict(best)
             self._best = self._wrap(copied)
+        if average := snapshot.below(_AVERAGE):
+            self._average = copy.deepcopy(network)
+            self._average.load_state_dict(average)
 
     def _wrap(self, network: ScoreNetwork) -> NetworkPolicy:
         return NetworkPolicy(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alfred.agents.base import AgentSettings, TrainingTask
+from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
 from alfred.agents.registry import parse_agent_settings
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.policy import Policy
@@ -44,13 +44,14 @@ def make_task(
 ) -> TrainingTask:
     world = make_noise_market(n_assets=10, n_days=n_days, n_signals=5, seed=1)
     tape = make_tape(world.market, world.signals, execution=environment.execution, lookback=environment.lookback)
-    return TrainingTask(tape, environment, seed, folder, validate or score_concentration, progress)
+    return TrainingTask(tape, environment, seed, folder, validate or score_size, progress)
 
 
-def score_concentration(policy: Policy, _steps: int) -> float:
-    """A validation that is cheap and changes as the network does; what it prefers does not matter."""
-    weights = policy.predict(make_observation(10))
-    return float((weights**2).sum())
+def score_size(policy: Policy, _steps: int) -> float:
+    """A validation that is cheap and prefers networks that have moved away from their start, which is zero."""
+    assert isinstance(policy, NetworkPolicy)
+    heads = [value for name, value in policy.network.named_parameters() if "head" in name]
+    return float(sum(value.abs().sum() for value in heads))
 
 
 def make_observation(n: int, count: int = 3, seed: int = 0, lookback: int = 0) -> dict[str, np.ndarray]:

@@ -117,7 +117,7 @@ def test_other_networks_train_and_are_read_again(kind: str, network: str, tmp_pa
         with pytest.raises(ConfigError, match="flat network trained on 11 assets and is shown 12"):
             policy.predict(make_observation(12))
     else:
-        swapped = {key: value[:, ::-1] if value.ndim == 3 else value for key, value in observation.items()}
+        swapped = {key: value[:, ::-1].copy() if value.ndim == 3 else value for key, value in observation.items()}
         swapped["weights"] = np.hstack([observation["weights"][:, -2::-1], observation["weights"][:, -1:]])
         np.testing.assert_allclose(policy.predict(swapped)[:, -2::-1], weights[:, :-1], atol=1e-6)
 

@@ -64,7 +64,7 @@ def test_contract_catches(analyst, settings, message) -> None:
 
 
 def test_unknown_analyst() -> None:
-    with pytest.raises(ConfigError, match="unknown analyst kind 'lstn'.*Did you mean 'lstm'"):
+    with pytest.raises(ConfigError, match=r"unknown analyst kind 'lstn'.*Did you mean 'lstm'"):
         load_analyst_class("lstn")
 
 

@@ -65,6 +65,7 @@ def uncorrelated(
     from alfred.console import print_table
     from alfred.data.sources import load_market
     from alfred.data.universe import pick_uncorrelated
+    from alfred.evaluation.report_format import format_number
 
     market = load_market(load_experiment(config, overrides or []).data)
     if until is not None:
@@ -74,7 +75,7 @@ def uncorrelated(
         print_json({"symbols": [pick.symbol for pick in picks], "picks": [pick.to_dict() for pick in picks]})
         return
     rows = [
-        (pick.symbol, f"{pick.mean_correlation:.2f}", f"{pick.max_correlation:.2f}", str(pick.n_returns))
+        (pick.symbol, format_number(pick.mean_correlation), format_number(pick.max_correlation), str(pick.n_returns))
         for pick in picks
     ]
     print_table("Least correlated", ("symbol", "mean |correlation|", "largest", "returns"), rows)

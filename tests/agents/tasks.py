@@ -51,7 +51,7 @@ def score_size(policy: Policy, _steps: int) -> float:
     """A validation that is cheap and prefers networks that have moved away from their start, which is zero."""
     assert isinstance(policy, NetworkPolicy)
     heads = [value for name, value in policy.network.named_parameters() if "head" in name]
-    return float(sum(value.abs().sum() for value in heads))
+    return float(sum(value.detach().abs().sum() for value in heads))
 
 
 def make_observation(n: int, count: int = 3, seed: int = 0, lookback: int = 0) -> dict[str, np.ndarray]:

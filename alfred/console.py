@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from alfred.evaluation.report_format import format_number, format_percent, write_headline
 from alfred.evaluation.results import ResultRow
+from alfred.training.progress import Reporter
 
 # Progress and errors go to standard error, so that standard output holds results alone.
 messages = Console(stderr=True)
@@ -46,9 +48,36 @@ class RichReporter:
         self._progress.console.print(text, highlight=False)
 
 
+class LineReporter:
+    """Prints a line when a piece of work is done: for pipes and log files, where bars cannot move."""
+
+    def __init__(self) -> None:
+        """Note the time."""
+        self._began = time.monotonic()
+
+    def begin(self, name: str, total: int) -> Callable[[int], None]:
+        """Wait for the last unit; the line comes with it."""
+        finished = False
+
+        def update(done: int) -> None:
+            nonlocal finished
+            if done >= total and not finished:
+                finished = True
+                self.say(f"{time.monotonic() - self._began:5.0f} s  {name}")
+
+        return update
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        messages.print(text, highlight=False, soft_wrap=True)
+
+
 @contextmanager
-def show_progress() -> Iterator[RichReporter]:
-    """Draw progress bars while work goes on; in a pipe or a log file, each bar is a line when it is done."""
+def show_progress() -> Iterator[Reporter]:
+    """Show what long work does: bars on a screen, a line for each finished piece elsewhere."""
+    if not messages.is_terminal:
+        yield LineReporter()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -61,6 +61,10 @@ def test_demo_evaluate_and_report_agree(tmp_path) -> None:
     check_results(found)
     assert [row["name"] for row in found["results"]][:3] == ["ppo", "SP500", "equal weight"]
     assert "tested from" in result.stderr
+    assert [line.split("s  ")[1] for line in result.stderr.splitlines() if " s  " in line][:2] == [
+        "analyst naive",
+        "analyst momentum",
+    ]
     for command in ("evaluate", "report"):
         again = call(command, found["run"], "--json")
         assert json.loads(again.stdout) == found

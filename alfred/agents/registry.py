@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 from alfred.agents.base import Agent, AgentSettings
@@ -28,15 +27,6 @@ def load_agent_class(kind: object) -> type[Agent]:
         ConfigError: No agent has this name.
     """
     return cast("type[Agent]", import_by_kind(kind, AGENTS, "agent"))
-
-
-def parse_agent_settings(raw: Mapping[str, object]) -> AgentSettings:
-    """Turn a mapping with a `kind` into the settings of that agent.
-
-    Raises:
-        ConfigError: `kind` is missing or unknown.
-    """
-    return load_agent_class(raw.get("kind")).settings_class.model_validate(raw)
 
 
 def make_agent(settings: AgentSettings) -> Agent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 from alfred.analysts.base import Analyst, AnalystSettings
@@ -27,15 +26,6 @@ def load_analyst_class(kind: object) -> type[Analyst]:
         ConfigError: No analyst has this name.
     """
     return cast("type[Analyst]", import_by_kind(kind, ANALYSTS, "analyst"))
-
-
-def parse_analyst_settings(raw: Mapping[str, object]) -> AnalystSettings:
-    """Turn a mapping with a `kind` into the settings of that analyst.
-
-    Raises:
-        ConfigError: `kind` is missing or unknown.
-    """
-    return load_analyst_class(raw.get("kind")).settings_class.model_validate(raw)
 
 
 def make_analyst(settings: AnalystSettings) -> Analyst:

@@ -10,7 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
-from alfred.agents.registry import AGENTS, make_agent
+from alfred.agents.registry import AGENTS, load_agent_class, make_agent
 from alfred.envs.actions import ActionSettings
 from alfred.errors import CheckpointError, ConfigError
 from tests.agents.tasks import ENVIRONMENT, make_observation, make_task, make_tiny

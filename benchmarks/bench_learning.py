@@ -29,7 +29,7 @@ ICS = (0.05, 0.10)
 # The defaults of both agents, with steps that stay inside the budgets of 20 and 120 CPU seconds.
 AGENTS: dict[str, AgentSettings] = {
     "direct": DirectSettings(patience=None),
-    "ppo": PpoSettings(total_steps=1_000_000, validate_every=100_000),
+    "ppo": PpoSettings(total_steps=1_500_000, validate_every=150_000),
 }
 N_SEEDS = 3
 

@@ -129,7 +129,7 @@ class NetworkPolicy:
         self.rebalance_every = rebalance_every
         self.squashed = squashed
         self.lookback = network.spec.shape.lookback
-        self._memory: Memory | None = None
+        self.memory: Memory | None = None
 
     def predict(self, observation: Observation) -> Float:
         """Return the weights of the mean action; see `Policy`.
@@ -157,11 +157,11 @@ class NetworkPolicy:
             scores: torch.Tensor = self.network(tensors)[0]
             return scores
         count = len(tensors["weights"])
-        if self._memory is None or self._memory[0].shape[1] != count:
-            self._memory = self.network.start(count)
+        if self.memory is None or self.memory[0].shape[1] != count:
+            self.memory = self.network.start(count)
         # Every episode begins in cash, and with an empty memory.
-        self._memory = forget(self._memory, tensors["weights"][:, -1] >= 1.0)
-        scores, self._memory = self.network.step(tensors, self._memory)
+        self.memory = forget(self.memory, tensors["weights"][:, -1] >= 1.0)
+        scores, self.memory = self.network.step(tensors, self.memory)
         return scores
 
     def save(self, folder: Path | str) -> None:

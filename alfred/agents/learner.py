@@ -27,7 +27,7 @@ class LearnerSettings(AgentSettings):
     Attributes:
         n_envs: Portfolios stepped in lock-step.
         episode_length: Decisions in a training episode, from a random start.
-        learning_rate: Of Adam, falling linearly to a tenth.
+        learning_rate: Of Adam, falling linearly to a fiftieth.
         gamma: Discount. Actions do not move the market, so that a long horizon only adds noise.
     """
 
@@ -38,7 +38,7 @@ class LearnerSettings(AgentSettings):
 
     def schedule(self) -> Callable[[float], float]:
         """Return the learning rate as a function of what is left of the training, from 1 to 0."""
-        return lambda left: self.learning_rate * (0.1 + 0.9 * left)
+        return lambda left: self.learning_rate * (0.02 + 0.98 * left)
 
 
 class LearnerAgent(Agent):
@@ -64,6 +64,13 @@ class LearnerAgent(Agent):
         """Return the environment settings that this agent explores in."""
         return settings
 
+    def make_env(self, env: PortfolioVectorEnv) -> Sb3PortfolioVecEnv:
+        """Wrap the portfolios for stable-baselines3."""
+        return Sb3PortfolioVecEnv(env)
+
+    def connect(self, env: Sb3PortfolioVecEnv, learner: BaseAlgorithm, task: TrainingTask) -> None:
+        """Tell the environment of the learner; nothing, unless an agent says otherwise."""
+
     def train(self, task: TrainingTask) -> NetworkPolicy:
         """Learn, and return the policy that validated best; see the base class.
 
@@ -74,8 +81,9 @@ class LearnerAgent(Agent):
         longest = task.tape.n_bars // task.settings.rebalance_every
         changes = {"episode_length": min(options.episode_length, longest), "observation": "flat"}
         settings = self.adapt(task.settings.model_copy(update=changes))
-        env = Sb3PortfolioVecEnv(PortfolioVectorEnv(options.n_envs, settings=settings, tape=task.tape))
+        env = self.make_env(PortfolioVectorEnv(options.n_envs, settings=settings, tape=task.tape))
         learner = self.make_learner(env, task)
+        self.connect(env, learner, task)
         learner.set_logger(configure(str(task.folder), ["tensorboard"]))
         checkpoints = open_checkpoints(options, task)
         selection = Selection(options, task, squashed=self.squashed)

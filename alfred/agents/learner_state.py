@@ -40,7 +40,8 @@ def save_learner(learner: BaseAlgorithm, env: Sb3PortfolioVecEnv) -> Snapshot:
         filled = buffer.buffer_size if buffer.full else buffer.pos
         snapshot.add_arrays("replay", {name: getattr(buffer, name)[:filled] for name in _REPLAY})
         snapshot.facts["replay"] = [buffer.pos, buffer.full]
-    _save_environment(snapshot, env)
+    arrays, snapshot.facts["environment"] = env.get_state()
+    snapshot.add_arrays("environment", arrays)
     _save_logs(snapshot, learner)
     snapshot.add_random_states()
     snapshot.facts["action_random"] = _require_generator(learner.action_space).bit_generator.state
@@ -66,7 +67,8 @@ def restore_learner(snapshot: Snapshot, learner: BaseAlgorithm, env: Sb3Portfoli
         buffer.pos, buffer.full = snapshot.facts["replay"]
         for name, tensor in snapshot.below("replay").items():
             getattr(buffer, name)[: len(tensor)] = tensor.numpy()
-    _restore_environment(snapshot, env)
+    arrays = {name: tensor.numpy() for name, tensor in snapshot.below("environment").items()}
+    env.set_state(arrays, snapshot.facts["environment"])
     _restore_logs(snapshot, learner)
     snapshot.restore_random_states()
     _require_generator(learner.action_space).bit_generator.state = snapshot.facts["action_random"]
@@ -95,27 +97,6 @@ def _get_buffer(learner: OffPolicyAlgorithm) -> ReplayBuffer:
     if learner.replay_buffer is None:
         raise RuntimeError("an off-policy learner has its buffer from the moment that it is built")
     return learner.replay_buffer
-
-
-def _environment_parts(env: Sb3PortfolioVecEnv) -> dict[str, object]:
-    kernel = env.env.kernel
-    parts = {"env": env, "kernel": kernel, "rewards": kernel._rewards, "breaker": kernel._breaker}
-    return {name: part for name, part in parts.items() if part is not None}
-
-
-def _save_environment(snapshot: Snapshot, env: Sb3PortfolioVecEnv) -> None:
-    for name, part in _environment_parts(env).items():
-        # The state of P portfolios is all arrays with P along one axis; the tape is shared and never changes.
-        arrays = {key: value for key, value in vars(part).items() if isinstance(value, np.ndarray)}
-        snapshot.add_arrays(f"environment/{name}", arrays)
-    snapshot.facts["environment_random"] = env.env.np_random.bit_generator.state
-
-
-def _restore_environment(snapshot: Snapshot, env: Sb3PortfolioVecEnv) -> None:
-    for name, part in _environment_parts(env).items():
-        for key, tensor in snapshot.below(f"environment/{name}").items():
-            setattr(part, key, tensor.numpy())
-    env.env.np_random.bit_generator.state = snapshot.facts["environment_random"]
 
 
 def _save_logs(snapshot: Snapshot, learner: BaseAlgorithm) -> None:

@@ -10,18 +10,22 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from alfred.agents.actor_critic import AssetActorCritic
-from alfred.agents.base import TrainingTask, describe_network
+from alfred.agents.base import NetworkPolicy, TrainingTask, describe_network
 from alfred.agents.direct import DirectAgent, DirectSettings
 from alfred.agents.learner import LearnerAgent, LearnerSettings
 from alfred.agents.networks import ScoreNetwork
+from alfred.agents.twin import TwinVecEnv
 from alfred.envs.sb3 import Sb3PortfolioVecEnv
 from alfred.envs.settings import PortfolioSettings
+from alfred.envs.vector import PortfolioVectorEnv
 
 
 class OnPolicySettings(LearnerSettings):
     """What PPO and A2C share.
 
     Attributes:
+        twin: Whether a reward counts beyond what a twin earns that does not explore; see `alfred.agents.twin`. It
+            leaves out what is the same for both, the reference of an `excess` reward among it.
         head: `gaussian` explores by noise on scores, `dirichlet` by drawing the weights themselves.
         noise: Standard deviation of the noise at the start, in units of what the network puts out (`gaussian`), or as
             `alfred.agents.dirichlet.DirichletWeights` has it.
@@ -32,9 +36,14 @@ class OnPolicySettings(LearnerSettings):
         warm_start: Settings of a direct agent whose network the training starts from, or None.
     """
 
+    n_envs: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    gamma: float = Field(default=0.8, ge=0, lt=1)
+    averaging: float = Field(default=0.98, ge=0, lt=1)
+    twin: bool = True
     head: Literal["gaussian", "dirichlet"] = "gaussian"
-    noise: float = Field(default=0.6, gt=0)
-    n_steps: int = Field(default=64, ge=1)
+    noise: float = Field(default=0.1, gt=0)
+    n_steps: int = Field(default=16, ge=1)
     gae_lambda: float = Field(default=0.9, ge=0, le=1)
     ent_coef: float = Field(default=0.0, ge=0)
     vf_coef: float = Field(default=0.5, ge=0)
@@ -47,13 +56,13 @@ class PpoSettings(OnPolicySettings):
     Attributes:
         batch_size: Samples in a gradient step.
         n_epochs: Passes over the samples of an update.
-        clip_range: Clip of the probability ratio.
+        clip_range: Clip of the probability ratio, which is that of all assets together.
     """
 
     kind: Literal["ppo"] = "ppo"
     batch_size: int = Field(default=1024, ge=2)
-    n_epochs: int = Field(default=6, ge=1)
-    clip_range: float = Field(default=0.2, gt=0)
+    n_epochs: int = Field(default=2, ge=1)
+    clip_range: float = Field(default=0.8, gt=0)
 
 
 class A2cSettings(OnPolicySettings):
@@ -78,6 +87,16 @@ class OnPolicyAgent(LearnerAgent):
         """Return the actor's network; see the base class."""
         network: ScoreNetwork = learner.policy.mlp_extractor.network  # type: ignore[union-attr,assignment]
         return network
+
+    def make_env(self, env: PortfolioVectorEnv) -> Sb3PortfolioVecEnv:
+        """Put twins beside the portfolios unless the settings forbid it; see the base class."""
+        return TwinVecEnv(env) if self.settings.twin else Sb3PortfolioVecEnv(env)
+
+    def connect(self, env: Sb3PortfolioVecEnv, learner: BaseAlgorithm, task: TrainingTask) -> None:
+        """Have the twins follow the actor; see the base class."""
+        if isinstance(env, TwinVecEnv):
+            network = self.find_network(learner)
+            env.follow(NetworkPolicy(network, task.settings.action, name=self.settings.label))
 
     def prepare(self, learner: BaseAlgorithm, task: TrainingTask) -> None:
         """Start from the network of a direct agent when that is asked for; see the base class."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from alfred.envs.tape import Tape
 from alfred.errors import ConfigError, DataError
 
 _RUIN = 1e-6
+# What a later step depends on; everything else follows from the tape and the settings.
+_STATE = ("bar", "stop", "wealth", "drifted", "weights", "gain", "booked", "_marked")
 
 
 class StepResult(NamedTuple):
@@ -188,6 +191,27 @@ class PortfolioKernel:
             turnover=turnover,
             books=books,
         )
+
+    def get_state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return copies of all that later steps depend on, by name, for `set_state`; `marks` are not among it."""
+        return {
+            f"{part}.{name}": getattr(owner, name).copy() for part, owner, names in self._list_state() for name in names
+        }
+
+    def set_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Go back to the moment at which `get_state` was called, on a kernel of the same tape and settings."""
+        for part, owner, names in self._list_state():
+            for name in names:
+                setattr(owner, name, state[f"{part}.{name}"].copy())
+
+    def _list_state(self) -> list[tuple[str, object, tuple[str, ...]]]:
+        parts: list[tuple[str, object, tuple[str, ...]]] = [
+            ("portfolios", self, _STATE),
+            ("rewards", self._rewards, ("mean", "square", "peak")),
+        ]
+        if self._breaker is not None:
+            parts.append(("breaker", self._breaker, ("peak", "cooling")))
+        return parts
 
     def _advance(self, target: Float | None) -> Float:
         """Run one bar and return the growth of the reference; portfolios at their end stay as they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,17 @@ class Sb3PortfolioVecEnv(VecEnv):
         self._totals[:, done] = 0.0
         self._length[done] = 0
         return observation, reward.astype(np.float32), done, infos
+
+    def get_state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Return all that later steps depend on: arrays by name, and facts as JSON knows them."""
+        sums = {"sums.totals": self._totals.copy(), "sums.length": self._length.copy()}
+        return {**self.env.kernel.get_state(), **sums}, {"random": self.env.np_random.bit_generator.state}
+
+    def set_state(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Go back to the moment at which `get_state` was called, on an environment of the same tape and settings."""
+        self.env.kernel.set_state(arrays)
+        self._totals, self._length = arrays["sums.totals"].copy(), arrays["sums.length"].copy()
+        self.env.np_random.bit_generator.state = facts["random"]
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -4,7 +4,7 @@
 
 The share is (Sharpe - no skill) / (attainable - no skill) on a path that no training has seen, with 10 assets and
 5 bps. CPU seconds are those of the whole training, its validations among them, on one torch thread. `--quick` takes a
-tenth of the steps and one seed.
+tenth of the steps and one seed. `--only ppo --ppo '{"twin": false}'` shows what one setting is worth.
 """
 
 from __future__ import annotations
@@ -77,14 +77,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps, one seed")
     parser.add_argument("--only", choices=[*AGENTS, "noise", "garleanu_pedersen"], help="one part alone")
     parser.add_argument("--ic", type=float, choices=ICS, help="one strength of the signal alone")
+    parser.add_argument("--ppo", type=json.loads, default={}, help="other settings of ppo, in JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    agents, n_seeds = AGENTS, N_SEEDS
+    agents, n_seeds = dict(AGENTS), N_SEEDS
+    agents["ppo"] = PpoSettings.model_validate({**agents["ppo"].model_dump(), **arguments.ppo})
     if arguments.quick:
         n_seeds = 1
         agents = {
             name: settings.model_copy(update={"total_steps": settings.total_steps // 10})
-            for name, settings in AGENTS.items()
+            for name, settings in agents.items()
         }
     parts = [arguments.only] if arguments.only else [*AGENTS, "noise", "garleanu_pedersen"]
     results: dict[str, object] = {}

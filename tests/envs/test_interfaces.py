@@ -239,3 +239,29 @@ def test_stable_baselines3_learns_on_it(observation: str, policy: str) -> None:
     assert model.num_timesteps == 48
     assert len(model.ep_info_buffer or ()) == 12
     assert any((old != new).any() for old, new in zip(before, model.policy.parameters(), strict=True))
+
+
+def test_a_kernel_goes_on_from_its_state() -> None:
+    settings = make_settings(
+        episode_length=20,
+        reward={"kind": "differential_sharpe", "drawdown_penalty": 0.5},
+        risk={"breaker_drawdown_pct": 0.5, "breaker_cooldown_days": 3},
+    )
+    actions = np.random.default_rng(1).uniform(-1, 1, (40, 6, 5)).astype(np.float32)
+    first = Sb3PortfolioVecEnv(PortfolioVectorEnv(6, MARKET, make_signals(), settings))
+    first.seed(3)
+    first.reset()
+    for action in actions[:25]:
+        first.step(action)
+    assert first.env.kernel.get_state()["breaker.cooling"].any()
+    state = first.get_state()
+    expected = [first.step(action) for action in actions[25:]]
+    second = Sb3PortfolioVecEnv(PortfolioVectorEnv(6, MARKET, make_signals(), settings))
+    second.reset()
+    second.set_state(*state)
+    for action, (observation, reward, done, _) in zip(actions[25:], expected, strict=True):
+        found = second.step(action)
+        for key, value in observation.items():
+            np.testing.assert_array_equal(found[0][key], value)
+        np.testing.assert_array_equal(found[1], reward)
+        np.testing.assert_array_equal(found[2], done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -64,12 +65,19 @@ class AssetActorCritic(ActorCriticPolicy):
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
         self.action_net = nn.Identity()
-        self.log_std = nn.Parameter(torch.full((1,), self.log_std_init))
+        nn.init.zeros_(self.value_net.weight)
+        nn.init.zeros_(self.value_net.bias)
+        # The noise follows a schedule: left to learn, it says more about costs than about how much there is to find.
+        self.log_std = nn.Parameter(torch.full((1,), self.log_std_init), requires_grad=False)
         if self.head == "dirichlet":
             self.action_dist = DirichletWeights(self.spec.n_assets + 1, self.logit_scale)
         # The base class made its optimiser before the lines above.
         settings = {"lr": lr_schedule(1), **self.optimizer_kwargs}
         self.optimizer = self.optimizer_class(self.parameters(), **settings)
+
+    def scale_noise(self, factor: float) -> None:
+        """Set the noise to a multiple of what it was at the start."""
+        self.log_std.data.fill_(self.log_std_init + math.log(factor))
 
     def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Any:
         return self.action_dist.proba_distribution(self.action_net(latent_pi), self.log_std)

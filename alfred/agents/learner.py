@@ -71,6 +71,9 @@ class LearnerAgent(Agent):
     def connect(self, env: Sb3PortfolioVecEnv, learner: BaseAlgorithm, task: TrainingTask) -> None:
         """Tell the environment of the learner; nothing, unless an agent says otherwise."""
 
+    def adjust(self, learner: BaseAlgorithm, done: float) -> None:
+        """Follow a schedule before a rollout, `done` of the training being done; nothing, unless an agent says so."""
+
     def train(self, task: TrainingTask) -> NetworkPolicy:
         """Learn, and return the policy that validated best; see the base class.
 
@@ -125,6 +128,7 @@ class _Keeper(BaseCallback):
         self.saved_at, self.followed_at = 0, -1
 
     def _on_rollout_start(self) -> None:
+        self.agent.adjust(self.model, min(self.num_timesteps / self.agent.settings.total_steps, 1.0))
         # The rollout after a checkpoint begins a second time in a training that goes on from it.
         if self.num_timesteps != self.followed_at:
             self.followed_at = self.num_timesteps

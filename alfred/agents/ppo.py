@@ -29,9 +29,11 @@ class OnPolicySettings(LearnerSettings):
         head: `gaussian` explores by noise on scores, `dirichlet` by drawing the weights themselves.
         noise: Standard deviation of the noise at the start, in units of what the network puts out (`gaussian`), or as
             `alfred.agents.dirichlet.DirichletWeights` has it.
+        final_noise: The same at the end. Noise falls from one to the other by the same factor every step: much of it
+            lets the policy move fast, and costs so much to trade that the policy learns to avoid it.
         n_steps: Steps of each portfolio between two updates.
         gae_lambda: Decay of the advantage estimate.
-        ent_coef: Weight of the entropy bonus.
+        ent_coef: Weight of the entropy bonus; it moves the Dirichlet head only, the Gaussian noise has its schedule.
         vf_coef: Weight of the critic's loss.
         warm_start: Settings of a direct agent whose network the training starts from, or None.
     """
@@ -39,11 +41,12 @@ class OnPolicySettings(LearnerSettings):
     n_envs: int = Field(default=128, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
     gamma: float = Field(default=0.8, ge=0, lt=1)
-    averaging: float = Field(default=0.98, ge=0, lt=1)
+    averaging: float = Field(default=0.99, ge=0, lt=1)
     twin: bool = True
     head: Literal["gaussian", "dirichlet"] = "gaussian"
     noise: float = Field(default=0.1, gt=0)
-    n_steps: int = Field(default=16, ge=1)
+    final_noise: float = Field(default=0.05, gt=0)
+    n_steps: int = Field(default=8, ge=1)
     gae_lambda: float = Field(default=0.9, ge=0, le=1)
     ent_coef: float = Field(default=0.0, ge=0)
     vf_coef: float = Field(default=0.5, ge=0)
@@ -62,14 +65,13 @@ class PpoSettings(OnPolicySettings):
     kind: Literal["ppo"] = "ppo"
     batch_size: int = Field(default=1024, ge=2)
     n_epochs: int = Field(default=2, ge=1)
-    clip_range: float = Field(default=0.8, gt=0)
+    clip_range: float = Field(default=2.0, gt=0)
 
 
 class A2cSettings(OnPolicySettings):
     """Settings of `A2cAgent`: one gradient step an update, and many updates."""
 
     kind: Literal["a2c"] = "a2c"
-    n_steps: int = Field(default=8, ge=1)
 
 
 class OnPolicyAgent(LearnerAgent):
@@ -97,6 +99,12 @@ class OnPolicyAgent(LearnerAgent):
         if isinstance(env, TwinVecEnv):
             network = self.find_network(learner)
             env.follow(NetworkPolicy(network, task.settings.action, name=self.settings.label))
+
+    def adjust(self, learner: BaseAlgorithm, done: float) -> None:
+        """Lower the noise; see the base class."""
+        options, policy = self.settings, learner.policy
+        if isinstance(policy, AssetActorCritic):
+            policy.scale_noise((options.final_noise / options.noise) ** done)
 
     def prepare(self, learner: BaseAlgorithm, task: TrainingTask) -> None:
         """Start from the network of a direct agent when that is asked for; see the base class."""

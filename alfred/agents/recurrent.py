@@ -26,9 +26,11 @@ class RecurrentPpoSettings(PpoSettings):
 
     Attributes:
         memory: Width of the memory.
+        n_steps: Steps of each portfolio between two updates, and how far back a gradient reaches into the memory.
     """
 
     kind: Literal["recurrent_ppo"] = "recurrent_ppo"  # type: ignore[assignment]
+    n_steps: int = Field(default=32, ge=1)
     memory: int = Field(default=16, ge=1)
 
 

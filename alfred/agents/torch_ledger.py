@@ -1,6 +1,6 @@
 """The ledger once more, in torch: the accounting of `alfred.envs.ledger` with gradients.
 
-Each function is the twin of the one that it is named after and gives the same numbers; a test holds the two together.
+Each function is the counterpart of the one that it is named after and gives the same numbers; a test holds the two together.
 Axes legend: P portfolios, N symbols; arrays of width N+1 hold cash last.
 """
 
@@ -42,7 +42,7 @@ def solve_trade(
 ) -> TorchTrade:
     """Rebalance to target weights and pay the costs out of wealth, solved exactly.
 
-    The wealth after the trade is found without gradients, as in the twin. One more step of Newton's method from
+    The wealth after the trade is found without gradients, as in its counterpart. One more step of Newton's method from
     there, whose slope is held constant, leaves the value where it is and has the gradient that the implicit function
     theorem gives: no gradient runs through the iterations.
 
@@ -99,7 +99,7 @@ def solve_trade(
 def split_frozen(
     drifted: torch.Tensor, target: torch.Tensor, free: torch.Tensor, *, long_only: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Part a trade into what can be traded and what stays; see the twin.
+    """Part a trade into what can be traded and what stays; see its counterpart.
 
     Returns:
         Weights of the free part that sum to one, and the holdings that stay, both `[P, N+1]`.
@@ -118,7 +118,7 @@ def split_frozen(
 def drift(
     weights: torch.Tensor, factors: torch.Tensor, fee: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hold through a move of prices; see the twin.
+    """Hold through a move of prices; see its counterpart.
 
     Args:
         weights: Weights before, cash last, `[P, N+1]`.
@@ -140,20 +140,20 @@ def drift(
 
 
 def compute_fee(weights: torch.Tensor, short_rate: float, loan_rate: float) -> torch.Tensor:
-    """Return the fee on what is borrowed a session, as a fraction of wealth, `[P]`; see the twin."""
+    """Return the fee on what is borrowed a session, as a fraction of wealth, `[P]`; see its counterpart."""
     borrowed = (-weights).clamp(min=0.0)
     return borrowed[..., :-1].sum(dim=-1) * short_rate + borrowed[..., -1] * loan_rate
 
 
 def move_to_cash(weights: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-    """Return weights `[P, N+1]` after some of them were turned into cash, free of cost; see the twin."""
+    """Return weights `[P, N+1]` after some of them were turned into cash, free of cost; see its counterpart."""
     paid = torch.where(moved, weights, 0.0)
     kept = weights - paid
     return torch.cat([kept[..., :-1], kept[..., -1:] + paid.sum(dim=-1, keepdim=True)], dim=-1)
 
 
 def compute_reward(growth: torch.Tensor, reference_growth: torch.Tensor, settings: RewardSettings) -> torch.Tensor:
-    """Return the reward of a step of kind `growth` or `excess`, without penalties, `[P]`; see the twin."""
+    """Return the reward of a step of kind `growth` or `excess`, without penalties, `[P]`; see its counterpart."""
     reward = _utility(growth, settings.risk_aversion)
     if settings.kind == "excess":
         reward = reward - _utility(reference_growth, settings.risk_aversion)

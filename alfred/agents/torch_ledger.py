@@ -1,6 +1,7 @@
 """The ledger once more, in torch: the accounting of `alfred.envs.ledger` with gradients.
 
-Each function is the counterpart of the one that it is named after and gives the same numbers; a test holds the two together.
+Each function is the counterpart of the one that it is named after and gives the same numbers; a test holds the two
+together.
 Axes legend: P portfolios, N symbols; arrays of width N+1 hold cash last.
 """
 

@@ -65,6 +65,7 @@ class AssetActorCritic(ActorCriticPolicy):
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
         self.action_net = nn.Identity()
+        # What exploring changes is small: guesses of an untrained critic would be larger.
         nn.init.zeros_(self.value_net.weight)
         nn.init.zeros_(self.value_net.bias)
         # The noise follows a schedule: left to learn, it says more about costs than about how much there is to find.

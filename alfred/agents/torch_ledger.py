@@ -1,7 +1,6 @@
 """The ledger once more, in torch: the accounting of `alfred.envs.ledger` with gradients.
 
-Each function is the counterpart of the one that it is named after and gives the same numbers; a test holds the two
-together.
+Each function is the counterpart of the one that it is named after, and a test holds the two to the same numbers.
 Axes legend: P portfolios, N symbols; arrays of width N+1 hold cash last.
 """
 

@@ -46,27 +46,31 @@ def measure(task: PlantedTask, settings: AgentSettings, n_seeds: int) -> dict[st
     return {
         "share": float(np.median([result.share for result in results])),
         "seeds": [result.share for result in results],
+        "sharpe_seeds": [result.sharpe for result in results],
         "sharpe": float(np.median([result.sharpe for result in results])),
         "sharpe_error": results[0].sharpe_error,
         "attainable_sharpe": task.optimum.sharpe,
         "no_skill_sharpe": task.optimum.no_skill_sharpe,
         "turnover_a_day": float(np.median([result.turnover for result in results])),
+        "turnover_seeds": [result.turnover for result in results],
         "cpu_seconds": float(np.median(seconds)),
         "steps": settings.total_steps,
     }
 
 
-def measure_noise(task: PlantedTask, settings: AgentSettings) -> dict[str, object]:
+def measure_noise(task: PlantedTask, settings: AgentSettings, n_seeds: int) -> dict[str, object]:
     """Train on signals that foretell nothing; skill is what lies above the best fixed weights."""
-    found = measure(task, settings, 1)
+    found = measure(task, settings, n_seeds)
     excess = float(found["sharpe"]) - task.optimum.no_skill_sharpe  # type: ignore[arg-type]
     # Fifty thousand sessions are 198 years: the standard error of a Sharpe ratio over them.
     error = float(np.sqrt((1.0 + found["sharpe"] ** 2 / 2.0 / 252.0) / (task.test_tape.n_bars / 252.0)))  # type: ignore[operator]
     return {
         "sharpe": found["sharpe"],
+        "sharpe_seeds": found["sharpe_seeds"],
         "no_skill_sharpe": task.optimum.no_skill_sharpe,
         "excess_in_standard_errors": excess / error,
         "turnover_a_day": found["turnover_a_day"],
+        "turnover_seeds": found["turnover_seeds"],
         "cpu_seconds": found["cpu_seconds"],
     }
 
@@ -97,7 +101,7 @@ def main() -> None:
             results[name] = {f"{ic:g}": measure(task, agents[name], n_seeds) for ic, task in tasks.items()}
         elif name == "noise":
             task = PlantedTask(0.0)
-            results[name] = {agent: measure_noise(task, settings) for agent, settings in agents.items()}
+            results[name] = {agent: measure_noise(task, settings, n_seeds) for agent, settings in agents.items()}
         else:
             results[name] = {"direct": measure_garleanu_pedersen()}
         if not arguments.json:

@@ -34,10 +34,10 @@ AGENTS: dict[str, AgentSettings] = {
 N_SEEDS = 3
 
 
-def measure(task: PlantedTask, settings: AgentSettings, n_seeds: int) -> dict[str, object]:
+def measure(task: PlantedTask, settings: AgentSettings, seeds: range) -> dict[str, object]:
     """Train an agent from some seeds and return the median of what it attains."""
     results, seconds = [], []
-    for seed in range(n_seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             began = time.process_time()
             policy = make_agent(settings).train(task.make_training(Path(folder), seed))
@@ -58,9 +58,9 @@ def measure(task: PlantedTask, settings: AgentSettings, n_seeds: int) -> dict[st
     }
 
 
-def measure_noise(task: PlantedTask, settings: AgentSettings, n_seeds: int) -> dict[str, object]:
+def measure_noise(task: PlantedTask, settings: AgentSettings, seeds: range) -> dict[str, object]:
     """Train on signals that foretell nothing; skill is what lies above the best fixed weights."""
-    found = measure(task, settings, n_seeds)
+    found = measure(task, settings, seeds)
     excess = float(found["sharpe"]) - task.optimum.no_skill_sharpe  # type: ignore[arg-type]
     # Fifty thousand sessions are 198 years: the standard error of a Sharpe ratio over them.
     error = float(np.sqrt((1.0 + found["sharpe"] ** 2 / 2.0 / 252.0) / (task.test_tape.n_bars / 252.0)))  # type: ignore[operator]
@@ -82,6 +82,8 @@ def main() -> None:
     parser.add_argument("--only", choices=[*AGENTS, "noise", "garleanu_pedersen"], help="one part alone")
     parser.add_argument("--ic", type=float, choices=ICS, help="one strength of the signal alone")
     parser.add_argument("--ppo", type=json.loads, default={}, help="other settings of ppo, in JSON")
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first training")
+    parser.add_argument("--path", type=int, default=3, help="seed of the path to measure on")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     agents, n_seeds = dict(AGENTS), N_SEEDS
@@ -92,16 +94,17 @@ def main() -> None:
             name: settings.model_copy(update={"total_steps": settings.total_steps // 10})
             for name, settings in agents.items()
         }
+    seeds = range(arguments.first_seed, arguments.first_seed + n_seeds)
     parts = [arguments.only] if arguments.only else [*AGENTS, "noise", "garleanu_pedersen"]
     results: dict[str, object] = {}
     ics = ICS if arguments.ic is None else (arguments.ic,)
-    tasks = {ic: PlantedTask(ic) for ic in ics} if set(parts) & set(AGENTS) else {}
+    tasks = {ic: PlantedTask(ic, test_seed=arguments.path) for ic in ics} if set(parts) & set(AGENTS) else {}
     for name in parts:
         if name in agents:
-            results[name] = {f"{ic:g}": measure(task, agents[name], n_seeds) for ic, task in tasks.items()}
+            results[name] = {f"{ic:g}": measure(task, agents[name], seeds) for ic, task in tasks.items()}
         elif name == "noise":
-            task = PlantedTask(0.0)
-            results[name] = {agent: measure_noise(task, settings, n_seeds) for agent, settings in agents.items()}
+            task = PlantedTask(0.0, test_seed=arguments.path)
+            results[name] = {agent: measure_noise(task, settings, seeds) for agent, settings in agents.items()}
         else:
             results[name] = {"direct": measure_garleanu_pedersen()}
         if not arguments.json:

@@ -47,13 +47,14 @@ class PlantedTask:
     Args:
         ic: Information coefficient of the planted signal.
         train_days: Sessions to train on.
+        test_seed: Seed of the path to measure on.
     """
 
-    def __init__(self, ic: float, train_days: int = TRAIN_DAYS) -> None:
+    def __init__(self, ic: float, train_days: int = TRAIN_DAYS, test_seed: int = 3) -> None:
         """Draw the three paths."""
         self.model = PlantedModel(ic=ic)
         self.train = self._draw(train_days, seed=1)
-        self.test = self._draw(TEST_DAYS, seed=3)
+        self.test = self._draw(TEST_DAYS, seed=test_seed)
         self.optimum = self.test.optimum
         self.train_tape, self.test_tape = _lay_out(self.train), _lay_out(self.test)
         self._validation_tape = _lay_out(self._draw(VALIDATION_DAYS, seed=2))

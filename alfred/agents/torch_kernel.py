@@ -16,7 +16,7 @@ import torch
 from alfred.agents.networks import Tensors
 from alfred.agents.torch_ledger import compute_fee, compute_reward, drift, move_to_cash, solve_trade
 from alfred.envs.actions import ActionSettings
-from alfred.envs.conditions import BOUND, SESSIONS_PER_YEAR
+from alfred.envs.conditions import BOUND
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
@@ -184,7 +184,7 @@ class TorchKernel:
         fee = None
         if not self._long_only:
             yearly = self.settings.borrow_rate_pct, self.settings.margin_rate_pct
-            fee = compute_fee(drifted, *(rate / 100.0 / SESSIONS_PER_YEAR for rate in yearly))
+            fee = compute_fee(drifted, *(rate / 100.0 / self.tape.periods_per_year for rate in yearly))
         drifted, more = drift(drifted, panels.overnight[bar], fee)
         weights, growth = known if self.tape.lag else drifted, growth * more
         following = Portfolios(bar + 1, drifted, weights, portfolios.wealth * growth, portfolios.peak)

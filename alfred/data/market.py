@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from alfred.data.sessions import infer_periods_per_year
 from alfred.errors import DataError, suggest
 
 FloatArray = npt.NDArray[np.floating]
@@ -21,9 +22,22 @@ FIELDS = (*PRICE_FIELDS, "volume")
 RANGE_TOLERANCE = 1e-3
 
 
+@dataclass(frozen=True)
+class Delisting:
+    """The end of a symbol.
+
+    Attributes:
+        date: The last day on which it was listed.
+        payout: What a holder got after it, as a fraction of the last price; None when it is not known.
+    """
+
+    date: pd.Timestamp
+    payout: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Market:
-    """Daily bars of a universe on the sessions of its benchmark, on a total-return basis.
+    """Bars of a universe on the sessions of its benchmark, on a total-return basis.
 
     Axes legend: T dates, N symbols. Prices are NaN exactly where a symbol is not tradable (before its listing, after
     its delisting, on a halt). The benchmark is one of the symbols, so that it is held in the same ledger at the same
@@ -43,6 +57,10 @@ class Market:
         extras: Further point-in-time fields by name, each `[T, N]` and known at the close of its row (a fundamental
             joined by report date, a macro series with its publication lag); NaN where nothing is known yet.
         notes: Caveats of the source, one sentence each; they are printed in the report.
+        periods_per_year: Sessions in a year, inferred from the dates: 252, 365, 52, 12, 4 or 1. Everything that is
+            stated a year is scaled by it.
+        cash_rate: What cash earns, known at each close, as a fraction a year, `[T]`; None where the source has none.
+        delistings: Known delistings by symbol, those up to the last date.
     """
 
     dates: pd.DatetimeIndex
@@ -57,6 +75,9 @@ class Market:
     sectors: Mapping[str, str] = field(default_factory=dict)
     extras: Mapping[str, FloatArray] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    periods_per_year: int = 252
+    cash_rate: FloatArray | None = None
+    delistings: Mapping[str, Delisting] = field(default_factory=dict)
 
     @classmethod
     def from_arrays(
@@ -74,6 +95,8 @@ class Market:
         sectors: Mapping[str, str] | None = None,
         extras: Mapping[str, FloatArray] | None = None,
         notes: Sequence[str] = (),
+        cash_rate: FloatArray | None = None,
+        delistings: Mapping[str, Delisting] | None = None,
     ) -> Market:
         """Build a market and validate it once.
 
@@ -90,6 +113,8 @@ class Market:
             sectors: Sector by symbol.
             extras: Further point-in-time fields, each `[T, N]`.
             notes: Caveats of the source.
+            cash_rate: What cash earns, known at each close, as a fraction a year, `[T]`.
+            delistings: Known delistings by symbol.
 
         Raises:
             DataError: Anything that would make a later result wrong; the text names symbol, date and value.
@@ -109,9 +134,11 @@ class Market:
             sectors=dict(sectors or {}),
             extras={name: _as_float(array) for name, array in (extras or {}).items()},
             notes=tuple(notes),
+            cash_rate=None if cash_rate is None else _as_float(cash_rate),
+            delistings=dict(delistings or {}),
         )
         market.validate()
-        return market
+        return replace(market, periods_per_year=infer_periods_per_year(index))
 
     def validate(self) -> None:
         """Check every promise of the class docstring.
@@ -165,6 +192,16 @@ class Market:
             twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
             raise DataError(f"symbol '{twice}' stands more than once; drop one of its columns")
         self.index_of(self.benchmark, what="benchmark")
+        if self.cash_rate is not None:
+            if self.cash_rate.shape != (len(self.dates),):
+                raise DataError(f"cash_rate has shape {self.cash_rate.shape}, but there are {len(self.dates)} dates")
+            bad = ~(np.isfinite(self.cash_rate) & (self.cash_rate > -1.0) & (self.cash_rate <= 1.0))
+            if bad.any():
+                row = int(np.argmax(bad))
+                raise DataError(
+                    f"cash_rate is {self.cash_rate[row]} on {self.dates[row].date()}: it must be a fraction a year "
+                    "between -1 and 1; 0.05 is five per cent"
+                )
 
     @property
     def n_dates(self) -> int:
@@ -259,8 +296,13 @@ class Market:
         columns = [self.index_of(symbol) for symbol in names]
         if len(set(names)) != len(names):
             raise DataError(f"a symbol stands twice in {list(symbols)}; name each once")
-        sectors = {symbol: sector for symbol, sector in self.sectors.items() if symbol in names}
-        return replace(self._cut((slice(None), columns)), symbols=tuple(names), benchmark=bench, sectors=sectors)
+        return replace(
+            self._cut((slice(None), columns)),
+            symbols=tuple(names),
+            benchmark=bench,
+            sectors={symbol: sector for symbol, sector in self.sectors.items() if symbol in names},
+            delistings={symbol: item for symbol, item in self.delistings.items() if symbol in names},
+        )
 
     def log_returns(self) -> FloatArray:
         """Return log(close_t / close_{t-1}), `[T, N]`: NaN in the first row and beside untradable sessions."""
@@ -268,8 +310,34 @@ class Market:
             logs = np.log(self.close)
         return np.diff(logs, axis=0, prepend=np.full((1, self.n_symbols), np.nan, dtype=logs.dtype))
 
+    def copy(self) -> Market:
+        """Return the same market in memory of its own: nothing in it leads back to what it was cut from."""
+
+        def own(array: FloatArray | None) -> FloatArray | None:
+            return None if array is None else array.copy()
+
+        return replace(
+            self,
+            dates=pd.DatetimeIndex(self.dates.to_numpy().copy()),
+            close=self.close.copy(),
+            tradable=self.tradable.copy(),
+            open=own(self.open),
+            high=own(self.high),
+            low=own(self.low),
+            volume=own(self.volume),
+            extras={name: array.copy() for name, array in self.extras.items()},
+            cash_rate=own(self.cash_rate),
+        )
+
     def _rows(self, rows: slice) -> Market:
-        return replace(self._cut(rows), dates=self.dates[rows])
+        dates = self.dates[rows]
+        return replace(
+            self._cut(rows),
+            dates=dates,
+            cash_rate=None if self.cash_rate is None else self.cash_rate[rows],
+            # A delisting to come is the future.
+            delistings={symbol: item for symbol, item in self.delistings.items() if item.date <= dates[-1]},
+        )
 
     def _cut(self, key: slice | tuple[slice, list[int]]) -> Market:
         """Return the market with every panel indexed by `key`; the axes are the caller's to set."""

@@ -113,11 +113,14 @@ def compute_market_checksum(market: Market) -> str:
     add("dates", market.dates.to_numpy().astype("datetime64[s]").astype(np.int64)[:, None])
     texts = [*market.symbols, "|", market.benchmark, "|"]
     texts += [f"{symbol}={sector}" for symbol, sector in sorted(market.sectors.items())]
+    texts += [f"{symbol} until {item.date} {item.payout}" for symbol, item in sorted(market.delistings.items())]
     digest.update("\n".join(texts).encode())
     add("tradable", market.tradable.view(np.uint8))
     for name in FIELDS:
         if getattr(market, name) is not None:
             add(name, market.field(name))
+    if market.cash_rate is not None:
+        add("cash_rate", market.cash_rate[:, None])
     for name in sorted(market.extras):
         add(name, market.extras[name])
     return digest.hexdigest()

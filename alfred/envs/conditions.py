@@ -16,9 +16,9 @@ from alfred.data.market import Market
 from alfred.envs.ledger import Float
 from alfred.settings import Settings
 
-MARKET_FEATURES = ("return_5", "return_20", "volatility_20", "volatility_60", "drawdown_252", "dispersion_20")
+MARKET_FEATURES = ("return_5", "return_20", "volatility_20", "volatility_60", "drawdown_year", "dispersion_20")
 BOUND = 10.0  # signals, features and returns are clipped to +-this, so that one bad tick cannot swamp a network
-SESSIONS_PER_YEAR = 252
+_DAYS_PER_YEAR = 252
 
 
 class ImpactSettings(Settings):
@@ -47,24 +47,30 @@ class ImpactSettings(Settings):
         return 2.0 if self.kind == "linear" else 1.5
 
 
-def compute_market_features(simple: Float, benchmark: int, universe: list[int]) -> npt.NDArray[np.float32]:
+def compute_market_features(
+    simple: Float, known: npt.NDArray[np.bool_], benchmark: int, universe: list[int], periods_per_year: int
+) -> npt.NDArray[np.float32]:
     """Return the trailing state of the market, each feature near unit size, `[T, M]`; see `MARKET_FEATURES`.
 
     Args:
         simple: Simple returns, zero where there is none, `[T, N]`.
+        known: Whether there is a return, `[T, N]`; the others do not count in the dispersion.
         benchmark: Column whose return, volatility and drawdown are shown.
         universe: Columns whose dispersion is shown.
+        periods_per_year: Sessions in a year; the units are those of daily stocks, scaled with the root of time.
     """
+    unit = 0.01 * np.sqrt(_DAYS_PER_YEAR / periods_per_year)
     bench = pd.Series(np.log1p(simple[:, benchmark]))
     wealth = bench.cumsum()
-    spread = pd.Series(simple[:, universe].std(axis=1))
+    shown = np.where(known[:, universe], simple[:, universe], np.nan)
+    spread = pd.DataFrame(shown).std(axis=1, ddof=0)
     columns = [
-        bench.rolling(5, min_periods=1).sum() / 0.02,
-        bench.rolling(20, min_periods=1).sum() / 0.04,
-        bench.rolling(20, min_periods=2).std() / 0.01 - 1.0,
-        bench.rolling(60, min_periods=2).std() / 0.01 - 1.0,
-        np.expm1(wealth - wealth.rolling(SESSIONS_PER_YEAR, min_periods=1).max()) / 0.1,
-        spread.rolling(20, min_periods=1).mean() / 0.01 - 1.0,
+        bench.rolling(5, min_periods=1).sum() / (2.0 * unit),
+        bench.rolling(20, min_periods=1).sum() / (4.0 * unit),
+        bench.rolling(20, min_periods=2).std() / unit - 1.0,
+        bench.rolling(60, min_periods=2).std() / unit - 1.0,
+        np.expm1(wealth - wealth.rolling(periods_per_year, min_periods=1).max()) / 0.1,
+        spread.rolling(20, min_periods=1).mean() / unit - 1.0,
     ]
     return np.asarray(np.clip(np.nan_to_num(np.stack(columns, axis=1)), -BOUND, BOUND), dtype=np.float32)
 

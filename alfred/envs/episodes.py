@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from alfred.data.market import Market
 from alfred.data.signals import Signals
@@ -17,8 +18,8 @@ def prepare_tape(
     signals: Signals | None,
     settings: PortfolioSettings,
     *,
-    start: str | None = None,
-    end: str | None = None,
+    start: pd.Timestamp | str | None = None,
+    end: pd.Timestamp | str | None = None,
 ) -> Tape:
     """Lay out the tape that the settings ask for.
 
@@ -36,6 +37,8 @@ def prepare_tape(
         lookback=settings.lookback,
         cash_rate_pct=settings.cash_rate_pct,
         impact=settings.impact,
+        delisting_after=settings.delisting_after,
+        delisting_payout=settings.delisting_payout_pct / 100.0,
     )
 
 

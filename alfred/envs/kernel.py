@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.envs.books import N_ROWS, Books, book_holding, book_trade, read_books
-from alfred.envs.conditions import SESSIONS_PER_YEAR
 from alfred.envs.constraints import Constraints, keep_frozen
 from alfred.envs.ledger import Float, Impact, Trade, compute_fee, drift, liquidate, move_to_cash, solve_trade
 from alfred.envs.rewards import RewardState
@@ -93,8 +92,8 @@ class PortfolioKernel:
         self.rates[-1] = 0.0
         self._commission_share = settings.cost_bps / rate_bps if rate_bps else 0.0
         self._long_only = settings.action.long_only
-        self._short_rate = settings.borrow_rate_pct / 100.0 / SESSIONS_PER_YEAR
-        self._loan_rate = settings.margin_rate_pct / 100.0 / SESSIONS_PER_YEAR
+        self._short_rate = settings.borrow_rate_pct / 100.0 / tape.periods_per_year
+        self._loan_rate = settings.margin_rate_pct / 100.0 / tape.periods_per_year
         self._stop_loss = None if settings.risk.stop_loss_pct is None else settings.risk.stop_loss_pct / 100.0
         self._constraints = Constraints(settings.constraints, tape.sectors) if settings.constraints.bind else None
         self._breaker: Breaker | None = None

@@ -83,7 +83,8 @@ class RewardState:
             turnover: Turnover of the step, `[P]`.
         """
         settings = self.settings
-        growth = after / before
+        # A book that was ruined before has nothing to grow: it is paid as if it had stood still.
+        growth = np.divide(after, before, out=np.ones_like(after), where=before > 0.0)
         if settings.kind == "differential_sharpe":
             rate = 1.0 / settings.sharpe_memory
             paid, self.mean, self.square = differentiate_sharpe(growth - 1.0, self.mean, self.square, rate)

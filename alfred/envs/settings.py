@@ -1,10 +1,13 @@
-"""The settings of a portfolio environment: how a portfolio is traded, held back and paid."""
+"""The settings of a portfolio environment: what the market asks of everybody, and what the agent is told to keep to."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from alfred.envs.actions import ActionSettings
 from alfred.envs.conditions import ImpactSettings
@@ -14,9 +17,11 @@ from alfred.envs.risk import RiskSettings
 from alfred.envs.tape import Execution
 from alfred.settings import Settings
 
+RatePct = Annotated[float, Field(gt=-100, le=100)]
 
-class PortfolioSettings(Settings):
-    """How a portfolio is traded and paid.
+
+class MarketTerms(Settings):
+    """What trading costs and what money earns: the same for agents, baselines and the benchmark.
 
     Attributes:
         cost_bps: Commission on traded value, in basis points.
@@ -24,31 +29,63 @@ class PortfolioSettings(Settings):
         impact: Market impact against average daily value.
         execution: When a decision is traded; `auto` takes the next open, or the next close when there are no opens.
             `close` trades at the price that the observation already holds and is flagged as optimistic in reports.
-        rebalance_every: Sessions from one decision to the next; the book drifts in between.
-        episode_length: Decisions in a training episode, from a random start; the whole range when left out.
-        lookback: Sessions of log returns in an observation, L.
-        cash_rate_pct: Yearly rate that cash earns, and that borrowed cash costs, in per cent.
+        cash_rate_pct: Yearly rate that cash earns, and that borrowed cash costs, in per cent: a number; rates by date
+            as a mapping; or a CSV file with the columns `date` and one rate, each holding until the next. Left out, it
+            is the rate that comes with the market, or zero. Sharpe ratios and tests are in excess of it.
         borrow_rate_pct: Yearly fee on the value of short positions, in per cent.
         margin_rate_pct: Yearly fee on borrowed cash, on top of `cash_rate_pct`, in per cent.
-        observation: `dict` of named arrays, or all of them in one `flat` array for plain networks.
-        action: How actions become weights.
-        constraints: Limits on target weights.
-        risk: Rules that sell.
-        reward: What a step pays.
+        delisting_after: Sessions without a trade after which a symbol counts as delisted, when `symbols.csv` does not
+            say; a month of sessions when left out.
+        delisting_payout_pct: What is paid for it then, in per cent of the last price, when `symbols.csv` does not say.
+            Delistings for performance lose about 30 per cent on the New York exchanges (Shumway, 1997).
     """
 
     cost_bps: float = Field(default=5.0, ge=0, lt=1000)
     slippage_bps: float = Field(default=5.0, ge=0, lt=1000)
     impact: ImpactSettings = ImpactSettings()
     execution: Execution = "auto"
+    cash_rate_pct: RatePct | Path | Mapping[date, RatePct] | None = Field(
+        default=None, validation_alias=AliasChoices("cash_rate_pct", "cash_rate")
+    )
+    borrow_rate_pct: float = Field(default=0.0, ge=0, le=100)
+    margin_rate_pct: float = Field(default=0.0, ge=0, le=100)
+    delisting_after: int | None = Field(default=None, ge=1)
+    delisting_payout_pct: float = Field(default=70.0, ge=0, le=100)
+
+
+class Mandate(Settings):
+    """What an agent is told to keep to. Benchmarks and baselines are free of it, unless a baseline asks for it.
+
+    Attributes:
+        constraints: Limits on target weights.
+        risk: Rules that sell.
+    """
+
+    constraints: ConstraintSettings = ConstraintSettings()
+    risk: RiskSettings = RiskSettings()
+
+
+class PortfolioSettings(MarketTerms, Mandate):
+    """How a portfolio is traded, held back and paid.
+
+    Attributes:
+        rebalance_every: Sessions from one decision to the next; the book drifts in between.
+        episode_length: Decisions in a training episode, from a random start; the whole range when left out.
+        lookback: Sessions of log returns in an observation, L.
+        observation: `dict` of named arrays, or all of them in one `flat` array for plain networks.
+        action: How actions become weights.
+        reward: What a step pays.
+    """
+
     rebalance_every: int = Field(default=1, ge=1)
     episode_length: int | None = Field(default=None, ge=2)
     lookback: int = Field(default=0, ge=0)
-    cash_rate_pct: float = Field(default=0.0, gt=-100, le=100)
-    borrow_rate_pct: float = Field(default=0.0, ge=0, le=100)
-    margin_rate_pct: float = Field(default=0.0, ge=0, le=100)
     observation: Literal["dict", "flat"] = "dict"
     action: ActionSettings = ActionSettings()
-    constraints: ConstraintSettings = ConstraintSettings()
-    risk: RiskSettings = RiskSettings()
     reward: RewardSettings = RewardSettings()
+
+    def lift_mandate(self) -> PortfolioSettings:
+        """Return the same market terms without constraints and risk rules."""
+        free = Mandate()
+        return self.model_copy(update={name: getattr(free, name) for name in Mandate.model_fields})
+

@@ -10,14 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.market import Market
+from alfred.data.rates import CashRate, resolve_cash_rate
 from alfred.data.signals import Signals
-from alfred.envs.conditions import (
-    BOUND,
-    SESSIONS_PER_YEAR,
-    ImpactSettings,
-    compute_impact_scale,
-    compute_market_features,
-)
+from alfred.envs.conditions import BOUND, ImpactSettings, compute_impact_scale, compute_market_features
+from alfred.envs.delistings import DEFAULT_PAYOUT, find_delistings
 from alfred.envs.ledger import Float
 from alfred.envs.risk import Bars
 from alfred.errors import ConfigError, DataError, SignalError
@@ -41,8 +37,8 @@ class Tape:
         overnight: Next execution price over this close, cash last, `[E, N+1]`.
         tradable: Whether a symbol can be traded at the execution, cash last, `[E, N+1]`.
         all_tradable: Whether all symbols can, `[E]`.
-        delisted: Whether a symbol traded before and never does again from this execution on, cash last, `[E, N+1]`: its
-            holding is paid out in cash at the last price, at the session after the last bar.
+        delisted: Whether the holding of a symbol is paid out in cash at this execution, cash last, `[E, N+1]`; what
+            the payout lacks to the last price is in `overnight` of the bar before.
         any_delisted: Whether any symbol is delisted, `[E]`.
         bars: Open, low and high inside the bar that is held through after the execution, for stops, each `[E, N+1]`;
             None when the market has closes only.
@@ -59,6 +55,9 @@ class Tape:
         benchmark_growth: The same of the benchmark, `[E]`.
         benchmark_returns: Simple return of the benchmark from the close before to each marked close: those of the bars,
             then that of `final_mark` when there is one, `[E]` or `[E + 1]`.
+        cash_returns: What cash earned from the close before to each marked close, like `benchmark_returns`; zero at
+            the first, since a book begins there.
+        periods_per_year: Sessions in a year.
         final_mark: Date of a last mark at a close after the last bar, or None when the last bar marks itself.
         signal_names: `[K]`.
     """
@@ -84,6 +83,8 @@ class Tape:
     reference_growth: Float
     benchmark_growth: Float
     benchmark_returns: Float
+    cash_returns: Float
+    periods_per_year: int
     final_mark: pd.Timestamp | None
     signal_names: tuple[str, ...]
 
@@ -101,8 +102,10 @@ def make_tape(
     end: pd.Timestamp | str | None = None,
     execution: Execution = "auto",
     lookback: int = 0,
-    cash_rate_pct: float = 0.0,
+    cash_rate_pct: CashRate = None,
     impact: ImpactSettings | None = None,
+    delisting_after: int | None = None,
+    delisting_payout: float = DEFAULT_PAYOUT,
 ) -> Tape:
     """Lay a market out for the kernel.
 
@@ -113,12 +116,15 @@ def make_tape(
         end: Last date that may be marked; the last date of the market when left out.
         execution: When a decision is traded; `auto` takes the next open, or the next close without open prices.
         lookback: Sessions of log returns in an observation, L.
-        cash_rate_pct: Yearly rate that cash earns, in per cent.
+        cash_rate_pct: Yearly rate that cash earns, in per cent; see `alfred.data.rates.resolve_cash_rate`.
         impact: Market impact, or None without.
+        delisting_after: Sessions without a trade after which a symbol counts as delisted; a month when left out.
+        delisting_payout: What is paid for it then, as a fraction of the last price.
 
     Raises:
         ConfigError: The execution needs open prices that the market does not have.
-        DataError: There are too few sessions from `start` to `end`, or impact needs volume that the market lacks.
+        DataError: There are too few sessions from `start` to `end`, impact needs volume that the market lacks, or the
+            cash rates cannot be read.
         SignalError: The signals lack a date or have other symbols.
     """
     market = market if end is None else market.until(end)
@@ -136,30 +142,34 @@ def make_tape(
     known = bars - lag
     close = _carry_forward(market.close)
     simple = np.vstack([np.zeros((1, market.n_symbols)), close[1:] / close[:-1] - 1.0])
+    known_return = np.isfinite(simple) & market.tradable
     simple = np.nan_to_num(simple, nan=0.0, posinf=0.0)
     price = close
     if timing == "next_open":
         price = np.where(np.isfinite(market.field("open")), market.field("open"), np.vstack([close[:1], close[:-1]]))
     following = np.minimum(bars + 1, market.n_dates - 1)
     overnight = price[following] / close[bars]
-    cash = np.full(len(bars), (1.0 + cash_rate_pct / 100.0) ** (1.0 / SESSIONS_PER_YEAR))
+    cash = (1.0 + resolve_cash_rate(market, cash_rate_pct)[bars]) ** (1.0 / market.periods_per_year)
     over = bars + 1 == market.n_dates
     overnight[over], cash[over] = 1.0, 1.0  # nothing is earned after the last close
     intraday = _with_cash(close[bars] / price[bars], 1.0) if timing == "next_open" else None
     growth = overnight if intraday is None else overnight * intraday[:, :-1]
+    delisted, payout = find_delistings(market, delisting_after, delisting_payout)
+    # The reference is held in what trades, so that only the books lose what a payout lacks to the last price.
+    paid = np.where(over[:, None], overnight, overnight * payout[following])
     padded = np.vstack([np.zeros((lookback, market.n_symbols)), np.log1p(simple)])
     universe = [market.index_of(symbol) for symbol in market.universe]
     tradable = market.tradable[bars]
-    delisted = _find_delisted(market.tradable)[bars]
     bench = market.index_of(market.benchmark)
     marks = [*bars] + ([] if timing == "next_open" else [last + 1])
+    delisted = delisted[bars]
     return Tape(
         dates=market.dates[bars],
         symbols=market.symbols,
         benchmark=bench,
         lag=lag,
         intraday=intraday,
-        overnight=_with_cash(overnight, cash),
+        overnight=_with_cash(paid, cash),
         tradable=np.hstack([tradable, np.ones((len(bars), 1), dtype=bool)]),
         all_tradable=np.asarray(tradable.all(axis=1)),
         delisted=np.hstack([delisted, np.zeros((len(bars), 1), dtype=bool)]),
@@ -168,13 +178,15 @@ def make_tape(
         impact_scale=_lay_out_impact(market, simple, bars - 1, impact),
         sectors=tuple(market.sectors.get(symbol, "") for symbol in market.symbols),
         signals=_signals_at(market, signals, market.dates[known]),
-        features=compute_market_features(simple, bench, universe)[known],
+        features=compute_market_features(simple, known_return, bench, universe, market.periods_per_year)[known],
         tradable_then=market.tradable[known].astype(np.float32),
         returns=np.clip(padded[known[0] + 1 : known[-1] + 1 + lookback], -BOUND, BOUND).astype(np.float32),
         lookback=lookback,
         reference_growth=_equal_weight_growth(growth[:, universe], tradable[:, universe]),
         benchmark_growth=_equal_weight_growth(growth[:, [bench]], tradable[:, [bench]]),
         benchmark_returns=simple[marks, bench],
+        cash_returns=np.concatenate([[0.0], cash - 1.0])[: len(marks)],
+        periods_per_year=market.periods_per_year,
         final_mark=None if timing == "next_open" else market.dates[last + 1],
         signal_names=() if signals is None else signals.names,
     )
@@ -201,16 +213,6 @@ def _carry_forward(close: npt.NDArray[np.floating]) -> Float:
 def _with_cash(factors: Float, cash: Float | float, missing: float = 1.0) -> Float:
     clean = np.where(np.isfinite(factors), factors, missing)
     return np.ascontiguousarray(np.hstack([clean, np.broadcast_to(cash, len(clean))[:, None]]))
-
-
-def _find_delisted(tradable: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return where a symbol has traded before and never does again, `[T, N]`.
-
-    A symbol that is halted at the end of the data counts as delisted: nothing in the data tells the two apart.
-    """
-    before = np.logical_or.accumulate(tradable, axis=0)
-    later = np.logical_or.accumulate(tradable[::-1], axis=0)[::-1]
-    return before & ~later
 
 
 def _lay_out_bars(market: Market, close: Float, bars: npt.NDArray[np.integer], timing: Execution) -> Bars | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from alfred.envs.policy import Policy
 from alfred.envs.portfolio import PortfolioEnv, PortfolioSettings
 from alfred.errors import CheckpointError, ConfigError
 
-_COLUMNS = ("gross", "costs", "net", "turnover", "benchmark")
+_COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
 _WEIGHT, _CASH = "weight of ", "cash"
 
 
@@ -39,6 +39,8 @@ class Backtest:
         net: Return after costs, `[T]`.
         turnover: Half the sum of absolute weight changes at the trades of the session, `[T]`.
         benchmark: Return of the benchmark itself, free of cost, `[T]`.
+        cash_return: Return of cash, what an empty book earned, `[T]`; Sharpe ratios and tests are in excess of it.
+        periods_per_year: Sessions in a year.
     """
 
     name: str
@@ -50,6 +52,18 @@ class Backtest:
     net: FloatArray
     turnover: FloatArray
     benchmark: FloatArray
+    cash_return: FloatArray = field(default_factory=lambda: np.zeros(0))
+    periods_per_year: int = 252
+
+    def __post_init__(self) -> None:
+        """Let cash that is left out earn nothing."""
+        if not len(self.cash_return):
+            object.__setattr__(self, "cash_return", np.zeros(len(self.net)))
+
+    @property
+    def excess(self) -> FloatArray:
+        """Net return in excess of cash, `[T]`."""
+        return self.net - self.cash_return
 
     @property
     def wealth(self) -> FloatArray:
@@ -66,7 +80,7 @@ class Backtest:
         table = pd.DataFrame({name: getattr(self, name) for name in _COLUMNS}, index=self.dates)
         weights = pd.DataFrame(self.weights, index=self.dates, columns=[*map(_weight_column, self.symbols), _CASH])
         table = pd.concat([table, weights], axis=1).rename_axis("date")
-        table.attrs["name"] = self.name
+        table.attrs.update(name=self.name, periods_per_year=self.periods_per_year)
         write_atomically(path, table.to_parquet)
 
     @classmethod
@@ -81,7 +95,8 @@ class Backtest:
             symbols = tuple(name.removeprefix(_WEIGHT) for name in table.columns if name.startswith(_WEIGHT))
             columns = {name: table[name].to_numpy() for name in _COLUMNS}
             weights = table[[*map(_weight_column, symbols), _CASH]].to_numpy()
-            return cls(str(table.attrs["name"]), pd.DatetimeIndex(table.index), symbols, weights, **columns)
+            facts = {"name": str(table.attrs["name"]), "periods_per_year": int(table.attrs["periods_per_year"])}
+            return cls(dates=pd.DatetimeIndex(table.index), symbols=symbols, weights=weights, **columns, **facts)
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{path} does not hold a backtest ({error}); run `alfred evaluate` again") from error
 
@@ -197,4 +212,6 @@ def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
         net=net,
         turnover=turnover,
         benchmark=tape.benchmark_returns,
+        cash_return=tape.cash_returns,
+        periods_per_year=tape.periods_per_year,
     )

@@ -65,7 +65,7 @@ class Mandate(Settings):
     risk: RiskSettings = RiskSettings()
 
 
-class PortfolioSettings(MarketTerms, Mandate):
+class PortfolioSettings(Mandate, MarketTerms):  # costs stand first in a configuration
     """How a portfolio is traded, held back and paid.
 
     Attributes:

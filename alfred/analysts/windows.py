@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,3 +38,17 @@ def compute_forward_returns(market: Market, horizons: Sequence[int]) -> npt.NDAr
         if horizon < len(logs):
             labels[:-horizon, :, position] = logs[horizon:] - logs[:-horizon]
     return labels
+
+
+def hash_moves(values: npt.NDArray[np.floating], seed: int, *, digest_size: int) -> hashlib.blake2b:
+    """Return a hash of a window that knows only which way it moved from bar to bar, and a seed.
+
+    Chance that is drawn by it is the same in any batch, and in any unit and precision of the prices.
+
+    Args:
+        values: Prices or what else moves, bars first, `[C, ...]`.
+        seed: The seed.
+        digest_size: Bytes of the digest.
+    """
+    signs = np.sign(np.diff(values, axis=0)).astype(np.int8)
+    return hashlib.blake2b(signs.tobytes(), digest_size=digest_size, key=str(seed).encode())

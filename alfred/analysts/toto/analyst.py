@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Self
@@ -27,6 +26,7 @@ from alfred.analysts.toto.networks import load_checkpoint, load_network, make_fr
 from alfred.analysts.toto.settings import KNOWLEDGE_CUTOFFS, REVISIONS, TotoSettings, check_lengths
 from alfred.analysts.toto.training import train_network
 from alfred.analysts.toto.windows import PERCENT, Windows, fill_forward, prepare_windows, split_windows
+from alfred.analysts.windows import hash_moves
 from alfred.data.contexts import Contexts
 from alfred.data.market import FloatArray, Market
 from alfred.errors import ConfigError
@@ -255,5 +255,5 @@ class TotoAnalyst(Analyst):
 
 
 def _make_generator(window: npt.NDArray[np.float32], seed: int) -> np.random.Generator:
-    digest = hashlib.blake2b(window.tobytes(), digest_size=16, key=seed.to_bytes(8, "little", signed=True)).digest()
+    digest = hash_moves(window[0], seed, digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

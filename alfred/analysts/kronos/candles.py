@@ -18,9 +18,9 @@ Stamps = npt.NDArray[np.datetime64]
 MIN_BARS = 2
 _CLIP = np.float32(5.0)
 _SCALE_FLOOR = np.float32(1e-5)
-# The released floor is in price units. Below this spread it is more than 1 / 1600 of it and bends a forecast, so that
-# prices of a level below 100 get the same part of their level instead.
-_ORDINARY_SPREAD = np.float32(2.0**-6)
+# The released floor is in price units. Below this spread it is more than one per cent of it and bends a forecast, so
+# that prices of a level below 100 get the same part of their level instead.
+_ORDINARY_SPREAD = np.float32(2.0**-10)
 _ORDINARY_LEVEL = 100.0
 _RELATIVE_FLOOR = float(_SCALE_FLOOR) / _ORDINARY_LEVEL
 TIME_COLUMN = "timestamps"
@@ -133,7 +133,7 @@ class Candles:
 def scale_columns(values: Float32, history: int) -> tuple[Float32, Float32, Float32]:
     """Scale candles by the mean and the population standard deviation of their first bars, column by column.
 
-    A column with a standard deviation of 1/64 or more, or a level of 100 or more, is scaled as released, bit for bit:
+    A column with a standard deviation of 1/1024 or more, or a value of 100 or more, is scaled as released, bit for bit:
     (x - mean) / (std + 1e-5), all in float32, since a sign decides a bit. In a smaller one, such as a coin at 1e-8 or
     a volume of fractions, that floor would be most of the scale; it is scaled by `scale_freely`.
 

@@ -31,6 +31,8 @@ from alfred.analysts.windows import hash_moves
 from alfred.data.market import FloatArray
 from alfred.errors import ConfigError, DataError
 
+_TINY = np.finfo(np.float64).tiny
+
 
 @dataclass(frozen=True, eq=False)
 class KronosForecast:
@@ -240,8 +242,10 @@ def _make_row_keys(candles: Candles, seed: int, n_samples: int) -> npt.NDArray[n
     keys = np.empty((len(candles.lengths), n_samples), dtype=np.uint64)
     numbers = mix_bits(np.arange(n_samples, dtype=np.uint64) + np.uint64(1))
     for i, length in enumerate(candles.lengths):
-        # Without the amount, which is a product: a tie in it is a matter of rounding.
-        content = hash_moves(candles.values[i, :length, :5], seed, digest_size=8)
+        # Without the amount: a product follows from the others.
+        bars = candles.values[i, :length, :-1].astype(np.float64)
+        moves = np.diff(bars, axis=0) / np.maximum(np.maximum(np.abs(bars[1:]), np.abs(bars[:-1])), _TINY)
+        content = hash_moves(moves, seed, digest_size=8)
         content.update(candles.timestamps[i, :length].tobytes())
         keys[i] = np.uint64(int.from_bytes(content.digest(), "little")) ^ numbers
     return keys.ravel()

@@ -16,7 +16,7 @@ from tests.analysts.kronos.parity import FOLDERS, Parity, name_folder
 pytestmark = pytest.mark.parametrize("parity", FOLDERS, ids=name_folder)
 
 
-def assert_close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 3e-5) -> None:
+def assert_close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(ours, theirs.to(ours.dtype), atol=tolerance, rtol=tolerance)
 
 

@@ -85,8 +85,8 @@ def rescale_market(market: Market, factors: float | FloatArray) -> Market:
     def scale(array: FloatArray | None) -> FloatArray | None:
         return None if array is None else (array * np.asarray(factors)).astype(array.dtype)
 
-    scaled = {name: scale(getattr(market, name)) for name in PRICE_FIELDS}
-    return replace(market, **scaled)
+    closes = (market.close * np.asarray(factors)).astype(market.close.dtype)
+    return replace(market, open=scale(market.open), high=scale(market.high), low=scale(market.low), close=closes)
 
 
 def measure_difference(first: Forecast, second: Forecast) -> float:

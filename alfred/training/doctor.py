@@ -207,8 +207,9 @@ def _choose_agents(agents: Sequence[AgentSettings], max_steps: int) -> list[Agen
 
 
 def measure_sharpe(record: Backtest) -> float:
-    """Return the Sharpe ratio a year of a book's net returns in excess of cash."""
-    return compute_sharpe(record.excess) * float(np.sqrt(record.periods_per_year / DAYS_PER_YEAR))
+    """Return the Sharpe ratio a year of a book's net returns in excess of cash; 0 for a book that is nothing else."""
+    sharpe = compute_sharpe(record.excess) * float(np.sqrt(record.periods_per_year / DAYS_PER_YEAR))
+    return 0.0 if np.isnan(sharpe) else sharpe
 
 
 def measure_skill(net: FloatArray, reference: FloatArray) -> float:

@@ -127,8 +127,10 @@ def estimate_moments(market: Market, settings: PortfolioSettings, known: Range |
     """
     past = market if known is None else market.until(known[1])
     tape = prepare_tape(past, None, settings)
-    # Nothing is earned after the last close, so that the last bar holds no whole growth.
-    rows = slice(0 if known is None else int(tape.dates.searchsorted(known[0])), -1)
+    # Nothing is earned after the last close, so that a bar on the last session holds no whole growth.
+    rows = tape.dates < past.dates[-1]
+    if known is not None:
+        rows &= tape.dates >= known[0]
     excess = _compute_growth(tape) - (tape.overnight[:, -1:] - 1.0)
     return Moments(*_describe(np.where(_find_listed(tape), excess, np.nan)[rows]))
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
 from alfred.data.contexts import Contexts, make_contexts
-from alfred.data.market import Market
+from alfred.data.market import PRICE_FIELDS, FloatArray, Market
 from alfred.errors import AlfredError, NotFittedError
+
+# What a forecast may differ by in another unit or another batch, in spreads of the forecast; beside it what rounding
+# of float32 prices leaves of a log return.
+TOLERANCE = 1e-3
+_ROUNDING = 1e-6
+_UNITS = (1e-9, 1e-4, 1.0, 1e6)
 
 
 class ContractError(AlfredError):
@@ -23,8 +30,10 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     """Check an analyst against the contract.
 
     It must refuse to forecast before `fit`; return finite forecasts of the right shapes and horizons; forecast a window
-    alike in any batch; be fitted alike twice by the same seed; survive `save_pretrained` and
-    `from_pretrained` unchanged; and never write to what it was handed.
+    alike in any batch: alone, in part, in another order and beside windows of other prices; be fitted alike twice by
+    the same seed; give the same forecasts, fit included, of symbols whose prices are a billionth, a ten-thousandth and
+    a million times as large; survive `save_pretrained` and `from_pretrained` unchanged; keep what it learnt to itself,
+    so that fitting another one changes nothing; and never write to what it was handed.
 
     Args:
         make: Builds a fresh, unfitted analyst.
@@ -34,14 +43,17 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
         ContractError: A promise is broken.
     """
     cut = market.dates[market.n_dates * 4 // 5]
-    past = market.until(cut)
-    closes_before = market.close.copy()
+    # A copy: what an analyst is handed must not be a door to what lies behind the cut.
+    past = market.until(cut).copy()
+    closes_before = past.close.copy()
     analyst = make()
     windows = _windows(analyst, past)
     _require(_refuses_unfitted(analyst, windows), "predict must raise NotFittedError before fit")
     _require(analyst.fit(past) is analyst, "fit must return self")
     windows = _windows(analyst, past)
+    values_before = windows.values.copy()
     forecast = analyst.predict(windows)
+    _require(np.array_equal(values_before, windows.values, equal_nan=True), "predict must not write to its windows")
     _require(forecast.horizons == analyst.horizons, "the forecast must be for the analyst's horizons")
     _require(
         forecast.mean.shape == (len(windows), len(analyst.horizons)),
@@ -51,27 +63,95 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     _require(bool(np.isfinite(forecast.mean).all()), "the mean must be finite")
     again = make().fit(past).predict(windows)
     _require(_equal(forecast, again), "the same seed and data must give the same forecast")
-    half = take_windows(windows, slice(0, len(windows) // 2))
-    part = analyst.predict(half)
-    close = np.allclose(part.quantiles, forecast.quantiles[: len(half)], rtol=1e-4, atol=1e-6)
-    _require(bool(close), "a window must be forecast alike in any batch")
+    _check_batches(analyst, windows, forecast)
+    _check_units(make, past, forecast)
+    _require(_equal(forecast, analyst.predict(windows)), "fitting another analyst must not change this one")
     with tempfile.TemporaryDirectory() as folder:
         analyst.save_pretrained(folder)
         restored = type(analyst).from_pretrained(folder)
         _require(restored.settings == analyst.settings, "the settings must survive saving and loading")
         _require(_equal(forecast, restored.predict(windows)), "the forecast must survive saving and loading")
-    _require(np.array_equal(closes_before, market.close, equal_nan=True), "the market must not be written to")
+    _require(np.array_equal(closes_before, past.close, equal_nan=True), "the market must not be written to")
 
 
-def take_windows(contexts: Contexts, rows: slice) -> Contexts:
-    """Return some windows of a batch."""
+def rescale_market(market: Market, factors: float | FloatArray) -> Market:
+    """Return the same market with prices in other units; volumes stay.
+
+    Args:
+        market: The market.
+        factors: What prices are multiplied by: one number, or one a symbol, `[N]`.
+    """
+
+    def scale(array: FloatArray | None) -> FloatArray | None:
+        return None if array is None else (array * np.asarray(factors)).astype(array.dtype)
+
+    closes = (market.close * np.asarray(factors)).astype(market.close.dtype)
+    return replace(market, open=scale(market.open), high=scale(market.high), low=scale(market.low), close=closes)
+
+
+def measure_difference(first: Forecast, second: Forecast) -> float:
+    """Return the largest difference of two forecasts of the same windows, in spreads of the first.
+
+    Of a difference in log return, one millionth is not counted: it is what rounding of float32 prices leaves.
+    """
+    spread = np.maximum(first.dispersion(), np.finfo(np.float64).tiny)
+    apart = np.maximum(
+        np.abs(first.quantiles - second.quantiles).max(axis=2, initial=0.0), np.abs(first.mean - second.mean)
+    )
+    return float((np.maximum(apart - _ROUNDING, 0.0) / spread).max(initial=0.0))
+
+
+def _check_batches(analyst: Analyst, windows: Contexts, forecast: Forecast) -> None:
+    """Forecast windows alone, in part, in reverse, and beside windows at a thousandth of their price."""
+    everything = np.arange(len(windows))
+    for rows in (everything[: len(windows) // 2], everything[-1:], everything[::-1]):
+        part = analyst.predict(take_windows(windows, rows))
+        _require(_is_alike(_take(forecast, rows), part), "a window must be forecast alike in any batch")
+    units = np.where(np.isin(windows.fields, PRICE_FIELDS), 1e-3, 1.0).astype(windows.values.dtype)
+    tiny = replace(windows, values=windows.values * units)
+    both = replace(
+        windows,
+        values=np.concatenate([tiny.values, windows.values]),
+        symbols=tiny.symbols + windows.symbols,
+        dates=tiny.dates.append(windows.dates),
+        timestamps=np.concatenate([tiny.timestamps, windows.timestamps]),
+    )
+    beside = _take(analyst.predict(both), len(windows) + everything)
+    _require(_is_alike(forecast, beside), "a window must be forecast alike in any batch, whatever else is in it")
+
+
+def _check_units(make: Callable[[], Analyst], past: Market, forecast: Forecast) -> None:
+    """Fit and forecast with every symbol's prices in a unit of its own."""
+    factors = np.resize(_UNITS, past.n_symbols)
+    scaled = rescale_market(past, factors)
+    analyst = make().fit(scaled)
+    off = measure_difference(forecast, analyst.predict(_windows(analyst, scaled)))
+    _require(
+        off <= TOLERANCE,
+        f"a forecast must not know the unit of prices: with symbols at {', '.join(f'{unit:g}' for unit in _UNITS)} "
+        f"times their price forecasts move by {off:.2g} of their spread, allowed is {TOLERANCE:g}; divide by a price "
+        "of the window, or take logarithms, before adding any constant",
+    )
+
+
+def take_windows(contexts: Contexts, rows: slice | Sequence[int] | npt.NDArray[np.integer]) -> Contexts:
+    """Return some windows of a batch, in the order asked for."""
+    chosen = np.arange(len(contexts))[rows]
     return replace(
         contexts,
-        values=contexts.values[rows],
-        symbols=contexts.symbols[rows],
-        dates=contexts.dates[rows],
-        timestamps=contexts.timestamps[rows],
+        values=contexts.values[chosen],
+        symbols=tuple(contexts.symbols[row] for row in chosen),
+        dates=contexts.dates[chosen],
+        timestamps=contexts.timestamps[chosen],
     )
+
+
+def _take(forecast: Forecast, rows: npt.NDArray[np.integer]) -> Forecast:
+    return replace(forecast, mean=forecast.mean[rows], quantiles=forecast.quantiles[rows])
+
+
+def _is_alike(first: Forecast, second: Forecast) -> bool:
+    return first.mean.shape == second.mean.shape and measure_difference(first, second) <= TOLERANCE
 
 
 def _windows(analyst: Analyst, market: Market) -> Contexts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy.typing as npt
 
 from alfred.data.contexts import Contexts
 from alfred.data.market import FloatArray, Market
+
+_LEAST_MOVE = 1e-5
 
 
 def compute_window_returns(contexts: Contexts) -> FloatArray:
@@ -37,3 +40,18 @@ def compute_forward_returns(market: Market, horizons: Sequence[int]) -> npt.NDAr
         if horizon < len(logs):
             labels[:-horizon, :, position] = logs[horizon:] - logs[:-horizon]
     return labels
+
+
+def hash_moves(moves: npt.NDArray[np.floating], seed: int, *, digest_size: int) -> hashlib.blake2b:
+    """Return a hash of a window that knows only which way it moved from bar to bar, and a seed.
+
+    Chance that is drawn by it is the same in any batch, and in any unit and precision of the prices. A move of less
+    than 1e-5 counts as none: between two equal prices that were adjusted apart its sign is a matter of rounding.
+
+    Args:
+        moves: Relative changes from each bar to the next, `[C-1, ...]`.
+        seed: The seed.
+        digest_size: Bytes of the digest.
+    """
+    signs = np.where(np.abs(moves) < _LEAST_MOVE, 0, np.sign(moves)).astype(np.int8)
+    return hashlib.blake2b(signs.tobytes(), digest_size=digest_size, key=str(seed).encode())

@@ -23,7 +23,7 @@ from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.envs.policy import Policy
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
-from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe
 from alfred.training.agent import train_agent
 from alfred.training.curves import compute_utility
 from alfred.training.oracle import Oracle, Planted, plant_signal, shuffle_signals
@@ -42,10 +42,10 @@ class AgentFinding:
 
     Attributes:
         name: Of the agent.
-        planted_sharpe: Its Sharpe ratio a year out of sample with the planted signal, net of costs.
+        planted_sharpe: Its Sharpe ratio a year out of sample with the planted signal, net of costs, in excess of cash.
         share: Of the oracle's gain in Sharpe ratio over no skill.
         shuffled_sharpe: Its Sharpe ratio with the shuffled signal.
-        shuffled_t: Its daily return with the shuffled signal beyond what its exposure to equal weights explains, in
+        shuffled_t: Its return over cash with the shuffled signal beyond what its exposure to equal weights explains, in
             standard errors: the intercept of a regression, which holding more or less risk does not move.
     """
 
@@ -64,8 +64,8 @@ class Diagnosis:
         verdict: One line.
         healthy: Whether agents and environment are fine.
         ic: Correlation of the planted signal with what it foretells.
-        oracle_sharpe: Sharpe ratio a year of someone who knows the model, out of sample and net of costs.
-        no_skill_sharpe: The same without the signal.
+        oracle_sharpe: Sharpe ratio a year of someone who knows the signal, out of sample, net of costs, over cash.
+        no_skill_sharpe: The same without the signal: means and covariance of the training range are all that it knows.
         agents: What was found about each agent.
     """
 
@@ -107,12 +107,12 @@ def diagnose(
     """
     listener = reporter or Silence()
     fold = make_folds(market.dates, experiment.splits, experiment.env.rebalance_every)[-1]
-    planted = plant_signal(market, experiment.env, ic, np.random.default_rng(experiment.seed))
+    planted = plant_signal(market, experiment.env, ic, np.random.default_rng(experiment.seed), known=fold.train)
     clinic = _Clinic(experiment, market, fold, planted)
     no_skill = clinic.walk(clinic.make_oracle(1.0, knows=False), fold.test)
     equal = clinic.walk(MixSettings().build(market, ()), fold.test)
     oracle = clinic.walk(clinic.find_oracle(), fold.test)
-    base, best = compute_sharpe(no_skill.net), compute_sharpe(oracle.net)
+    base, best = measure_sharpe(no_skill), measure_sharpe(oracle)
     shuffled = shuffle_signals(planted.signals, np.random.default_rng(experiment.seed + 1))
     findings = []
     for settings in _choose_agents(experiment.agents, max_steps):
@@ -124,10 +124,10 @@ def diagnose(
         findings.append(
             AgentFinding(
                 name=settings.label,
-                planted_sharpe=compute_sharpe(with_signal.net),
-                share=(compute_sharpe(with_signal.net) - base) / (best - base) if best > base else float("nan"),
-                shuffled_sharpe=compute_sharpe(without.net),
-                shuffled_t=measure_skill(without.net, equal.net),
+                planted_sharpe=measure_sharpe(with_signal),
+                share=(measure_sharpe(with_signal) - base) / (best - base) if best > base else float("nan"),
+                shuffled_sharpe=measure_sharpe(without),
+                shuffled_t=measure_skill(without.excess, equal.excess),
             )
         )
     verdict, healthy = judge(findings, best, base)
@@ -206,12 +206,18 @@ def _choose_agents(agents: Sequence[AgentSettings], max_steps: int) -> list[Agen
     return limited
 
 
+def measure_sharpe(record: Backtest) -> float:
+    """Return the Sharpe ratio a year of a book's net returns in excess of cash; 0 for a book that is nothing else."""
+    sharpe = compute_sharpe(record.excess) * float(np.sqrt(record.periods_per_year / DAYS_PER_YEAR))
+    return 0.0 if np.isnan(sharpe) else sharpe
+
+
 def measure_skill(net: FloatArray, reference: FloatArray) -> float:
     """Return the intercept of a regression of returns on those of a reference, over its standard error.
 
     Args:
-        net: Daily returns, `[T]`.
-        reference: Daily returns of the reference, `[T]`.
+        net: Returns by session in excess of cash, `[T]`.
+        reference: The same of the reference, `[T]`.
     """
     centred = reference - reference.mean()
     squares = float(centred @ centred)

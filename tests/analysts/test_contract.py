@@ -8,6 +8,7 @@ from alfred.analysts.checks import ContractError, check_analyst
 from alfred.analysts.momentum import MomentumAnalyst, MomentumSettings
 from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
 from alfred.analysts.registry import load_analyst_class
+from alfred.data.contexts import make_contexts
 from alfred.errors import CheckpointError, ConfigError, DataError, NotFittedError
 from tests.analysts.small import SMALL
 from tests.conftest import make_random_market
@@ -61,6 +62,16 @@ class Loses(MomentumAnalyst):
 def test_contract_catches(analyst, settings, message) -> None:
     with pytest.raises(ContractError, match=message):
         check_analyst(lambda: analyst(settings), MARKET)
+
+
+@pytest.mark.parametrize("kind", ANALYSTS)
+def test_windows_share_no_memory_with_the_market(kind) -> None:
+    analyst = make_small(kind)
+    windows = make_contexts(
+        MARKET, np.array([400, 500]), np.array([0, 1]), length=analyst.context_length, fields=("close", "volume")
+    )
+    for array in (windows.values, windows.timestamps, windows.dates.to_numpy()):
+        assert not any(np.shares_memory(array, own) for own in (MARKET.close, MARKET.volume, MARKET.dates.to_numpy()))
 
 
 def test_unknown_analyst() -> None:

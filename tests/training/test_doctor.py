@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-from scipy import stats
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, stats
+
+from alfred.agents.baselines import MixSettings
 from alfred.config import load_experiment
 from alfred.data.market import Market
+from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
-from alfred.training.doctor import AgentFinding, diagnose, judge, measure_skill
-from alfred.training.oracle import plant_signal, shuffle_signals
+from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.training.doctor import AgentFinding, diagnose, judge, measure_sharpe, measure_skill
+from alfred.training.oracle import estimate_moments, plant_signal, shuffle_signals
 from tests.conftest import make_random_market
 
 
@@ -49,6 +55,103 @@ def test_a_healthy_learner_recovers_the_planted_signal(noise: Market) -> None:
     assert agent.share >= 0.5
     assert agent.shuffled_t < 2
     assert found.to_json()["verdict"] == found.verdict
+
+
+TRAINED = (pd.Timestamp("2010-06-01"), pd.Timestamp("2012-06-29"))
+
+
+def change_after(market: Market, date: pd.Timestamp) -> Market:
+    """Return the same market with other prices after a date."""
+    rng = np.random.default_rng(9)
+    moves = np.where((market.dates > date)[:, None], rng.normal(0.002, 0.05, market.close.shape), 0.0)
+    factors = np.exp(np.cumsum(moves, axis=0))
+    return replace(market, **{name: getattr(market, name) * factors for name in ("open", "high", "low", "close")})
+
+
+@pytest.mark.parametrize("execution", ["next_open", "next_close", "close"])
+def test_the_oracle_knows_nothing_of_the_test_range(execution: str) -> None:
+    market = make_random_market(n_dates=900, n_symbols=4)
+    settings = PortfolioSettings(execution=execution, cash_rate_pct=3.0)
+    planted = [
+        plant_signal(one, settings, 0.1, np.random.default_rng(0), known=TRAINED)
+        for one in (market, change_after(market, TRAINED[1]))
+    ]
+    for name in ("mean", "volatility", "covariance"):
+        np.testing.assert_array_equal(getattr(planted[0], name), getattr(planted[1], name))
+    price = market.open if execution == "next_open" else market.close
+    growth = price[1:] / price[:-1] - 1
+    inside = (market.dates[:-1] >= TRAINED[0]) & (market.dates[1:] <= TRAINED[1])
+    cash = 1.03 ** (1 / 252) - 1
+    np.testing.assert_allclose(planted[0].mean, growth[inside].mean(axis=0) - cash, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(planted[0].volatility, growth[inside].std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(planted[0].covariance, np.cov(growth[inside].T), rtol=1e-9, atol=1e-12)
+
+
+def test_sessions_before_a_listing_do_not_count() -> None:
+    market = make_random_market(n_dates=900, n_symbols=4, late_listing=True)
+    known = (market.dates[0], market.dates[599])
+    moments = estimate_moments(market, PortfolioSettings(), known)
+    growth = market.open[2:600] / market.open[1:599] - 1  # the first decision is executed on the second session
+    np.testing.assert_allclose(moments.mean, np.nanmean(growth, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(moments.volatility, np.nanstd(growth, axis=0), rtol=1e-9)
+    listed = np.isfinite(growth[:, 0])
+    np.testing.assert_allclose(moments.covariance[0, 1], np.cov(growth[listed, :2].T)[0, 1], rtol=0.01)
+    assert np.linalg.eigvalsh(moments.covariance)[0] > 0
+
+
+def test_a_symbol_that_nobody_has_seen_gets_the_average_of_the_others() -> None:
+    market = make_random_market(n_dates=900, n_symbols=4, late_listing=True)
+    moments = estimate_moments(market, PortfolioSettings(), (market.dates[0], market.dates[320]))
+    assert moments.mean[0] == pytest.approx(moments.mean[1:].mean())
+    assert moments.volatility[0] == pytest.approx(moments.volatility[1:].mean())
+    assert np.linalg.eigvalsh(moments.covariance)[0] > 0
+    planted = plant_signal(market, PortfolioSettings(), 0.2, np.random.default_rng(0))
+    growth = market.open[2:] / market.open[1:-1] - 1
+    seen = planted.signals.values[: len(growth), 0, 0].astype(np.float64)
+    listed = np.isfinite(growth[:, 0])
+    assert np.corrcoef(seen[listed], growth[listed, 0])[0, 1] == pytest.approx(0.2, abs=0.09)
+
+
+def test_no_skill_is_a_portfolio_of_the_training_range_and_cash_is_no_skill() -> None:
+    market = make_random_market(n_dates=1150, n_symbols=4, seed=3)
+    overrides = ["agents=[{kind: direct}]", "env.cost_bps=0", "env.slippage_bps=0", "splits.n_folds=1"]
+    experiment = load_experiment(None, [*overrides, "env.cash_rate_pct=5"])
+    found = diagnose(experiment, market, max_steps=100)
+    [fold] = make_folds(market.dates, experiment.splits, experiment.env.rebalance_every)
+    price = market.close if market.open is None else market.open
+    growth = price[1:] / price[:-1] - 1
+    inside = (market.dates[:-1] >= fold.train[0]) & (market.dates[1:] <= fold.train[1])
+    inside[0] = False  # nothing can be decided before the first session
+    mean, covariance = growth[inside].mean(axis=0) - (1.05 ** (1 / 252) - 1), np.cov(growth[inside].T)
+    aversion = 1.0 + experiment.env.reward.risk_aversion
+    best = optimize.minimize(
+        lambda w: 1e4 * (aversion / 2 * w @ covariance @ w - w @ mean),
+        np.full(len(mean), 0.1),
+        bounds=[(0, 1)] * len(mean),
+        constraints={"type": "ineq", "fun": lambda w: 1 - w.sum()},
+        options={"ftol": 1e-12},
+    ).x
+    assert best.sum() > 0.3
+    weights = dict(zip(market.symbols, best.clip(0), strict=True))
+    policy = MixSettings(weights=weights, rebalance_every=1).build(market, ())
+    env = make_backtest_env(market, None, experiment.env, policy, start=fold.test[0], end=fold.test[1])
+    record = backtest(policy, env)
+    by_hand = np.sqrt(252) * record.excess.mean() / record.excess.std(ddof=1)
+    assert record.cash_return[1:].min() > 0
+    assert found.no_skill_sharpe == pytest.approx(by_hand, abs=0.01)
+    # What lies in cash earns 5 % a year, which is not skill.
+    assert found.agents[0].shuffled_t < 2
+
+
+def test_sharpe_ratios_are_in_excess_of_cash_and_by_the_markets_own_year() -> None:
+    net = np.random.default_rng(0).normal(2e-3, 0.02, 300)
+    flat = np.zeros(300)
+    record = Backtest(
+        "some", pd.bdate_range("2020-01-01", periods=300), ("A",), np.zeros((300, 2)), net, flat, net, flat, flat,
+        cash_return=np.full(300, 1e-3), periods_per_year=52,
+    )  # fmt: skip
+    assert measure_sharpe(record) == pytest.approx(np.sqrt(52) * (net.mean() - 1e-3) / net.std(ddof=1))
+    assert measure_sharpe(replace(record, net=record.cash_return)) == 0.0
 
 
 def test_skill_is_the_intercept_of_a_regression() -> None:

@@ -145,6 +145,7 @@ class KronosAnalyst(Analyst):
             top_p=s.top_p,
             seed=s.seed,
             batch_invariant=True,
+            unit_free=True,
             with_anchors=s.anchored,
         )
         bases = batch.last_closes if forecast.anchors is None else forecast.anchors[:, _CLOSE]

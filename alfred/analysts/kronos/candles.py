@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.analysts.kronos.config import COLUMNS
-from alfred.data.market import PRICE_FIELDS
+from alfred.data.market import PRICE_FIELDS, FloatArray
 from alfred.errors import DataError, suggest
 
 Float32 = npt.NDArray[np.float32]
@@ -18,6 +18,11 @@ Stamps = npt.NDArray[np.datetime64]
 MIN_BARS = 2
 _CLIP = np.float32(5.0)
 _SCALE_FLOOR = np.float32(1e-5)
+# The released floor is in price units. Below this spread it is more than one per cent of it and bends a forecast, so
+# that prices of a level below 100 get the same part of their level instead.
+_ORDINARY_SPREAD = np.float32(2.0**-10)
+_ORDINARY_LEVEL = 100.0
+_RELATIVE_FLOOR = float(_SCALE_FLOOR) / _ORDINARY_LEVEL
 TIME_COLUMN = "timestamps"
 
 
@@ -104,37 +109,82 @@ class Candles:
         """Close of the last bar of each series, `[B]`."""
         return np.asarray(self.values[np.arange(len(self.lengths)), self.lengths - 1, COLUMNS.index("close")])
 
-    def normalize(self) -> tuple[Float32, Float32, Float32]:
+    def normalize(self, *, unit_free: bool = False) -> tuple[Float32, Float32, Float32]:
         """Scale each column of each series by its own history.
 
+        Args:
+            unit_free: Whether by `scale_freely`, so that the unit of a price changes nothing, instead of by
+                `scale_columns`, which is the released formula for ordinary prices.
+
         Returns:
-            (x - mean) / (std + 1e-5) clipped to +-5, `[B, L, 6]` with zeros after each length; the means and the
-            population standard deviations plus 1e-5, `[B, 6]` each. All in float32, as released, since a sign decides
-            a bit.
+            Scaled candles, `[B, L, 6]` with zeros after each length; means and scales, `[B, 6]` each.
         """
         scaled = np.zeros_like(self.values)
         means = np.empty((len(self.lengths), len(COLUMNS)), dtype=np.float32)
         scales = np.empty_like(means)
         for length in np.unique(self.lengths):
             rows = np.flatnonzero(self.lengths == length)
-            scaled[rows, :length], means[rows], scales[rows] = scale_columns(self.values[rows, :length], length)
+            values = self.values[rows, :length]
+            parts = scale_columns_freely(values, length) if unit_free else scale_columns(values, length)
+            scaled[rows, :length], means[rows], scales[rows] = parts
         return scaled, means, scales
 
 
 def scale_columns(values: Float32, history: int) -> tuple[Float32, Float32, Float32]:
-    """Scale candles by the mean and the population standard deviation of their first bars.
+    """Scale candles by the mean and the population standard deviation of their first bars, column by column.
+
+    A column with a standard deviation of 1/1024 or more, or a value of 100 or more, is scaled as released, bit for bit:
+    (x - mean) / (std + 1e-5), all in float32, since a sign decides a bit. In a smaller one, such as a coin at 1e-8 or
+    a volume of fractions, that floor would be most of the scale; it is scaled by `scale_freely`.
 
     Args:
         values: Float32 `[B, T, 6]`.
         history: Bars that the scale is computed from.
 
     Returns:
-        (x - mean) / (std + 1e-5) clipped to +-5, `[B, T, 6]`; mean and std + 1e-5, `[B, 6]` each.
+        Scaled candles clipped to +-5, `[B, T, 6]`; their means and scales, `[B, 6]` each.
     """
     # Columns one after the other in memory: numpy then sums by pairs, as the released code's tables make it.
     columns = np.ascontiguousarray(values[:, :history].transpose(0, 2, 1))
-    means, scales = columns.mean(axis=2), columns.std(axis=2) + _SCALE_FLOOR
-    return np.clip((values - means[:, None]) / scales[:, None], -_CLIP, _CLIP), means, scales
+    with np.errstate(over="ignore", invalid="ignore"):
+        means, spreads = columns.mean(axis=2), columns.std(axis=2)
+        scales = spreads + _SCALE_FLOOR
+        scaled = np.clip((values - means[:, None]) / scales[:, None], -_CLIP, _CLIP)
+        peaks = np.abs(columns).max(axis=2)
+        small = (spreads < _ORDINARY_SPREAD) & (peaks < _ORDINARY_LEVEL) & (peaks > 0)
+        rows, parts = np.nonzero(small | ~np.isfinite(spreads))
+    if len(rows):
+        freely = scale_freely(values[rows, :, parts], history)
+        scaled[rows, :, parts], means[rows, parts], scales[rows, parts] = (part.astype(np.float32) for part in freely)
+    return scaled, means, scales
+
+
+def scale_columns_freely(values: npt.NDArray[np.floating], history: int) -> tuple[Float32, Float32, Float32]:
+    """Return what `scale_columns` does, every column scaled by `scale_freely`."""
+    b, n, c = values.shape
+    scaled, means, scales = scale_freely(values.transpose(0, 2, 1).reshape(-1, n), history)
+    candles = np.ascontiguousarray(scaled.reshape(b, c, n).transpose(0, 2, 1), dtype=np.float32)
+    return candles, means.reshape(b, c).astype(np.float32), scales.reshape(b, c).astype(np.float32)
+
+
+def scale_freely(series: npt.NDArray[np.floating], history: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Scale series so that their unit does not matter: the floor of the scale is 1e-7 of the mean absolute value.
+
+    At a level of 100 that is the released floor.
+
+    Args:
+        series: `[M, T]`.
+        history: Bars that the scale is computed from.
+
+    Returns:
+        Scaled series clipped to +-5, `[M, T]`; means and scales, `[M]` each, all float64. Zeros have the scale 1e-5,
+        as released.
+    """
+    wide = series.astype(np.float64)
+    past = wide[:, :history]
+    means, levels = past.mean(axis=1), np.abs(past).mean(axis=1)
+    scales = np.where(levels > 0, past.std(axis=1) + _RELATIVE_FLOOR * levels, float(_SCALE_FLOOR))
+    return np.clip((wide - means[:, None]) / scales[:, None], -_CLIP, _CLIP), means, scales
 
 
 def to_stamps(times: pd.Series | pd.Index | Sequence[object] | Stamps) -> Stamps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,8 +27,11 @@ from alfred.analysts.kronos.linear import Precision
 from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.sampling import Chance, KeyedChance, StreamChance, TokenChooser, mix_bits
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
+from alfred.analysts.windows import hash_moves
 from alfred.data.market import FloatArray
 from alfred.errors import ConfigError, DataError
+
+_TINY = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +122,7 @@ class KronosForecaster:
         top_p: float = 0.9,
         seed: int = 0,
         batch_invariant: bool = False,
+        unit_free: bool = False,
         aggregation: str = "mean",
         repair: bool = False,
         with_anchors: bool = False,
@@ -139,6 +142,7 @@ class KronosForecaster:
             seed: Seed of the draw.
             batch_invariant: Draw each series by its own content, so that it is forecast alike in any batch, instead
                 of by one stream in the order of the released code.
+            unit_free: Scale candles so that prices in another unit are forecast alike, see `Candles.normalize`.
             aggregation: How `aggregate` reduces the samples, see `alfred.analysts.aggregation`.
             repair: Whether to put high and low around open and close, and to clip negative volumes. Off, candles come
                 as the network draws them.
@@ -160,7 +164,7 @@ class KronosForecaster:
         chance: Chance = StreamChance(seed, self.device)
         if batch_invariant:
             chance = KeyedChance(_make_row_keys(candles, seed, len(temperatures)))
-        scaled, means, scales = candles.normalize()
+        scaled, means, scales = candles.normalize(unit_free=unit_free)
         history = self._encode(candles, scaled)
         tokens = generate_tokens(
             self.engine,
@@ -234,11 +238,14 @@ def _read_future(
 
 
 def _make_row_keys(candles: Candles, seed: int, n_samples: int) -> npt.NDArray[np.uint64]:
-    """Return a key for each sample of each series, made of the seed and of what the series holds, `[B * S]`."""
+    """Return a key for each sample of each series, made of the seed, the times and `hash_moves`, `[B * S]`."""
     keys = np.empty((len(candles.lengths), n_samples), dtype=np.uint64)
     numbers = mix_bits(np.arange(n_samples, dtype=np.uint64) + np.uint64(1))
     for i, length in enumerate(candles.lengths):
-        content = hashlib.blake2b(candles.values[i, :length].tobytes(), digest_size=8, key=str(seed).encode())
+        # Without the amount: a product follows from the others.
+        bars = candles.values[i, :length, :-1].astype(np.float64)
+        moves = np.diff(bars, axis=0) / np.maximum(np.maximum(np.abs(bars[1:]), np.abs(bars[:-1])), _TINY)
+        content = hash_moves(moves, seed, digest_size=8)
         content.update(candles.timestamps[i, :length].tobytes())
         keys[i] = np.uint64(int.from_bytes(content.digest(), "little")) ^ numbers
     return keys.ravel()

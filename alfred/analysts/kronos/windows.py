@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from alfred.analysts.kronos.candles import Candles, Float32, compute_stamp_parts, scale_columns
+from alfred.analysts.kronos.candles import Candles, Float32, compute_stamp_parts, scale_columns_freely
 from alfred.data.contexts import Contexts
 from alfred.data.market import PRICE_FIELDS, BoolArray, FloatArray, Market
 from alfred.errors import DataError
@@ -36,6 +36,11 @@ def build_columns(fields: Mapping[str, FloatArray]) -> Float32:
         fields: Prices and volume by name, `[..., L]`. With closes alone candles are rebuilt, see `REBUILT_NOTE`; the
             first open is then its own close. Without volume it is zero, and so is the amount.
     """
+    return _stack_columns(fields).astype(np.float32)
+
+
+def _stack_columns(fields: Mapping[str, FloatArray]) -> FloatArray:
+    """Return what `build_columns` returns before it is rounded."""
     close = fields["close"].astype(np.float64)
     if "open" in fields:
         opened, high, low = (fields[name].astype(np.float64) for name in PRICE_FIELDS[:3])
@@ -44,7 +49,7 @@ def build_columns(fields: Mapping[str, FloatArray]) -> Float32:
         high, low = np.maximum(opened, close), np.minimum(opened, close)
     volume = fields["volume"].astype(np.float64) if "volume" in fields else np.zeros_like(close)
     amount = volume * (opened + high + low + close) / 4
-    return np.stack([opened, high, low, close, volume, amount], axis=-1).astype(np.float32)
+    return np.stack([opened, high, low, close, volume, amount], axis=-1)
 
 
 def make_candles(contexts: Contexts) -> tuple[Candles | None, npt.NDArray[np.intp]]:
@@ -77,14 +82,14 @@ class WindowExamples:
     Axes: R bars of all symbols one after the other, W windows, T bars in a window.
 
     Attributes:
-        values: Candles, `[R, 6]`.
+        values: Candles, float64 `[R, 6]`, so that prices in another unit give the same windows to the last bit but one.
         stamps: Parts of their time stamps, `[R, 5]`.
         starts: First bar of each window, `[W]`.
         length: Bars in a window, T.
         history: Bars at its start that the scale is computed from; the others are what a forecast does not know.
     """
 
-    values: Float32
+    values: FloatArray
     stamps: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
     length: int
@@ -97,7 +102,7 @@ class WindowExamples:
     def __getitem__(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scaled candles `[B, T, 6]` and time stamps `[B, T, 5]` of some windows."""
         index = self.starts[rows.numpy()][:, None] + np.arange(self.length)
-        scaled, _, _ = scale_columns(self.values[index], self.history)
+        scaled, _, _ = scale_columns_freely(self.values[index], self.history)
         return torch.from_numpy(scaled), torch.from_numpy(self.stamps[index])
 
 
@@ -124,7 +129,7 @@ def split_windows(
     n_bars = 0
     for column in range(market.n_symbols):
         rows = np.flatnonzero(market.tradable[:, column])
-        values.append(build_columns({name: market.field(name)[rows, column] for name in fields}))
+        values.append(_stack_columns({name: market.field(name)[rows, column] for name in fields}))
         stamps.append(market.dates.to_numpy(dtype="datetime64[s]")[rows])
         starts = np.arange(max(len(rows) - length + 1, 0))
         train.append(n_bars + starts[rows[starts + length - 1] < split])

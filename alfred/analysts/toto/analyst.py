@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Self
@@ -27,6 +26,7 @@ from alfred.analysts.toto.networks import load_checkpoint, load_network, make_fr
 from alfred.analysts.toto.settings import KNOWLEDGE_CUTOFFS, REVISIONS, TotoSettings, check_lengths
 from alfred.analysts.toto.training import train_network
 from alfred.analysts.toto.windows import PERCENT, Windows, fill_forward, prepare_windows, split_windows
+from alfred.analysts.windows import hash_moves
 from alfred.data.contexts import Contexts
 from alfred.data.market import FloatArray, Market
 from alfred.errors import ConfigError
@@ -215,8 +215,9 @@ class TotoAnalyst(Analyst):
         patch = self.network_.config.patch_size
         shape = (self.settings.samples, -(-max(self.horizons) // patch) * patch, 3)
         noise = np.empty((len(windows.unit), 1, *shape), dtype=np.float32)
-        for row, series in enumerate(windows.series.numpy()):
-            noise[row, 0] = _make_generator(series, self.settings.seed).random(shape, dtype=np.float32)
+        moves = np.diff(windows.series[:, 0].double().numpy(), axis=1) * windows.unit[:, None]
+        for row, own in enumerate(moves):
+            noise[row, 0] = _make_generator(own, self.settings.seed).random(shape, dtype=np.float32)
         return torch.from_numpy(noise)
 
     def _load_checkpoint(self) -> Toto1 | Toto2:
@@ -254,6 +255,6 @@ class TotoAnalyst(Analyst):
         self._use(self._load_checkpoint() if self._is_released else load_network(folder, self.settings.version))
 
 
-def _make_generator(window: npt.NDArray[np.float32], seed: int) -> np.random.Generator:
-    digest = hashlib.blake2b(window.tobytes(), digest_size=16, key=seed.to_bytes(8, "little", signed=True)).digest()
+def _make_generator(moves: FloatArray, seed: int) -> np.random.Generator:
+    digest = hash_moves(moves, seed, digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))

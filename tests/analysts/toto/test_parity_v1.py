@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.analysts.losses import compute_robust_loss, masked_mean
+from alfred.analysts.losses import ROBUST_WEIGHT, compute_robust_loss, masked_mean
 from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
 from alfred.analysts.toto.network_v1 import find_same_group
 from alfred.analysts.toto.objectives import compute_loss
@@ -26,18 +26,24 @@ def forecast(case, **options):
     )
 
 
-@every_1()
+def reread(case, series, mask):
+    """Return location and scale of each patch as the scaler of this configuration finds them, float64."""
+    config = case.network.config
+    moments = accumulate_moments(series, mask)
+    ends = moments.at(slice(config.patch_size - 1, None, config.patch_size))
+    whole = moments.at(slice(-1, None)) if config.stabilize_with_global else None
+    return ends.mean, compute_scale_v1(ends, whole, config.scale_factor_exponent)
+
+
+@every_1("padded", "scaled")
 def test_padding_and_scaler(case) -> None:
     p = case.network.config.patch_size
     series, mask = pad_left(case["series"], case["padding_mask"], p)
     assert torch.equal(series, case["padded"])
     assert torch.equal(mask, case["padded_mask"])
-    moments = accumulate_moments(series, mask)
-    ends = moments.at(slice(p - 1, None, p))
-    exponent = case.network.config.scale_factor_exponent
-    scale = compute_scale_v1(ends, moments.at(slice(-1, None)), exponent)
-    scaled = (split_patches(series, p).double() - ends.mean[..., None]) / scale[..., None]
-    require_close(ends.mean.repeat_interleave(p, -1), case["scaler_loc"], ONE_PASS, case["scaler_scale"])
+    loc, scale = reread(case, series, mask)
+    scaled = (split_patches(series, p).double() - loc[..., None]) / scale[..., None]
+    require_close(loc.repeat_interleave(p, -1), case["scaler_loc"], ONE_PASS, case["scaler_scale"])
     require_close(scale.repeat_interleave(p, -1), case["scaler_scale"], ONE_PASS, case["scaler_scale"])
     require_close(scaled.flatten(-2), case["scaled"], ONE_PASS)
 
@@ -58,7 +64,7 @@ def test_network(case) -> None:
     require_close(network.read(case["scaled"], same_group), case["hidden"], ONE_PASS)
 
 
-@every_1()
+@every_1("next_patch")
 @torch.inference_mode()
 def test_one_more_patch_with_and_without_the_cache(case) -> None:
     forecaster = Toto1Forecaster(case.network)
@@ -78,12 +84,22 @@ def test_one_more_patch_with_and_without_the_cache(case) -> None:
         require_close(reached.scale[:, 0], case["next_scaler_scale"], ONE_PASS, case["next_scaler_scale"])
 
 
-@every_1()
+def measure_rounding(case):
+    """Return what feeding back may be off: the reference's own distance from float64 where that is known, or more."""
+    exact = case.arrays.get("mean_forecast_cached_float64")
+    rounded = None if exact is None else case.arrays.get(f"mean_forecast_cached_h{exact.shape[-1]}")
+    if exact is None or rounded is None:
+        return FED_BACK
+    return max(FED_BACK, 2 * float(((rounded - exact).abs() / case["scaler_scale"][..., -1:]).max()))
+
+
+@every_1("scaler_scale")
 @pytest.mark.parametrize("mode", ["cached", "full"])
 def test_mean_forecasts(case, mode) -> None:
     scale = case["scaler_scale"][..., -1:]
     for horizon, expected in case.matching(f"mean_forecast_{mode}_h"):
-        require_close(forecast(case, horizon=int(horizon), use_cache=mode == "cached"), expected, FED_BACK, scale)
+        actual = forecast(case, horizon=int(horizon), use_cache=mode == "cached")
+        require_close(actual, expected, measure_rounding(case), scale)
 
 
 @every_1("mean_forecast_cached_float64")
@@ -104,18 +120,18 @@ def test_known_future_of_exogenous_variates(case) -> None:
     assert torch.equal(actual[:, -future.shape[1] :], future)
 
 
-@every_1("sample_quantiles_4000")
+@every_1("sample_quantile_levels")
 def test_sampled_quantiles(case) -> None:
-    levels, expected = case["sample_quantile_levels"], case["sample_quantiles_4000"]
-    n, p = 4000, case.network.config.patch_size
+    [(drawn, expected)] = case.matching("sample_quantiles_")
+    levels, n, p = case["sample_quantile_levels"], int(drawn), case.network.config.patch_size
     b, v, horizon = expected.shape[1:]
     noise = np.random.default_rng(3).random((b, v, n, -(-horizon // p) * p, 3), dtype=np.float32)
     forecaster = Toto1Forecaster(case.network)
     paths = forecaster.sample_paths(
         case["series"], horizon, torch.from_numpy(noise), case["padding_mask"], ids_of(case)
     )
-    # Two samples of 4000 draws: the share below a reference quantile has a standard error of
-    # sqrt(2 p (1 - p) / 4000); the bound is five of them.
+    # Two samples of n draws: the share below a reference quantile has a standard error of
+    # sqrt(2 p (1 - p) / n); the bound is five of them.
     share = (paths[None] <= expected[:, :, :, None]).double().mean(dim=3)
     error = (share - levels[:, None, None, None]).abs() / (2 * levels * (1 - levels) / n).sqrt()[:, None, None, None]
     assert float(error.max()) < 5
@@ -123,28 +139,30 @@ def test_sampled_quantiles(case) -> None:
 
 @every_1("loss_combined")
 def test_losses_and_gradients(case) -> None:
-    network, p = case.network, case.network.config.patch_size
+    network, p, heads = case.network, case.network.config.patch_size, case.network.config.num_heads
     network.zero_grad()
     loss = compute_loss(network, case["series"], case["padding_mask"], ids_of(case), loss="mixture")
     loss.backward()
     require_close(loss.detach(), case["loss_combined"], ONE_PASS)
     embed, attention = case["grad_patch_embed"], network.transformer.layers[0].attention
     require_close(network.embed.weight.grad, embed, FED_BACK, embed.abs().max())
-    joint = case["grad_wqkv_0"]
+    joint, alone = case["grad_wqkv_0"], network.transformer.spacewise[0] and case["series"].shape[1] == 1
     for part, expected in zip(("query", "key", "value"), joint.chunk(3), strict=True):
         # In the reference the head is the fast axis of a row, here the slow one.
-        gradient = getattr(attention, part).weight.grad.unflatten(0, (network.config.num_heads, -1))
-        require_close(
-            gradient, expected.unflatten(0, (-1, network.config.num_heads)).transpose(0, 1), FED_BACK, joint.abs().max()
-        )
+        weight = getattr(attention, part).weight
+        if alone and part != "value":
+            # A variate alone gives itself all the weight, whatever queries and keys are.
+            assert weight.grad is None or not weight.grad.any()
+        gradient = (torch.zeros_like(weight) if weight.grad is None else weight.grad).unflatten(0, (heads, -1))
+        require_close(gradient, expected.unflatten(0, (-1, heads)).transpose(0, 1), FED_BACK, joint.abs().max())
     with torch.no_grad():
         series, mask = pad_left(case["series"], case["padding_mask"], p)
-        loc, scale = case["scaler_loc"], case["scaler_scale"]
-        # Prefix statistics are those of all but the last patch, which matters to the clamp alone.
-        mixture = network(((series - loc) / scale)[..., :-p].float(), find_same_group(ids_of(case)))
-        target = (series[..., p:] - loc[..., :-p]) / scale[..., :-p]
+        # The loss reads all but the last patch: the clamp knows no more than that.
+        loc, scale = (part.repeat_interleave(p, -1) for part in reread(case, series[..., :-p], mask[..., :-p]))
+        mixture = network(((series[..., :-p] - loc) / scale).float(), find_same_group(ids_of(case)))
+        target = ((series[..., p:] - loc) / scale).float()
         nll = masked_mean(-mixture.log_density(target), mask[..., p:])
         robust = masked_mean(compute_robust_loss(mixture.mean(), target), mask[..., p:])
     require_close(nll, case["loss_nll"], FED_BACK)
     require_close(robust, case["loss_robust"], FED_BACK)
-    require_close(0.575 * nll + 0.425 * robust, loss.detach(), FED_BACK)
+    require_close((1 - ROBUST_WEIGHT) * nll + ROBUST_WEIGHT * robust, loss.detach(), FED_BACK)

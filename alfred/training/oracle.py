@@ -15,6 +15,7 @@ from alfred.data.synthetic.quadratic_program import solve_long_only
 from alfred.envs.episodes import prepare_tape
 from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
+from alfred.envs.policy import BaselinePolicy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 
@@ -180,7 +181,7 @@ def shuffle_signals(signals: Signals, rng: np.random.Generator) -> Signals:
     )
 
 
-class Oracle:
+class Oracle(BaselinePolicy):
     """Trades a share of the way to the long-only mean-variance optimum under the known model of the signal.
 
     Args:
@@ -190,8 +191,10 @@ class Oracle:
         knows: Whether it reads the signal; without it, it is the best that can be done with no skill.
     """
 
-    lookback = 0
     rebalance_every: int | None = None
+    # It shows what an agent could attain, so that it keeps to what agents keep to.
+    under_mandate = True
+    long_only = False
 
     def __init__(self, planted: Planted, risk_aversion: float, adjustment: float, *, knows: bool = True) -> None:
         """Keep the model."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.sessions import infer_periods_per_year
+from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 
 FloatArray = npt.NDArray[np.floating]
@@ -101,7 +101,7 @@ class Market:
         """Build a market and validate it once.
 
         Args:
-            dates: Sessions, `[T]`.
+            dates: Sessions, `[T]`; a time of day or a zone is dropped, as the bar belongs to the session of its date.
             symbols: Names, `[N]`.
             close: Adjusted closes, `[T, N]`; float32 and float64 are kept as they are.
             benchmark: One of `symbols`.
@@ -119,7 +119,7 @@ class Market:
         Raises:
             DataError: Anything that would make a later result wrong; the text names symbol, date and value.
         """
-        index = pd.DatetimeIndex(dates)
+        index = to_session_dates(dates)
         mask = np.isfinite(close) if tradable is None else np.asarray(tradable, dtype=bool)
         market = cls(
             dates=index,
@@ -260,11 +260,10 @@ class Market:
         Raises:
             DataError: `date` is before the first session.
         """
-        stop = int(self.dates.searchsorted(pd.Timestamp(date), side="right"))
+        day = to_day(date)
+        stop = int(self.dates.searchsorted(day, side="right"))
         if stop == 0:
-            raise DataError(
-                f"nothing is known until {pd.Timestamp(date).date()}: the data start {self.dates[0].date()}"
-            )
+            raise DataError(f"nothing is known until {day.date()}: the data start {self.dates[0].date()}")
         return self._rows(slice(0, stop))
 
     def since(self, date: pd.Timestamp | str) -> Market:
@@ -273,11 +272,10 @@ class Market:
         Raises:
             DataError: `date` is after the last session.
         """
-        start = int(self.dates.searchsorted(pd.Timestamp(date), side="left"))
+        day = to_day(date)
+        start = int(self.dates.searchsorted(day, side="left"))
         if start == self.n_dates:
-            raise DataError(
-                f"there is no session from {pd.Timestamp(date).date()}: the data end {self.dates[-1].date()}"
-            )
+            raise DataError(f"there is no session from {day.date()}: the data end {self.dates[-1].date()}")
         return self._rows(slice(start, None))
 
     def select(self, symbols: Sequence[str], *, benchmark: str | None = None) -> Market:

@@ -169,7 +169,7 @@ def _check_spacing(dates: pd.DatetimeIndex, gaps: np.ndarray[Any, Any], spacing:
         )
     starts = np.arange(0, len(gaps) - _BLOCK + 1, _BLOCK)
     typical = np.array([np.median(gaps[start : start + _BLOCK]) for start in starts])
-    other = (typical < spacing.shortest) | (typical > spacing.longest)
+    other = (typical < 0.5 * spacing.shortest) | (typical > 2 * spacing.longest)
     if other.any():
         first = int(starts[np.argmax(other)])
         raise DataError(
@@ -182,14 +182,14 @@ def _check_spacing(dates: pd.DatetimeIndex, gaps: np.ndarray[Any, Any], spacing:
     expected = float(gaps.sum()) / 365.25 * spacing.periods_per_year
     if spacing.periods_per_year == _DAILY.periods_per_year:
         expected = float(np.busday_count(dates[0].date(), dates[-1].date())) * 252 / 261
+    slack = _COUNT_SHARE * expected + (_COUNT_DAYS if spacing in (_DAILY, _EVERY_DAY) else _COUNT_PERIODS)
     weekend = int((dates.day_of_week >= 5).sum())
-    if spacing is _DAILY and weekend > _COUNT_SHARE * len(dates) and len(gaps) > expected:
+    if spacing is _DAILY and weekend and len(gaps) - expected > slack:
         raise DataError(
             f"the sessions are spaced irregularly: {weekend} of {len(dates)} lie on weekends, but not all weekends are "
             "there; drop them, or give every day"
         )
-    slack = _COUNT_DAYS if spacing in (_DAILY, _EVERY_DAY) else _COUNT_PERIODS
-    if abs(len(gaps) - expected) > _COUNT_SHARE * expected + slack:
+    if abs(len(gaps) - expected) > slack:
         raise DataError(
             f"the sessions are spaced irregularly: they look {spacing.name}, which would be about {expected:.0f} "
             f"sessions from {dates[0].date()} to {dates[-1].date()}, but there are {len(dates)}; give the benchmark "

@@ -92,7 +92,7 @@ def read_stamps(column: Any, path: Path, time_zone: str | None = None) -> Stamps
         zone = "utc" if kind.tz is not None and (utc or time_zone is not None) else "none"
         return _make_stamps(values.astype("datetime64[s]").astype(np.int64), zone, time_zone)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers = column.cast(pa.float64()).to_numpy()
+        numbers = column.cast(pa.float64(), safe=False).to_numpy()
         refuse_empty(int(np.isnan(numbers).sum()), "date", path)
         return _make_stamps(*_parse_numbers(numbers, path), time_zone)
     raise DataError(f"column 'date' of {path} has type {kind}; write dates as YYYY-MM-DD")

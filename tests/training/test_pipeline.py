@@ -43,7 +43,7 @@ def small(tmp_path_factory):
 def test_everything_is_written(small) -> None:
     prepared, rows = small
     folder = prepared.run.path
-    assert [row.name for row in rows][:3] == ["ppo", "SP500", "equal weight"]
+    assert [row.name for row in rows][:3] == ["ppo", "SP500TR", "equal weight"]
     assert json.loads(prepared.run.results.read_text())[0]["sharpe"] == rows[0].to_json()["sharpe"]
     manifest = json.loads(prepared.run.manifest.read_text())
     assert manifest["seeds"] == [0, 1]

@@ -114,7 +114,7 @@ class Market:
             extras: Further point-in-time fields, each `[T, N]`.
             notes: Caveats of the source.
             cash_rate: What cash earns, known at each close, as a fraction a year, `[T]`.
-            delistings: Known delistings by symbol.
+            delistings: Known delistings by symbol; those after the last date are left out.
 
         Raises:
             DataError: Anything that would make a later result wrong; the text names symbol, date and value.
@@ -135,7 +135,8 @@ class Market:
             extras={name: _as_float(array) for name, array in (extras or {}).items()},
             notes=tuple(notes),
             cash_rate=None if cash_rate is None else _as_float(cash_rate),
-            delistings=dict(delistings or {}),
+            # One to come is the future.
+            delistings={symbol: item for symbol, item in (delistings or {}).items() if item.date <= index[-1:].max()},
         )
         market.validate()
         return replace(market, periods_per_year=infer_periods_per_year(index))
@@ -192,6 +193,13 @@ class Market:
             twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
             raise DataError(f"symbol '{twice}' stands more than once; drop one of its columns")
         self.index_of(self.benchmark, what="benchmark")
+        for symbol, item in self.delistings.items():
+            self.index_of(symbol, what="delisted symbol")
+            if item.payout is not None and not 0 <= item.payout < np.inf:
+                raise DataError(
+                    f"the payout of '{symbol}', delisted on {item.date.date()}, is {item.payout}: it must be a fraction of "
+                    "the last price, 0 at least; 0.7 is seventy per cent"
+                )
         if self.cash_rate is not None:
             if self.cash_rate.shape != (len(self.dates),):
                 raise DataError(f"cash_rate has shape {self.cash_rate.shape}, but there are {len(self.dates)} dates")

@@ -75,7 +75,7 @@ def test_the_curves_hold_what_a_portfolio_person_wants(small) -> None:
         accumulator = EventAccumulator(str(path))
         accumulator.Reload()
         tags |= set(accumulator.Tags()["scalars"])
-    wanted = {"wealth", "wealth_sp500", "wealth_equal_weight", "max_drawdown", "max_drawdown_sp500"}
+    wanted = {"wealth", "wealth_sp500tr", "wealth_equal_weight", "max_drawdown", "max_drawdown_sp500tr"}
     wanted |= {"turnover_a_year", "cost_bps_a_year", "concentration"}
     assert {f"validation/{name}" for name in wanted} <= tags
     assert {"train/noise", "rollout/ep_rew_mean"} <= tags

@@ -197,8 +197,8 @@ class Market:
             self.index_of(symbol, what="delisted symbol")
             if item.payout is not None and not 0 <= item.payout < np.inf:
                 raise DataError(
-                    f"the payout of '{symbol}', delisted on {item.date.date()}, is {item.payout}: it must be a fraction of "
-                    "the last price, 0 at least; 0.7 is seventy per cent"
+                    f"the payout of '{symbol}' on its delisting of {item.date.date()} is {item.payout}: it must be a "
+                    "fraction of the last price, 0 at least; 0.7 is seventy per cent"
                 )
         if self.cash_rate is not None:
             if self.cash_rate.shape != (len(self.dates),):

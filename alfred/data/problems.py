@@ -17,7 +17,7 @@ from alfred.errors import DataError
 
 _FIXES = {
     "unsorted": "stands after a later row of the same symbol: sort each symbol by date",
-    "duplicate": "stands more than once: drop one of the rows",
+    "duplicate": "stands more than once: drop one of the rows (bars within a day: make them one a session)",
     "intraday": "has several bars of one day, at different times: make them one bar a session first",
     "missing_value": "is not a finite number: correct the value, or drop the row (a missing row is not tradable)",
     "non_positive": "must be positive: correct the value or drop the row",

@@ -31,7 +31,9 @@ def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Marke
     shape = (market.n_dates - first, market.n_symbols)
     tradable = market.tradable.copy()
     tradable[first:] = rng.random(shape) >= _HALT_SHARE
-    ends = np.where(rng.random(shape[1]) < _END_SHARE, rng.integers(0, max(shape[0], 1), shape[1]), shape[0])
+    further = rng.spawn(1)[0]
+    ended = further.random(shape[1]) < _END_SHARE
+    ends = np.where(ended, further.integers(0, max(shape[0], 1), shape[1]), shape[0])
     tradable[first:] &= np.arange(shape[0])[:, None] < ends
     tradable[first:, market.index_of(market.benchmark)] = True
     delistings = {symbol: item for symbol, item in market.delistings.items() if item.date <= to_day(date)}
@@ -60,7 +62,7 @@ def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Marke
         extras[name][first:] = rng.normal(0.0, 100.0, shape)
     rate = market.cash_rate
     if rate is not None:
-        rate = np.concatenate([rate[:first], rng.uniform(0.1, 0.2, shape[0]).astype(rate.dtype)])
+        rate = np.concatenate([rate[:first], further.uniform(0.1, 0.2, shape[0]).astype(rate.dtype)])
     scrambled = replace(
         market,
         tradable=tradable,

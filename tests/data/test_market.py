@@ -101,7 +101,7 @@ def test_delistings_are_checked_and_those_to_come_are_left_out() -> None:
 
     assert set(build(Delisting(dates[-1], 0.5)).delistings) == {"AAA"}
     assert build(Delisting(dates[-1] + pd.Timedelta(days=1), 0.5)).delistings == {}
-    with pytest.raises(DataError, match=r"payout of 'AAA', delisted on 2020-01-10, is -0\.1"):
+    with pytest.raises(DataError, match=r"payout of 'AAA' on its delisting of 2020-01-10 is -0\.1"):
         build(Delisting(dates[-1], -0.1))
     with pytest.raises(DataError, match="unknown delisted symbol 'BBB'"):
         build(Delisting(dates[-1], 0.5), "BBB")

@@ -31,9 +31,7 @@ def test_a_universe_is_loaded_as_pandas_would(tmp_path: Path, monkeypatch: pytes
     for name in ("open", "high", "low", "close", "volume"):
         scale = table["adj_close"] / table["close"]
         scaled = table[name] / scale if name == "volume" else table[name] * scale
-        wide = table.assign(value=scaled).pivot_table(
-            index="date", columns="symbol", values="value", observed=True
-        )
+        wide = table.assign(value=scaled).pivot_table(index="date", columns="symbol", values="value", observed=True)
         np.testing.assert_allclose(market.field(name), wide[list(market.symbols)].to_numpy(), rtol=1e-6)
 
 

@@ -6,11 +6,16 @@ A model stands beside the thing that it configures and holds its defaults; `alfr
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from alfred.errors import ConfigError, suggest
+
+MAX_NAME_LENGTH = 100
+"""Letters of a name; file systems take 255 bytes, and endings and counters are added to it."""
 
 
 class Settings(BaseModel):
@@ -35,3 +40,40 @@ def import_by_kind(kind: object, table: Mapping[str, str], what: str) -> object:
         raise ConfigError(f"unknown {what} kind {kind!r}; known: {known}.{suggest(str(kind), table)}")
     module, name = table[kind].split(":")
     return getattr(importlib.import_module(module), name)
+
+
+def check_name(name: str, what: str, *, also: str = "") -> str:
+    """Return a name that may become a part of a path; refuse every other one.
+
+    Names of runs, analysts, agents, signals and fetched symbols become files and folders. None of them may lead out
+    of its folder, hide itself, or be a name that some file system does not take. This is the one place that says so.
+
+    Args:
+        name: The name.
+        what: What it names, for the message: `agent`, `symbol`.
+        also: Further characters that are accepted after or at the beginning; never a separator.
+
+    Raises:
+        ConfigError: It is empty, longer than `MAX_NAME_LENGTH`, begins with anything but a letter, a digit or one of
+            `also`, ends with a dot or a blank, or holds anything but letters, digits, inner blanks and `_ . -`.
+    """
+    extra = re.escape(also)
+    pattern = rf"[A-Za-z0-9_{extra}](?:[A-Za-z0-9_. \-{extra}]*[A-Za-z0-9_\-{extra}])?"
+    if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or not re.fullmatch(pattern, name):
+        shown = name if not isinstance(name, str) or len(name) <= MAX_NAME_LENGTH else f"{name[:MAX_NAME_LENGTH]}..."
+        raise ConfigError(
+            f"{shown!r} cannot be the name of this {what}, since it becomes part of a path: up to {MAX_NAME_LENGTH} "
+            f"letters, digits, inner blanks and {' '.join('_.-' + also)} are accepted, with a letter or digit first"
+        )
+    return name
+
+
+def _check_name_field(name: str) -> str:
+    try:
+        return check_name(name, "entry")
+    except ConfigError as error:
+        raise ValueError(str(error)) from error  # pydantic adds the key to a ValueError only
+
+
+Name = Annotated[str, AfterValidator(_check_name_field)]
+"""A text field of a configuration that becomes part of a path, checked by `check_name`."""

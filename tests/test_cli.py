@@ -59,7 +59,7 @@ def test_demo_evaluate_and_report_agree(tmp_path) -> None:
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     check_results(found)
-    assert [row["name"] for row in found["results"]][:3] == ["ppo", "SP500", "equal weight"]
+    assert [row["name"] for row in found["results"]][:3] == ["ppo", "SP500TR", "equal weight"]
     assert "tested from" in result.stderr
     assert [line.split("s  ")[1] for line in result.stderr.splitlines() if " s  " in line][:2] == [
         "analyst naive",
@@ -71,7 +71,7 @@ def test_demo_evaluate_and_report_agree(tmp_path) -> None:
     table = call("report", found["run"])
     assert "equal weight" in table.stdout
     assert "survivors" in table.stdout
-    assert "SP500" in table.stdout
+    assert "SP500TR" in table.stdout
 
 
 def test_the_same_job_runs_on_files(market_dir, tmp_path) -> None:
@@ -184,14 +184,14 @@ def test_help_teaches() -> None:
 def test_analysts_are_compared_with_persistence(tmp_path) -> None:
     few = settings("data.symbols=[AAPL, JPM]", "data.start=2010-01-01", "analysts=[{kind: momentum}]")
     table = json.loads(call("analysts", "baseline", "--horizon", "20", "--json", *few).stdout)
-    assert next(row["symbol"] for row in table) == "SP500"  # the index moves least
+    assert next(row["symbol"] for row in table) == "SP500TR"  # the index moves least
     errors = [row["naive_mae_pct"] for row in table]
     assert errors == sorted(errors)
     tracker = tmp_path / "improvements.json"
     words = ("analysts", "compare", "--horizon", "20", "--tracker", tracker, "--json")
     found = json.loads(call(*words, *few).stdout)
     assert found[0]["analyst"] == "momentum"
-    assert set(found[0]["best_so_far"]) == {"AAPL", "JPM", "SP500"}
+    assert set(found[0]["best_so_far"]) == {"AAPL", "JPM", "SP500TR"}
     assert json.loads(call(*words, *few).stdout)[0]["best_so_far"] == []  # the same run again is no improvement
     assert tracker.is_file()
     assert "it must lie inside" in refuse(*words, "--since", "1999-01-01", *few)

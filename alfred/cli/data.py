@@ -29,9 +29,11 @@ def describe(config: Config = None, overrides: Set = None, as_json: AsJson = Fal
         return
     results.print(
         f"{len(found.symbols)} symbols, {found.n_sessions} sessions, {found.first.date()} to {found.last.date()}, "
-        f"benchmark {found.benchmark or 'not found'}",
+        f"{found.periods_per_year or 'an irregular number of'} a year, benchmark {found.benchmark or 'not found'}",
         highlight=False,
     )
+    for note in found.notes:
+        results.print(f"note: {note}", highlight=False)
     print_table(
         "Coverage",
         ("symbol", "first", "last", "rows", "share of sessions"),
@@ -40,6 +42,16 @@ def describe(config: Config = None, overrides: Set = None, as_json: AsJson = Fal
             for item in found.symbols
         ],
     )
+    ended = [(item.symbol, item.delisting) for item in found.symbols if item.delisting is not None]
+    if ended:
+        print_table(
+            "Delistings",
+            ("symbol", "last day", "payout"),
+            [
+                (name, str(item.date.date()), "not known" if item.payout is None else f"{item.payout:.1%}")
+                for name, item in ended
+            ],
+        )
     if not found.problems:
         results.print("no problems found", highlight=False)
         return
@@ -47,6 +59,8 @@ def describe(config: Config = None, overrides: Set = None, as_json: AsJson = Fal
     print_table(f"Problems ({len(found.problems)})", ("symbol", "date", "kind", "value"), rows)
     if len(found.problems) > _SHOWN:
         results.print(f"... and {len(found.problems) - _SHOWN} more; --json lists them all", highlight=False)
+    for reason in dict.fromkeys(item.reason for item in found.problems if item.reason):
+        results.print(reason, highlight=False)
 
 
 @app.command()

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from alfred.data.market import FloatArray
@@ -65,39 +64,6 @@ def _refuse(bad: npt.NDArray[np.bool_], texts: pd.Series, column: str, path: Pat
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(f"'{texts.iloc[row]}' in row {row + 1} of column '{column}' of {path} is not {what}")
-
-
-def convert_to_days(column: Any, path: Path) -> npt.NDArray[np.int32]:
-    """Return days since 1970-01-01 of a pyarrow column of dates, times or ISO texts, `[R]`.
-
-    Raises:
-        DataError: A cell is empty or no date.
-    """
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        column = pc.local_timestamp(column)
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        encoded = column.combine_chunks().dictionary_encode()
-        texts = encoded.dictionary.to_pylist()
-        table = np.array([_parse_day(text, path) for text in texts], dtype=np.int32)
-        refuse_empty(encoded.null_count, "date", path)
-        return take_codes(table, encoded)
-    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        raise DataError(f"column 'date' of {path} has type {column.type}; write dates as YYYY-MM-DD")
-    refuse_empty(column.null_count, "date", path)
-    days: npt.NDArray[np.int32] = column.to_numpy().astype("datetime64[D]").astype(np.int64).astype(np.int32)
-    return days
-
-
-def _parse_day(text: str, path: Path) -> int:
-    """Return the day of `2020-01-31`, `20200131`, or a time stamp that begins with the former."""
-    cleaned = text.strip()
-    day = f"{cleaned[:4]}-{cleaned[4:6]}-{cleaned[6:]}" if len(cleaned) == 8 and cleaned.isdigit() else cleaned[:10]
-    try:
-        if len(day) != 10:
-            raise ValueError
-        return int(np.datetime64(day, "D").astype(np.int64))
-    except ValueError:
-        raise DataError(f"'{text}' in column 'date' of {path} is not a date; write it as YYYY-MM-DD") from None
 
 
 def take_codes(table: npt.NDArray[np.int32], encoded: Any) -> npt.NDArray[np.int32]:

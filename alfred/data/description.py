@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from alfred.data.market import FIELDS, Market
+from alfred.data.listings import assign_delistings, find_listings, find_longest_halt
+from alfred.data.market import FIELDS, PRICE_FIELDS, Delisting, Market
 from alfred.data.panel import choose_benchmark
 from alfred.data.problems import Problem, find_row_problems
-from alfred.data.sessions import find_missing_sessions
+from alfred.data.sessions import find_missing_sessions, infer_periods_per_year
 from alfred.data.sources import DataSettings, load_market
-from alfred.data.suspicions import Series, find_suspicions
+from alfred.data.suspicions import LONGEST_HALT, Series, find_suspicions
+from alfred.data.symbols import read_delistings
 from alfred.data.tables import PriceTable, read_price_table
 from alfred.errors import DataError
 
@@ -28,6 +30,7 @@ class SymbolDescription:
         last: Last date.
         n_rows: Dates with a row.
         coverage: Share of the source's sessions between first and last that have a row.
+        delisting: How it ended, where the source says so.
     """
 
     symbol: str
@@ -35,6 +38,7 @@ class SymbolDescription:
     last: pd.Timestamp
     n_rows: int
     coverage: float
+    delisting: Delisting | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class MarketDescription:
         n_sessions: Sessions.
         symbols: One entry a symbol, sorted by name.
         problems: What is wrong or looks wrong, sorted by symbol and date.
+        periods_per_year: Sessions in a year; None where they are spaced irregularly.
+        notes: How the dates were read, where they were not just dates.
     """
 
     benchmark: str | None
@@ -57,19 +63,28 @@ class MarketDescription:
     n_sessions: int
     symbols: tuple[SymbolDescription, ...]
     problems: tuple[Problem, ...]
+    periods_per_year: int | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the description as plain values for JSON: symbols, dates, coverage and problems."""
         return {
             "benchmark": self.benchmark,
             "symbols": [item.symbol for item in self.symbols],
-            "dates": {"first": str(self.first.date()), "last": str(self.last.date()), "sessions": self.n_sessions},
+            "dates": {
+                "first": str(self.first.date()),
+                "last": str(self.last.date()),
+                "sessions": self.n_sessions,
+                "periods_per_year": self.periods_per_year,
+                "notes": list(self.notes),
+            },
             "coverage": {
                 item.symbol: {
                     "first": str(item.first.date()),
                     "last": str(item.last.date()),
                     "rows": item.n_rows,
                     "share": item.coverage,
+                    **_spell_delisting(item.delisting),
                 }
                 for item in self.symbols
             },
@@ -98,29 +113,66 @@ def describe_market(settings: DataSettings, calendar: str | None = "XNYS") -> Ma
         DataError: A file cannot be read at all, or nothing is left to describe.
     """
     problems: list[Problem] = []
+    known: dict[str, tuple[Delisting, ...]] = {}
+    notes: tuple[str, ...] = ()
     if settings.path is None:
         market = load_market(settings)
         series = list(_split_market(market))
         benchmark: str | None = market.benchmark
     else:
-        table = _narrow(read_price_table(settings.path), settings)
+        table = _narrow(read_price_table(settings.path, settings.time_zone), settings)
         benchmark = _find_benchmark(table, settings.benchmark)
-        problems += find_row_problems(table)
+        problems += find_row_problems(table, sundays=settings.sunday_sessions)
         series = list(_split_table(table))
+        notes = table.notes
+        try:
+            known = read_delistings(settings.path)
+        except DataError as error:
+            problems.append(Problem("", series[0].dates[0], "delisting", float("nan"), "delisted", reason=str(error)))
     sessions = _find_sessions(series, benchmark)
+    periods, longest = None, LONGEST_HALT
+    try:
+        periods, longest = infer_periods_per_year(sessions), find_longest_halt(sessions)
+    except DataError as error:
+        problems.append(Problem(benchmark or "", sessions[0], "irregular", float(len(sessions)), reason=str(error)))
     if benchmark is not None and calendar is not None:
         missing = find_missing_sessions(sessions, calendar)
         problems += [Problem(benchmark, day, "missing_session", 1.0) for day in missing]
     for item in series:
-        problems += find_suspicions(item, sessions)
+        problems += find_suspicions(item, sessions, longest)
+    delistings, wrong = _find_delistings(known, series, sessions, longest)
     return MarketDescription(
         benchmark=benchmark,
         first=sessions[0],
         last=sessions[-1],
         n_sessions=len(sessions),
-        symbols=tuple(_describe_symbol(item, sessions) for item in sorted(series, key=lambda item: item.symbol)),
-        problems=tuple(sorted(problems, key=lambda problem: (problem.symbol, problem.date, problem.kind))),
+        symbols=tuple(
+            _describe_symbol(item, sessions, delistings.get(item.symbol))
+            for item in sorted(series, key=lambda item: item.symbol)
+        ),
+        problems=tuple(sorted([*problems, *wrong], key=lambda item: (item.symbol, item.date, item.kind))),
+        periods_per_year=periods,
+        notes=notes,
     )
+
+
+def _find_delistings(
+    known: Mapping[str, Sequence[Delisting]], series: list[Series], sessions: pd.DatetimeIndex, longest: int
+) -> tuple[dict[str, Delisting], list[Problem]]:
+    """Return the last delisting of each symbol, and the entries that contradict its prices."""
+    rows_of = ((item.symbol, np.flatnonzero(sessions.isin(item.dates))) for item in series)
+    listings = find_listings(rows_of, sessions, longest)
+    found: dict[str, Delisting] = {}
+    wrong: list[Problem] = []
+    for symbol in known.keys() & {item.symbol for item in series}:
+        try:
+            assigned = assign_delistings({symbol: known[symbol]}, listings, sessions)
+            if assigned:
+                found[symbol] = max(assigned.values(), key=lambda item: item.date)
+        except DataError as error:
+            entry = known[symbol][-1]
+            wrong.append(Problem(symbol, entry.date, "delisting", float("nan"), "delisted", reason=str(error)))
+    return found, wrong
 
 
 def _narrow(table: PriceTable, settings: DataSettings) -> PriceTable:
@@ -151,7 +203,8 @@ def _split_table(table: PriceTable) -> Iterator[Series]:
     if "adj_close" in columns:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             factor = columns.pop("adj_close") / columns["close"]
-            columns |= {name: columns[name] * factor for name in ("open", "high", "low", "close") if name in columns}
+            columns |= {name: columns[name] * factor for name in PRICE_FIELDS if name in columns}
+            columns |= {name: columns[name] / factor for name in ("volume",) if name in columns}
     order = np.lexsort((table.days, table.codes))
     first = np.ones(len(order), dtype=bool)
     first[1:] = (np.diff(table.codes[order]) != 0) | (np.diff(table.days[order]) != 0)
@@ -182,8 +235,12 @@ def _find_sessions(series: list[Series], benchmark: str | None) -> pd.DatetimeIn
     return pd.DatetimeIndex(days[counts.to_numpy() >= listed / 2])
 
 
-def _describe_symbol(series: Series, sessions: pd.DatetimeIndex) -> SymbolDescription:
+def _describe_symbol(series: Series, sessions: pd.DatetimeIndex, delisting: Delisting | None) -> SymbolDescription:
     first, last = series.dates[0], series.dates[-1]
     expected = sessions[(sessions >= first) & (sessions <= last)]
     coverage = float(expected.isin(series.dates).mean()) if len(expected) else 1.0
-    return SymbolDescription(series.symbol, first, last, len(series.dates), coverage)
+    return SymbolDescription(series.symbol, first, last, len(series.dates), coverage, delisting)
+
+
+def _spell_delisting(delisting: Delisting | None) -> dict[str, object]:
+    return {} if delisting is None else {"delisted": str(delisting.date.date()), "payout": delisting.payout}

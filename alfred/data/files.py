@@ -7,6 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from alfred.errors import AlfredError
+
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one, never half of either.
@@ -14,8 +18,22 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
     Args:
         path: The file; its folder is made when missing.
         write: Called with a temporary path in the same folder; it must write the whole file there.
+
+    Raises:
+        AlfredError: The file cannot be written: no rights, no space, a file where a folder should be.
     """
     target = Path(path)
+    try:
+        _write(target, write)
+    # safetensors has an error of its own for what is an OSError elsewhere.
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise AlfredError(
+            f"{target} cannot be written ({reason}); make room or give the rights, or choose another place"
+        ) from error
+
+
+def _write(target: Path, write: Callable[[Path], object]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.sessions import infer_periods_per_year
+from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 
 FloatArray = npt.NDArray[np.floating]
@@ -101,7 +101,7 @@ class Market:
         """Build a market and validate it once.
 
         Args:
-            dates: Sessions, `[T]`.
+            dates: Sessions, `[T]`; a time of day or a zone is dropped, as the bar belongs to the session of its date.
             symbols: Names, `[N]`.
             close: Adjusted closes, `[T, N]`; float32 and float64 are kept as they are.
             benchmark: One of `symbols`.
@@ -114,12 +114,12 @@ class Market:
             extras: Further point-in-time fields, each `[T, N]`.
             notes: Caveats of the source.
             cash_rate: What cash earns, known at each close, as a fraction a year, `[T]`.
-            delistings: Known delistings by symbol.
+            delistings: Known delistings by symbol; those after the last date are left out.
 
         Raises:
             DataError: Anything that would make a later result wrong; the text names symbol, date and value.
         """
-        index = pd.DatetimeIndex(dates)
+        index = to_session_dates(dates)
         mask = np.isfinite(close) if tradable is None else np.asarray(tradable, dtype=bool)
         market = cls(
             dates=index,
@@ -135,7 +135,8 @@ class Market:
             extras={name: _as_float(array) for name, array in (extras or {}).items()},
             notes=tuple(notes),
             cash_rate=None if cash_rate is None else _as_float(cash_rate),
-            delistings=dict(delistings or {}),
+            # One to come is the future.
+            delistings={symbol: item for symbol, item in (delistings or {}).items() if item.date <= index[-1:].max()},
         )
         market.validate()
         return replace(market, periods_per_year=infer_periods_per_year(index))
@@ -192,6 +193,13 @@ class Market:
             twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
             raise DataError(f"symbol '{twice}' stands more than once; drop one of its columns")
         self.index_of(self.benchmark, what="benchmark")
+        for symbol, item in self.delistings.items():
+            self.index_of(symbol, what="delisted symbol")
+            if item.payout is not None and not 0 <= item.payout < np.inf:
+                raise DataError(
+                    f"the payout of '{symbol}' on its delisting of {item.date.date()} is {item.payout}: it must be a "
+                    "fraction of the last price, 0 at least; 0.7 is seventy per cent"
+                )
         if self.cash_rate is not None:
             if self.cash_rate.shape != (len(self.dates),):
                 raise DataError(f"cash_rate has shape {self.cash_rate.shape}, but there are {len(self.dates)} dates")
@@ -260,11 +268,10 @@ class Market:
         Raises:
             DataError: `date` is before the first session.
         """
-        stop = int(self.dates.searchsorted(pd.Timestamp(date), side="right"))
+        day = to_day(date)
+        stop = int(self.dates.searchsorted(day, side="right"))
         if stop == 0:
-            raise DataError(
-                f"nothing is known until {pd.Timestamp(date).date()}: the data start {self.dates[0].date()}"
-            )
+            raise DataError(f"nothing is known until {day.date()}: the data start {self.dates[0].date()}")
         return self._rows(slice(0, stop))
 
     def since(self, date: pd.Timestamp | str) -> Market:
@@ -273,11 +280,10 @@ class Market:
         Raises:
             DataError: `date` is after the last session.
         """
-        start = int(self.dates.searchsorted(pd.Timestamp(date), side="left"))
+        day = to_day(date)
+        start = int(self.dates.searchsorted(day, side="left"))
         if start == self.n_dates:
-            raise DataError(
-                f"there is no session from {pd.Timestamp(date).date()}: the data end {self.dates[-1].date()}"
-            )
+            raise DataError(f"there is no session from {day.date()}: the data end {self.dates[-1].date()}")
         return self._rows(slice(start, None))
 
     def select(self, symbols: Sequence[str], *, benchmark: str | None = None) -> Market:

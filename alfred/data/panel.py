@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.market import FloatArray, Market
+from alfred.data.listings import assign_delistings, find_listings, move_cells, note_listings
+from alfred.data.market import Delisting, FloatArray, Market
 from alfred.data.problems import check_rows
 from alfred.data.tables import PriceTable
 from alfred.errors import DataError, suggest
@@ -24,13 +25,18 @@ def build_market(
     start: pd.Timestamp | None = None,
     end: pd.Timestamp | None = None,
     dtype: str = "float64",
-    sectors: dict[str, str] | None = None,
+    sectors: Mapping[str, str] | None = None,
+    delistings: Mapping[str, Sequence[Delisting]] | None = None,
+    sundays: bool = False,
 ) -> Market:
     """Align the rows of a table on the sessions of its benchmark.
 
     A session on which a symbol has no row is not tradable for it. Rows of other symbols on days that are no session
     of the benchmark (a crypto weekend) are left out; the next session's return then spans them. Columns are read one
     at a time, so that the peak is the market itself and a few columns.
+
+    A symbol that lacks more than half a year of sessions and comes back is another company under the same ticker: the
+    rows before are a listing of their own, `SYMBOL-until-DATE`, so that no return spans the gap.
 
     Args:
         table: The rows as read.
@@ -40,14 +46,16 @@ def build_market(
         end: Last date, or None.
         dtype: `float64`, or `float32` for half the memory.
         sectors: Sector by symbol.
+        delistings: Known delistings by symbol of the table.
+        sundays: Whether the exchange trades on Sundays and not on Fridays.
 
     Raises:
         DataError: A symbol or the benchmark is unknown or has no row in the range, or a row is bad.
     """
-    bench = choose_benchmark(table.symbols, benchmark)
+    bench = choose_benchmark(table.symbols, benchmark, table.hint)
     names = _choose_symbols(table, symbols, bench)
     table = _restrict(table, names, start, end)
-    check_rows(table)
+    check_rows(table, sundays=sundays)
     positions = {symbol: code for code, symbol in enumerate(table.symbols)}
     sessions = np.unique(table.days[table.codes == positions[bench]])
     if not len(sessions):
@@ -58,15 +66,18 @@ def build_market(
         raise DataError(f"'{absent[0]}' has no row on a session {_spell_range(start, end)}; drop it or widen the range")
     names = [name for name in names if name not in absent]
     rows, cells = _locate(table, sessions, [positions[name] for name in names])
-    shape = (len(sessions), len(names))
+    dates = pd.DatetimeIndex(sessions.astype("datetime64[D]").astype("datetime64[s]"))
+    by_symbol = np.asfortranarray(_mark(cells, (len(dates), len(names))))
+    listings = find_listings(((name, np.flatnonzero(by_symbol[:, n])) for n, name in enumerate(names)), dates)
+    cells = move_cells(cells, listings, len(names))
+    shape = (len(dates), len(listings))
     # A row whose scaled price overflows must not pass for a missing one, hence the mask of the rows themselves.
-    tradable = np.zeros(shape, dtype=bool)
-    tradable.reshape(-1)[cells] = True
+    tradable = _mark(cells, shape)
     with np.errstate(over="ignore", invalid="ignore"):
-        panels = _fill_panels(table, rows, cells, shape, np.dtype(dtype))
+        panels, rescaled = _fill_panels(table, rows, cells, shape, np.dtype(dtype))
     return Market.from_arrays(
-        pd.DatetimeIndex(sessions.astype("datetime64[D]").astype("datetime64[s]")),
-        names,
+        dates,
+        [listing.name for listing in listings],
         panels["close"],
         benchmark=bench,
         tradable=tradable,
@@ -75,21 +86,31 @@ def build_market(
         low=panels.get("low"),
         volume=panels.get("volume"),
         sectors={symbol: sector for symbol, sector in (sectors or {}).items() if symbol in names},
-        notes=_make_notes(table, len(rows), absent),
+        notes=[*_make_notes(table, len(rows), absent, rescaled=rescaled), *note_listings(listings, dates)],
+        delistings=assign_delistings(delistings or {}, listings, dates),
     )
 
 
-def choose_benchmark(symbols: Sequence[str], benchmark: str | None) -> str:
+def choose_benchmark(symbols: Sequence[str], benchmark: str | None, hint: str = "") -> str:
     """Return the benchmark: the named one, or SPY.
+
+    Args:
+        symbols: What there is.
+        benchmark: The named one, or None.
+        hint: Further advice for the message.
 
     Raises:
         DataError: It is not among the symbols, or none is named and SPY is not there.
     """
     if benchmark is None and _DEFAULT_BENCHMARK not in symbols:
-        raise DataError(f"the data hold no '{_DEFAULT_BENCHMARK}'; name the benchmark: data.benchmark={symbols[0]}")
+        raise DataError(
+            f"the data hold no '{_DEFAULT_BENCHMARK}'; name the benchmark: data.benchmark={symbols[0]}.{hint}"
+        )
     chosen = benchmark or _DEFAULT_BENCHMARK
     if chosen not in symbols:
-        raise DataError(f"unknown benchmark '{chosen}'; the data have {_show(symbols)}.{suggest(chosen, symbols)}")
+        raise DataError(
+            f"unknown benchmark '{chosen}'; the data have {_show(symbols)}.{suggest(chosen, symbols)}{hint}"
+        )
     return chosen
 
 
@@ -134,14 +155,20 @@ def _locate(
     return rows, t[rows].astype(np.int64) * len(codes) + n[rows]
 
 
+def _mark(cells: npt.NDArray[np.int64], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(shape, dtype=bool)
+    mask.reshape(-1)[cells] = True
+    return mask
+
+
 def _fill_panels(
     table: PriceTable,
     rows: npt.NDArray[np.int64],
     cells: npt.NDArray[np.int64],
     shape: tuple[int, int],
     dtype: np.dtype[np.floating],
-) -> dict[str, FloatArray]:
-    """Return the panels by field, each `[T, N]`; prices scaled by adj_close / close when both are known."""
+) -> tuple[dict[str, FloatArray], bool]:
+    """Return the panels by field, each `[T, N]`, on the basis of adj_close, and whether that differs from the close."""
     factor: FloatArray | float = 1.0
     if "adj_close" in table.fields:
         factor = table.column("adj_close")[rows] / table.column("close")[rows]
@@ -152,15 +179,18 @@ def _fill_panels(
         values = table.column(name)[rows]
         panel = np.full(shape, np.nan, dtype=dtype)
         # A column at a time, written straight to its cells: nothing is sorted or pivoted.
-        panel.reshape(-1)[cells] = values if name == "volume" else values * factor
+        # Volume goes the other way, so that volume times close stays the money that changed hands.
+        panel.reshape(-1)[cells] = values / factor if name == "volume" else values * factor
         panels[name] = panel
-    return panels
+    return panels, bool(np.any(factor != 1.0))
 
 
-def _make_notes(table: PriceTable, n_used: int, absent: list[str]) -> list[str]:
-    notes = []
+def _make_notes(table: PriceTable, n_used: int, absent: list[str], *, rescaled: bool) -> list[str]:
+    notes = list(table.notes)
     if "adj_close" not in table.fields:
         notes.append("The source has no adj_close: its prices are taken as adjusted already.")
+    elif rescaled and "volume" in table.fields:
+        notes.append("Volume is on the basis of the adjusted close: volume times close is the money that was traded.")
     if n_used < table.n_rows:
         notes.append(f"{table.n_rows - n_used} rows on days that are no session of the benchmark are left out.")
     if absent:

@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.market import FloatArray, Market
+from alfred.data.sessions import to_day
 
 _HALT_SHARE = 0.1
+_END_SHARE = 0.3
 
 
 def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Market:
     """Return a valid market that equals `market` up to the close of `date` and is random after it.
 
-    Prices, volume, extra fields, halts and cash rates after the date are drawn anew, unlike the true ones in level and
-    in variation, and one symbol never trades again, so that anything computed for `date` or earlier that comes out
-    different has looked ahead. What would still be delisted later is not known.
+    Prices, volume, extra fields, cash rates, halts and the ends of listings after the date are drawn anew, unlike the
+    true ones in level and in variation, so that anything computed for `date` or earlier that comes out different has
+    looked ahead. About a third of the symbols never trade again from some session on; delistings to come are gone.
 
     Args:
         market: The market; left as it is.
@@ -25,12 +27,18 @@ def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Marke
         seed: Seed of the future.
     """
     rng = np.random.default_rng(seed)
-    first = int(market.dates.searchsorted(pd.Timestamp(date), side="right"))
+    first = int(market.dates.searchsorted(to_day(date), side="right"))
     shape = (market.n_dates - first, market.n_symbols)
     tradable = market.tradable.copy()
     tradable[first:] = rng.random(shape) >= _HALT_SHARE
-    tradable[first:, rng.integers(market.n_symbols)] = False
+    further = rng.spawn(1)[0]
+    ended = further.random(shape[1]) < _END_SHARE
+    ends = np.where(ended, further.integers(0, max(shape[0], 1), shape[1]), shape[0])
+    tradable[first:] &= np.arange(shape[0])[:, None] < ends
     tradable[first:, market.index_of(market.benchmark)] = True
+    delistings = {symbol: item for symbol, item in market.delistings.items() if item.date <= to_day(date)}
+    for symbol in delistings:
+        tradable[first:, market.index_of(symbol)] &= market.tradable[first:, market.index_of(symbol)]
     middle = rng.uniform(1.0, 1000.0, shape)
     futures = {
         "open": middle * rng.uniform(0.95, 1.05, shape),
@@ -52,16 +60,15 @@ def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Marke
     for name, panel in market.extras.items():
         extras[name] = np.array(panel)
         extras[name][first:] = rng.normal(0.0, 100.0, shape)
-    cash_rate = None if market.cash_rate is None else market.cash_rate.copy()
-    if cash_rate is not None:
-        cash_rate[first:] = rng.uniform(0.0, 0.2, len(cash_rate) - first)
-    known = market.until(date).delistings
+    rate = market.cash_rate
+    if rate is not None:
+        rate = np.concatenate([rate[:first], further.uniform(0.1, 0.2, shape[0]).astype(rate.dtype)])
     scrambled = replace(
         market,
         tradable=tradable,
         extras=extras,
-        cash_rate=cash_rate,
-        delistings=known,
+        cash_rate=rate,
+        delistings=delistings,
         **panels,  # type: ignore[arg-type]
     )
     scrambled.validate()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from alfred.data.shifts import UTC_NAMES, explain_shift
 from alfred.errors import ConfigError, DataError, suggest
 
 # A date beyond these is a slip of the pen; calendars cannot be made for it, and no session is expected there.
@@ -32,8 +34,8 @@ class Spacing(NamedTuple):
     widest: float
 
 
-_DAILY = Spacing("daily on weekdays", 252, 0.9, 1.9, 15)
-_EVERY_DAY = Spacing("daily, weekends included", 365, 0.9, 1.9, 15)
+_DAILY = Spacing("daily on weekdays", 252, 0.9, 1.9, 30)
+_EVERY_DAY = Spacing("daily, weekends included", 365, 0.9, 1.9, 30)
 _SPACINGS = (
     Spacing("weekly", 52, 6, 8, 22),
     Spacing("monthly", 12, 27, 32, 63),
@@ -41,11 +43,16 @@ _SPACINGS = (
     Spacing("yearly", 1, 358, 372, 400),
 )
 # How far the number of sessions may lie from what the calendar of the spacing has. Exchanges close for 9 days a year
-# (New York: 252 sessions) or for 18 (Shanghai: 243), and a table made of weekdays for none (261).
-_COUNT_TOLERANCE = 0.08
+# (New York: 252 sessions) or for 18 (Shanghai: 243), and a table made of weekdays for none (261); holidays that fall
+# together (the golden weeks) weigh on a short range, hence the number of sessions beside the share.
+_COUNT_SHARE = 0.05
+_COUNT_DAYS, _COUNT_PERIODS = 8, 2
 _FEWEST_TO_COUNT = 30
 # With fewer sessions than these nothing can be called irregular: the nearest spacing is taken.
 _FEWEST_TO_JUDGE = 8
+_WEEK = 7
+# Gaps whose median must be that of the whole: a table that turns from daily to weekly is neither.
+_BLOCK = 15
 
 
 def infer_periods_per_year(dates: pd.DatetimeIndex) -> int:
@@ -61,10 +68,15 @@ def infer_periods_per_year(dates: pd.DatetimeIndex) -> int:
         return _DAILY.periods_per_year
     gaps = np.diff(dates.to_numpy().astype("datetime64[s]").astype(np.int64)) / 86400.0
     median = float(np.median(gaps))
-    if _DAILY.shortest <= median <= _DAILY.longest:
+    if median < _DAILY.shortest:
+        raise DataError(
+            f"the bars are {median * 24:.3g} hours apart in the median: intraday bars are not supported; make them one "
+            "bar a session"
+        )
+    if median <= _DAILY.longest:
         # Seven days a week, or five: a holiday list cannot tell, the weekdays that occur can.
-        share = np.bincount(dates.day_of_week, minlength=7) / len(dates)
-        whole = len(dates) >= 7 and bool((share > 0.5 / 7).all())
+        counts = np.bincount(dates.day_of_week, minlength=7)
+        whole = (counts > 0.5 * len(dates) / _WEEK).all() if len(dates) >= _WEEK else (counts[5:] > 0).all()
         spacing = _EVERY_DAY if whole else _DAILY
     elif len(dates) < _FEWEST_TO_JUDGE:
         return _guess_spacing(median).periods_per_year
@@ -72,8 +84,8 @@ def infer_periods_per_year(dates: pd.DatetimeIndex) -> int:
         fitting = [spacing for spacing in _SPACINGS if spacing.shortest <= median <= spacing.longest]
         if not fitting:
             raise DataError(
-                f"the sessions are {median:.3g} days apart in the median, which is none of daily, weekly, monthly, "
-                "quarterly or yearly; resample the prices to one of these"
+                f"the sessions are spaced irregularly: {median:.3g} days lie between them in the median, which is none "
+                "of daily, weekly, monthly, quarterly or yearly; resample the prices to one of these"
             )
         spacing = fitting[0]
     if len(dates) >= _FEWEST_TO_JUDGE:
@@ -81,9 +93,65 @@ def infer_periods_per_year(dates: pd.DatetimeIndex) -> int:
     return spacing.periods_per_year
 
 
+def to_session_dates(dates: pd.DatetimeIndex | Sequence[str]) -> pd.DatetimeIndex:
+    """Return the dates of sessions without times and zones, `[T]`.
+
+    A time of day is dropped: the close of 16:00 belongs to the session of its date. A stamp with a zone is dated on the
+    clock of that zone.
+
+    Args:
+        dates: Dates or time stamps, ascending, `[T]`.
+
+    Raises:
+        DataError: They are no dates, two of them are on one day, or they are midnights of another zone written as UTC.
+    """
+    try:
+        index = pd.DatetimeIndex(dates)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"the dates of the market cannot be read ({error}); give days such as 2020-01-31") from error
+    if index.hasnans:
+        raise DataError(f"date {int(np.argmax(index.isna()))} of the market is empty; give every row a date")
+    utc = index.tz is not None and str(index.tz).lower() in UTC_NAMES
+    local = index.tz_localize(None)
+    sessions = local.normalize()
+    if index.tz is None and sessions.equals(local):
+        return index
+    repeated = sessions.duplicated() & ~local.duplicated()
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        raise DataError(
+            f"the market has several bars on {sessions[row].date()}, one at {local[row].time()}: intraday bars are not "
+            "supported; make them one bar a session"
+        )
+    seconds = ((local - sessions) // pd.Timedelta(seconds=1)).to_numpy().astype(np.int64)
+    days = sessions.to_numpy().astype("datetime64[D]").astype(np.int64)
+    order = np.argsort(days, kind="stable")
+    reason = explain_shift(days[order], seconds[order] if seconds.any() else None, utc=utc)
+    if reason is not None and seconds.any():
+        raise DataError(
+            f"the market's index {reason.replace('set data.time_zone=', 'convert it first: tz_convert to ')}"
+        )
+    return sessions
+
+
+def to_day(date: pd.Timestamp | str) -> pd.Timestamp:
+    """Return the day of a date or time stamp, on the stamp's own clock.
+
+    Raises:
+        DataError: It is none.
+    """
+    try:
+        stamp = pd.Timestamp(date)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(f"{date!r} is no date; write YYYY-MM-DD") from error
+    if stamp is pd.NaT:
+        raise DataError(f"{date!r} is no date; write YYYY-MM-DD")
+    return stamp.tz_localize(None).normalize()
+
+
 def _guess_spacing(median: float) -> Spacing:
     """Return the spacing whose median gap is nearest, on a scale of ratios."""
-    return min((_DAILY, *_SPACINGS), key=lambda item: abs(np.log(max(median, 0.1) * item.periods_per_year / 365.25)))
+    return min((_DAILY, *_SPACINGS), key=lambda item: abs(np.log(median * item.periods_per_year / 365.25)))
 
 
 def _check_spacing(dates: pd.DatetimeIndex, gaps: np.ndarray[Any, Any], spacing: Spacing) -> None:
@@ -99,12 +167,29 @@ def _check_spacing(dates: pd.DatetimeIndex, gaps: np.ndarray[Any, Any], spacing:
             f"the sessions are spaced irregularly: they look {spacing.name}, but only {gaps[narrowest]:.2g} days lie "
             f"between {dates[narrowest]} and {dates[narrowest + 1]}; resample the prices to one bar a period"
         )
+    starts = np.arange(0, len(gaps) - _BLOCK + 1, _BLOCK)
+    typical = np.array([np.median(gaps[start : start + _BLOCK]) for start in starts])
+    other = (typical < 0.5 * spacing.shortest) | (typical > 2 * spacing.longest)
+    if other.any():
+        first = int(starts[np.argmax(other)])
+        raise DataError(
+            f"the sessions are spaced irregularly: they look {spacing.name}, but from {dates[first].date()} to "
+            f"{dates[first + _BLOCK].date()} they are {typical[np.argmax(other)]:.3g} days apart; resample the prices "
+            "to one spacing, or cut the data with start or end"
+        )
     if len(dates) < _FEWEST_TO_COUNT:
         return
     expected = float(gaps.sum()) / 365.25 * spacing.periods_per_year
     if spacing.periods_per_year == _DAILY.periods_per_year:
         expected = float(np.busday_count(dates[0].date(), dates[-1].date())) * 252 / 261
-    if abs(len(gaps) / expected - 1.0) > _COUNT_TOLERANCE:
+    slack = _COUNT_SHARE * expected + (_COUNT_DAYS if spacing in (_DAILY, _EVERY_DAY) else _COUNT_PERIODS)
+    weekend = int((dates.day_of_week >= 5).sum())
+    if spacing is _DAILY and weekend and len(gaps) - expected > slack:
+        raise DataError(
+            f"the sessions are spaced irregularly: {weekend} of {len(dates)} lie on weekends, but not all weekends are "
+            "there; drop them, or give every day"
+        )
+    if abs(len(gaps) - expected) > slack:
         raise DataError(
             f"the sessions are spaced irregularly: they look {spacing.name}, which would be about {expected:.0f} "
             f"sessions from {dates[0].date()} to {dates[-1].date()}, but there are {len(dates)}; give the benchmark "

@@ -1,31 +1,27 @@
-"""Where markets come from: the embedded table of skfolio, or files of yours."""
+"""Where markets come from: the embedded tables, or files of yours."""
 
 from __future__ import annotations
 
 import hashlib
+import zoneinfo
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from alfred.data.fundamentals import FundamentalsSettings, join_fundamentals
 from alfred.data.macro import MacroSettings, join_macro
 from alfred.data.market import FIELDS, Market
 from alfred.data.news import NewsSettings, join_news
 from alfred.data.panel import build_market
-from alfred.data.tables import read_price_table, read_sectors
-from alfred.errors import DataError
+from alfred.data.sp500 import load_embedded_market
+from alfred.data.symbols import read_delistings, read_sectors
+from alfred.data.tables import read_price_table
+from alfred.errors import DataError, suggest
 from alfred.settings import Settings
-
-_EMBEDDED_BENCHMARK = "SP500"
-_EMBEDDED_NOTES = (
-    "The embedded prices are adjusted closes only: no open, high, low or volume.",
-    "The 20 stocks were chosen in 2022 among survivors: beating the index with them proves nothing by itself.",
-    "The benchmark SP500 is the price index without dividends (about 2 % a year), standing in for SPY.",
-)
 
 
 class DataSettings(Settings):
@@ -35,10 +31,15 @@ class DataSettings(Settings):
         source: `embedded` (20 US stocks and the S&P 500 index, 1990 to 2022, from skfolio) or `files`.
         path: A price table or a folder of them; naming one makes the source `files`.
         symbols: Symbols to keep; all when left out.
-        benchmark: The symbol to be judged against; SPY (SP500 in the embedded data) when left out.
+        benchmark: The symbol to be judged against; SPY (SP500TR in the embedded data) when left out.
         start: First date.
         end: Last date.
         dtype: Storage of the prices; `float32` halves the memory of a large universe.
+        time_zone: Zone on whose clock time stamps with a zone, epochs and UTC stamps are dated, such as
+            America/New_York; when left out, a stamp's own date counts, and UTC stamps that may be another day are
+            refused.
+        sunday_sessions: Whether the exchange trades from Sunday to Thursday (Tel Aviv, Riyadh); otherwise such days are
+            refused, as they are what midnights written in the wrong zone look like.
         fundamentals: Reports to join as extra fields, or None.
         macro: Macroeconomic series to join as extra fields, or None.
         news: Headlines whose daily count to join as an extra field, or None.
@@ -51,6 +52,8 @@ class DataSettings(Settings):
     start: date | None = None
     end: date | None = None
     dtype: Literal["float64", "float32"] = "float64"
+    time_zone: str | None = None
+    sunday_sessions: bool = False
     fundamentals: FundamentalsSettings | None = None
     macro: MacroSettings | None = None
     news: NewsSettings | None = None
@@ -61,6 +64,13 @@ class DataSettings(Settings):
         if isinstance(values, dict) and values.get("path") is not None and "source" not in values:
             return {**values, "source": "files"}
         return values
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_zone(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in (known := zoneinfo.available_timezones()):
+            raise ValueError(f"unknown time zone '{zone}'; New York is America/New_York.{suggest(zone, known)}")
+        return zone
 
     @model_validator(mode="after")
     def _check_together(self) -> DataSettings:
@@ -127,7 +137,8 @@ def compute_market_checksum(market: Market) -> str:
 
 
 def _load_files(settings: DataSettings, path: Path) -> Market:
-    table, sectors = read_price_table(path), read_sectors(path)
+    table = read_price_table(path, settings.time_zone)
+    sectors, delistings = read_sectors(path), read_delistings(path)
     try:
         return build_market(
             table,
@@ -137,6 +148,8 @@ def _load_files(settings: DataSettings, path: Path) -> Market:
             end=None if settings.end is None else pd.Timestamp(settings.end),
             dtype=settings.dtype,
             sectors=sectors,
+            delistings=delistings,
+            sundays=settings.sunday_sessions,
         )
     except DataError as error:
         # A bad row names its own file already; everything else gets the path that it is about.
@@ -146,18 +159,7 @@ def _load_files(settings: DataSettings, path: Path) -> Market:
 
 
 def _load_embedded(settings: DataSettings) -> Market:
-    # skfolio takes a second to import and only this needs it.
-    from skfolio.datasets import load_sp500_dataset, load_sp500_index
-
-    stocks, index = load_sp500_dataset(), load_sp500_index()
-    table = stocks.join(index.rename(columns={index.columns[0]: _EMBEDDED_BENCHMARK}), how="inner")
-    market = Market.from_arrays(
-        pd.DatetimeIndex(table.index.to_numpy()),
-        [str(symbol) for symbol in table.columns],
-        table.to_numpy(dtype=settings.dtype),
-        benchmark=_EMBEDDED_BENCHMARK,
-        notes=_EMBEDDED_NOTES,
-    )
+    market = load_embedded_market(settings.dtype)
     market = market if settings.start is None else market.since(pd.Timestamp(settings.start))
     market = market if settings.end is None else market.until(pd.Timestamp(settings.end))
     if settings.symbols is not None or settings.benchmark is not None:

@@ -15,6 +15,9 @@ from alfred.data.problems import Problem
 STALE_SESSIONS = 5
 """Closes in a row that are equal to the last digit before they count as stale."""
 
+LONGEST_HALT = 126
+"""Missing sessions after which a ticker counts as used again, where the sessions have no regular spacing."""
+
 _SPLIT_RATIOS = np.array([1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100])
 _LOG_RATIOS = np.log(np.concatenate([_SPLIT_RATIOS, 1 / _SPLIT_RATIOS]))
 _SPLIT_TOLERANCE = 0.06
@@ -42,17 +45,19 @@ class Series:
     printed_close: FloatArray
 
 
-def find_suspicions(series: Series, sessions: pd.DatetimeIndex) -> Iterator[Problem]:
+def find_suspicions(series: Series, sessions: pd.DatetimeIndex, longest_halt: int = LONGEST_HALT) -> Iterator[Problem]:
     """Yield what looks wrong in a series.
 
     Args:
         series: The rows of one symbol.
         sessions: The sessions that it should have between its first and last row.
+        longest_halt: Missing sessions after which a market takes what follows for another listing.
 
     Yields:
         `split`: a jump by a split ratio without the trading of an event (value: close over last close);
         `stale`: closes that repeat (first session, value: how many are equal); `zero_volume`: sessions without a
-        trade (first of a run, value: how many); `gap`: missing sessions (first of a run, value: how many).
+        trade (first of a run, value: how many); `gap`: missing sessions (first of a run, value: how many);
+        `new_listing`: so many missing sessions that the ticker looks used again (the same).
     """
     close = series.values["close"]
     for row in find_split_jumps(series):
@@ -65,7 +70,8 @@ def find_suspicions(series: Series, sessions: pd.DatetimeIndex) -> Iterator[Prob
             yield Problem(series.symbol, series.dates[start], "zero_volume", float(length), "volume")
     expected = sessions[(sessions >= series.dates[0]) & (sessions <= series.dates[-1])]
     for start, length in _find_runs(~expected.isin(series.dates)):
-        yield Problem(series.symbol, expected[start], "gap", float(length))
+        kind = "gap" if length <= longest_halt else "new_listing"
+        yield Problem(series.symbol, expected[start], kind, float(length))
 
 
 def find_split_jumps(series: Series) -> npt.NDArray[np.int64]:

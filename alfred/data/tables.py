@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,16 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from alfred.data.cells import convert_to_days, convert_to_numbers, read_csv_text, refuse_empty, take_codes
+from alfred.data.cells import convert_to_numbers, refuse_empty, take_codes
+from alfred.data.columns import VALUE_COLUMNS, match_columns
 from alfred.data.market import FloatArray
+from alfred.data.stamps import read_stamps
+from alfred.data.symbols import SYMBOLS_FILE
 from alfred.errors import DataError
 
 IntArray = npt.NDArray[np.int64]
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
-SYMBOLS_FILE = "symbols.csv"
-PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close")
-VALUE_COLUMNS = (*PRICE_COLUMNS, "volume")
-# Other providers' words for the same columns, after lower-casing.
-_ALIASES = {"adjclose": "adj_close", "adjusted_close": "adj_close", "ticker": "symbol", "datetime": "date"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +35,13 @@ class TableFile:
         path: The file.
         columns: Name in the file by our name (`date`, `symbol`, `open`, ..., `volume`).
         table: The whole content of a CSV file; None for Parquet.
+        texts: Further columns of text, in a file without a symbol column: one of them may be just that.
     """
 
     path: Path
     columns: dict[str, str]
     table: Any = None
+    texts: tuple[str, ...] = ()
 
     def read(self, name: str) -> Any:
         """Return one column as a pyarrow `ChunkedArray`.
@@ -50,7 +49,7 @@ class TableFile:
         Raises:
             DataError: The file is damaged.
         """
-        column = self.columns[name]
+        column = self.columns.get(name, name)
         if self.table is not None:
             return self.table.column(column)
         try:
@@ -73,6 +72,9 @@ class PriceTable:
         codes: Position in `symbols` of each row, `[R]` int32.
         symbols: Names, in order of first appearance.
         kept: Rows of the files that are kept, `[R]`; None when all of them are.
+        seconds: Time of day of each row, `[R]` int32; None where no row has one.
+        utc: Whether day and time of each row stand on a UTC clock, `[R]`; None where no row has a time.
+        notes: How the dates were read, where they were not just dates; one sentence each.
     """
 
     files: tuple[TableFile, ...]
@@ -81,6 +83,9 @@ class PriceTable:
     codes: npt.NDArray[np.int32]
     symbols: tuple[str, ...]
     kept: IntArray | None = None
+    seconds: npt.NDArray[np.int32] | None = None
+    utc: npt.NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -102,11 +107,27 @@ class PriceTable:
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return values if self.kept is None else values[self.kept]
 
+    @property
+    def hint(self) -> str:
+        """What to say when a symbol is missed: the column of text that may be the symbols, where none was found."""
+        texts = sorted({name for file in self.files for name in file.texts})
+        if not texts:
+            return ""
+        named = ", ".join(repr(name) for name in texts)
+        return f" There is no symbol column; if {named} names the instrument, call it 'symbol'."
+
     def keep(self, mask: npt.NDArray[np.bool_]) -> PriceTable:
         """Return the table of the rows where `mask` `[R]` is true."""
         rows = np.flatnonzero(mask)
         kept = rows if self.kept is None else self.kept[rows]
-        return replace(self, days=self.days[rows], codes=self.codes[rows], kept=kept)
+        return replace(
+            self,
+            days=self.days[rows],
+            codes=self.codes[rows],
+            kept=kept,
+            seconds=None if self.seconds is None else self.seconds[rows],
+            utc=None if self.utc is None else self.utc[rows],
+        )
 
     def date_of(self, row: int) -> pd.Timestamp:
         """Return the date of a row."""
@@ -118,12 +139,13 @@ class PriceTable:
         return self.files[int(np.searchsorted(self.starts, position, side="right")) - 1].path
 
 
-def read_price_table(path: Path | str) -> PriceTable:
+def read_price_table(path: Path | str, time_zone: str | None = None) -> PriceTable:
     """Read a file, or all tables of a folder, without judging a single price.
 
     Args:
         path: A CSV, CSV.GZ or Parquet file, or a folder of them. A table without a symbol column holds one symbol,
             named as its file. `symbols.csv` in a folder describes symbols and is not a price table.
+        time_zone: Zone on whose clock instants are dated; see `alfred.data.stamps.read_stamps`.
 
     Raises:
         DataError: There is nothing to read, a file is damaged or empty, a column is missing, or a date is no date.
@@ -136,23 +158,42 @@ def read_price_table(path: Path | str) -> PriceTable:
             raise DataError(
                 f"{file.path} and {first.path} differ in column '{differing[0]}'; give all files the same columns"
             )
-    days, codes, known = [], [], dict[str, int]()
+    stamps, codes, known = [], [], dict[str, int]()
     for file in files:
-        file_days = convert_to_days(file.read("date"), file.path)
-        if not len(file_days):
+        part = read_stamps(file.read("date"), file.path, time_zone)
+        if not len(part.days):
             raise DataError(f"{file.path} is empty: it needs at least one row below the header")
-        days.append(file_days)
-        codes.append(_to_codes(file, len(file_days), known))
-    starts = np.cumsum([0, *(len(part) for part in days)])
-    return PriceTable(tuple(files), starts, np.concatenate(days), np.concatenate(codes), tuple(known))
+        stamps.append(part)
+        codes.append(_to_codes(file, len(part.days), known))
+        _refuse_unnamed_symbols(file, part.days)
+    sizes = [len(part.days) for part in stamps]
+    timed = any(part.seconds is not None for part in stamps)
+    times = [np.zeros(len(part.days), np.int32) if part.seconds is None else part.seconds for part in stamps if timed]
+    return PriceTable(
+        tuple(files),
+        np.cumsum([0, *sizes]),
+        np.concatenate([part.days for part in stamps]),
+        np.concatenate(codes),
+        tuple(known),
+        seconds=np.concatenate(times) if timed else None,
+        utc=np.repeat([part.utc for part in stamps], sizes) if timed else None,
+        notes=tuple(dict.fromkeys(part.note for part in stamps if part.note)),
+    )
 
 
 def find_table_files(path: Path) -> list[Path]:
     """Return the table files that `path` stands for, sorted by name.
 
     Raises:
-        DataError: The path does not exist, has another ending, or is a folder without tables.
+        DataError: The path does not exist or may not be read, has another ending, or is a folder without tables.
     """
+    try:
+        return _list_files(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); give the rights, or name another place") from error
+
+
+def _list_files(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted(
             file
@@ -169,61 +210,54 @@ def find_table_files(path: Path) -> list[Path]:
     return [path]
 
 
-def read_sectors(path: Path | str) -> dict[str, str]:
-    """Return sector by symbol from the `symbols.csv` beside (or in) `path`; empty when it has none, or is not there.
-
-    Raises:
-        DataError: The file is damaged or has no column `symbol`.
-    """
-    source = Path(path)
-    file = (source if source.is_dir() else source.parent) / SYMBOLS_FILE
-    if not file.is_file():
-        return {}
-    table = read_csv_text(file, ("symbol",))
-    if "sector" not in table:
-        return {}
-    rows = zip(table["symbol"], table["sector"], strict=True)
-    return {symbol: sector for symbol, sector in rows if symbol and sector}
-
-
 def _open_file(path: Path) -> TableFile:
     try:
         if path.name.endswith(".parquet"):
-            return TableFile(path, _match_columns(pq.read_schema(path).names, path))
+            schema = pq.read_schema(path)
+            columns = match_columns(schema.names, path)
+            return TableFile(path, columns, texts=_find_texts(schema, columns))
         opener = gzip.open if path.name.endswith(".gz") else open
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
         if not header:
             raise DataError(f"{path} is empty: it needs a header and at least one row")
-        columns = _match_columns(header, path)
+        columns = match_columns(header, path)
         # Symbols and dates stay text: a ticker such as TRUE or 1234 must not turn into a truth value or a number.
         texts = {columns[name]: pa.string() for name in ("date", "symbol") if name in columns}
+        wanted = list(columns.values())
+        if "symbol" not in columns:
+            wanted += [name for name in dict.fromkeys(header) if name not in wanted and header.count(name) == 1]
         # The header is given, not read again, so that a byte order mark cannot become part of a name.
         reading = pacsv.ReadOptions(column_names=header, skip_rows=1)
-        converting = pacsv.ConvertOptions(column_types=texts, include_columns=list(columns.values()))
-        return TableFile(path, columns, pacsv.read_csv(path, reading, convert_options=converting))
+        converting = pacsv.ConvertOptions(column_types=texts, include_columns=wanted)
+        table = pacsv.read_csv(path, reading, convert_options=converting)
+        return TableFile(path, columns, table, _find_texts(table.schema, columns))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read ({error}); write it again as CSV or Parquet") from error
 
 
-def _match_columns(names: Sequence[str], path: Path) -> dict[str, str]:
-    """Return name in the file by our name, whatever the case and spacing of the file's."""
-    found: dict[str, str] = {}
-    for name in names:
-        plain = str(name).strip().lower().replace(" ", "_")
-        plain = _ALIASES.get(plain, plain)
-        if plain not in ("date", "symbol", *VALUE_COLUMNS):
-            continue
-        if plain in found:
-            raise DataError(f"{path} has two columns for '{plain}': '{found[plain]}' and '{name}'; keep one")
-        found[plain] = str(name)
-    for needed in ("date", "close"):
-        if needed not in found:
-            raise DataError(
-                f"{path} has no column '{needed}'; it has {', '.join(map(str, names)) or 'none'}, and needs at least "
-                f"date and close"
-            )
-    return found
+def _find_texts(schema: Any, columns: dict[str, str]) -> tuple[str, ...]:
+    """Return the columns of text that mean nothing to us, where none holds the symbols."""
+    if "symbol" in columns:
+        return ()
+    found = []
+    for field in schema:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if (pa.types.is_string(kind) or pa.types.is_large_string(kind)) and field.name not in columns.values():
+            found.append(field.name)
+    return tuple(found)
+
+
+def _refuse_unnamed_symbols(file: TableFile, days: npt.NDArray[np.int32]) -> None:
+    """Refuse a file of several symbols whose column of symbols is called something that we do not know."""
+    if not file.texts or len(np.unique(days)) == len(days):
+        return
+    varying = [name for name in file.texts if len(file.read(name).unique()) > 1]
+    if varying:
+        raise DataError(
+            f"{file.path} has no symbol column, and dates that stand more than once; its column(s) of text "
+            f"{', '.join(repr(name) for name in varying)} are not used: call the one that names the instrument 'symbol'"
+        )
 
 
 def _to_codes(file: TableFile, n_rows: int, known: dict[str, int]) -> npt.NDArray[np.int32]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,12 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.files import compute_checksum, write_atomically
-from alfred.errors import DataError, import_extra
+from alfred.errors import ConfigError, DataError, import_extra
+from alfred.settings import check_name
 
 _LOGGER = logging.getLogger(__name__)
-_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_-]*")
+# Besides letters, digits, dot and dash: ^GSPC is an index, EURUSD=X a currency.
+_SIGNS = "^="
 _COLUMNS = {
     "Open": "open",
     "High": "high",
@@ -101,8 +102,10 @@ def fetch_yahoo(
     if not symbols:
         raise DataError("there are no symbols to fetch; name at least one")
     for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
-            raise DataError(f"'{symbol}' is no symbol of Yahoo; letters, digits and . ^ = _ - are accepted")
+        try:
+            check_name(symbol, "symbol", also=_SIGNS)
+        except ConfigError as error:
+            raise DataError(f"'{symbol}' is no symbol of Yahoo: {error}") from error
     target = Path(folder)
     span = {"start": None if start is None else str(start), "end": None if end is None else str(end)}
     fetched, cached, missing = [], [], []

@@ -167,4 +167,4 @@ def test_splits_planted_in_real_prices_are_found_and_nothing_else(market_dir: Pa
 def test_the_embedded_table_can_be_described() -> None:
     description = describe_market(DataSettings(start="2010-01-01"), calendar=None)
     assert len(description.symbols) == 21
-    assert description.benchmark == "SP500"
+    assert description.benchmark == "SP500TR"

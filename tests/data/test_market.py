@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from alfred.data import Market
+from alfred.data.market import Delisting
 from alfred.errors import DataError
 from tests.conftest import make_random_market
 
@@ -89,3 +90,18 @@ def test_unknown_names_are_answered_with_a_suggestion() -> None:
         make().until("1999-01-01")
     with pytest.raises(DataError, match="no session from 2030-01-01"):
         make().since("2030-01-01")
+
+
+def test_delistings_are_checked_and_those_to_come_are_left_out() -> None:
+    dates = pd.bdate_range("2020-01-06", periods=5)
+    close = np.ones((5, 2))
+
+    def build(item: Delisting, symbol: str = "AAA") -> Market:
+        return Market.from_arrays(dates, ["AAA", "SPY"], close, benchmark="SPY", delistings={symbol: item})
+
+    assert set(build(Delisting(dates[-1], 0.5)).delistings) == {"AAA"}
+    assert build(Delisting(dates[-1] + pd.Timedelta(days=1), 0.5)).delistings == {}
+    with pytest.raises(DataError, match=r"payout of 'AAA' on its delisting of 2020-01-10 is -0\.1"):
+        build(Delisting(dates[-1], -0.1))
+    with pytest.raises(DataError, match="unknown delisted symbol 'BBB'"):
+        build(Delisting(dates[-1], 0.5), "BBB")

@@ -29,10 +29,9 @@ def test_a_universe_is_loaded_as_pandas_would(tmp_path: Path, monkeypatch: pytes
     table = pd.read_parquet(path)
     assert n_rows == len(table) == market.tradable.sum() < 252 * 130
     for name in ("open", "high", "low", "close", "volume"):
-        scale = 1.0 if name == "volume" else table["adj_close"] / table["close"]
-        wide = table.assign(value=table[name] * scale).pivot_table(
-            index="date", columns="symbol", values="value", observed=True
-        )
+        scale = table["adj_close"] / table["close"]
+        scaled = table[name] / scale if name == "volume" else table[name] * scale
+        wide = table.assign(value=scaled).pivot_table(index="date", columns="symbol", values="value", observed=True)
         np.testing.assert_allclose(market.field(name), wide[list(market.symbols)].to_numpy(), rtol=1e-6)
 
 

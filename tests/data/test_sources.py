@@ -24,7 +24,8 @@ def test_a_long_table_becomes_a_market_on_a_total_return_basis(tmp_path: Path, n
     np.testing.assert_allclose(market.close[:, 0], [5, 5.5, 6, 6.5, 7])
     np.testing.assert_allclose(market.open[:, 0], [4.75, 5.25, 5.75, 6.25, 6.75])
     np.testing.assert_allclose(market.high[:, 1], [10.5, 11, 11.5, 12, 12.5])
-    np.testing.assert_allclose(market.volume, 1000)
+    # The adjusted close is half of the close, so that twice the shares make the same money.
+    np.testing.assert_allclose(market.volume, 2000)
     assert market.tradable.all()
 
 
@@ -101,11 +102,11 @@ def test_symbols_dates_and_storage_are_chosen(tmp_path: Path) -> None:
 def test_the_embedded_market_says_what_it_is() -> None:
     market = load_market(DataSettings())
     assert market.close.shape == (8313, 21)
-    assert market.benchmark == "SP500"
+    assert market.benchmark == "SP500TR"
     assert not market.has_ohlc
-    # The index closed at 359.69 on the first session and at 3783.22 on the last: a price index, as the note tells.
-    assert market.close[[0, -1], market.index_of("SP500")].round(2).tolist() == [359.69, 3783.22]
-    assert "without dividends" in " ".join(market.notes)
+    notes = " ".join(market.notes)
+    assert "total return, approximated" in notes
+    assert "without dividends" not in notes
 
 
 def test_the_checksum_sees_every_part(tmp_path: Path) -> None:

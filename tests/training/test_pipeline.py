@@ -43,7 +43,7 @@ def small(tmp_path_factory):
 def test_everything_is_written(small) -> None:
     prepared, rows = small
     folder = prepared.run.path
-    assert [row.name for row in rows][:3] == ["ppo", "SP500", "equal weight"]
+    assert [row.name for row in rows][:3] == ["ppo", "SP500TR", "equal weight"]
     assert json.loads(prepared.run.results.read_text())[0]["sharpe"] == rows[0].to_json()["sharpe"]
     manifest = json.loads(prepared.run.manifest.read_text())
     assert manifest["seeds"] == [0, 1]
@@ -75,7 +75,7 @@ def test_the_curves_hold_what_a_portfolio_person_wants(small) -> None:
         accumulator = EventAccumulator(str(path))
         accumulator.Reload()
         tags |= set(accumulator.Tags()["scalars"])
-    wanted = {"wealth", "wealth_sp500", "wealth_equal_weight", "max_drawdown", "max_drawdown_sp500"}
+    wanted = {"wealth", "wealth_sp500tr", "wealth_equal_weight", "max_drawdown", "max_drawdown_sp500tr"}
     wanted |= {"turnover_a_year", "cost_bps_a_year", "concentration"}
     assert {f"validation/{name}" for name in wanted} <= tags
     assert {"train/noise", "rollout/ep_rew_mean"} <= tags

@@ -1,9 +1,10 @@
 """The classic sets of online portfolio selection, booked by the ledger: the literature's table, costs, and our agents.
 
 `python benchmarks/bench_replications.py` prints tables for people, `--json` one JSON object. `--quick` takes the three
-short sets and trains agents for seconds only, to see that everything runs. Data: `ALFRED_OLPS_DIR`, or `../shared/olps`.
+short sets and trains agents for seconds only, to see that everything runs. The data lie in `ALFRED_OLPS_DIR`, or in
+`../shared/olps`.
 
-Wealth is that of one unit of cash at the close before the first day; where there are costs, getting in is charged too.
+Wealth is that of one unit of cash at the close before the first day; with costs, getting in is charged too.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ def walk(relatives: np.ndarray, update: Update) -> np.ndarray:
     return np.array(portfolios)
 
 
-def compute_wealth(relatives: np.ndarray, portfolios: np.ndarray, cost_bps: float = 0.0, *, exact: bool = True) -> float:
+def compute_wealth(
+    relatives: np.ndarray, portfolios: np.ndarray, cost_bps: float = 0.0, *, exact: bool = True
+) -> float:
     """Wealth at the end; the first portfolio is there already, and costs nothing.
 
     The literature charges `c sum |b - drifted|` of the wealth before the trade. Exactly, what is left of it, v, has to

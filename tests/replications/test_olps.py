@@ -126,7 +126,7 @@ def test_charging_before_the_trade_costs_a_hundredth_over_25_years(olps_dir) -> 
 @pytest.mark.parametrize(
     ("first", "second", "printed"),
     [
-        pytest.param("T", "W", "38.67", id="Iroquois and Kin Ark"),
+        pytest.param("T", "W", "38.67", id="Iroquois and Kin Ark", marks=pytest.mark.slow),
         pytest.param("F", "W", "78.47", id="Commercial Metals and Kin Ark", marks=pytest.mark.slow),
         pytest.param("F", "Z", "72.63", id="Commercial Metals and Meicco", marks=pytest.mark.slow),
         pytest.param("R", "E", "14.18", id="IBM and Coca-Cola", marks=pytest.mark.slow),
@@ -139,6 +139,12 @@ def test_universal_portfolios_on_covers_pairs(olps_dir, first: str, second: str,
     np.testing.assert_allclose(wealth, reference.compute_universal_wealth(pair.to_numpy()), rtol=1e-6)
 
 
+def test_universal_portfolio_is_wealth_split_over_a_grid(olps_dir) -> None:
+    pair = read_relatives("djia", olps_dir).iloc[:, [3, 17]]
+    wealth = book(pair, make_policy(pair, "universal", n_grid=11)).wealth[-1]
+    np.testing.assert_allclose(wealth, reference.compute_universal_wealth(pair.to_numpy(), 11), rtol=1e-6)
+
+
 def test_the_benchmark_is_uniform_and_held_and_nobody_invests_in_it(olps_dir) -> None:
     relatives = read_relatives("djia", olps_dir)
     record = book(relatives, make_policy(relatives, "olmar"))
@@ -147,7 +153,7 @@ def test_the_benchmark_is_uniform_and_held_and_nobody_invests_in_it(olps_dir) ->
 
 
 def test_the_figures_need_the_close_that_decides(olps_dir) -> None:
-    """Traded a day later they are others: the timing of the literature is the optimistic one, and it is what is booked."""
+    """Traded a day later they are others: the literature trades at prices that it has already seen."""
     relatives = read_relatives("djia", olps_dir)
     policy = make_policy(relatives, "olmar")
     settings = PortfolioSettings(cost_bps=0.0, slippage_bps=0.0, execution="next_close")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from alfred.analysts.registry import load_analyst_class
 from alfred.config import ForecastSettings
 from alfred.data import Market, Signals
 from alfred.data.features import FeatureSettings, compute_features
+from alfred.data.market import Delisting
 from alfred.data.scramble import scramble_after
 from alfred.envs import PortfolioEnv, PortfolioSettings, encode_weights
 from alfred.envs.actions import ActionSettings
@@ -71,9 +73,25 @@ def test_scaled_signals() -> None:
     assert find_leak(lambda market: by_date(compute_features(market, settings).scaled())) == ""
 
 
+def halt_for_good(market: Market, column: int, row: int) -> Market:
+    """Return the market in which a symbol never trades again from a row on."""
+    tradable = market.tradable.copy()
+    tradable[row:, column] = False
+    panels = {name: np.where(tradable, market.field(name), np.nan) for name in ("open", "high", "low", "close")}
+    return replace(market, tradable=tradable, **panels)
+
+
+@pytest.mark.parametrize(
+    "market",
+    [MARKET, halt_for_good(MARKET, 1, 306), halt_for_good(MARKET, 1, 381)],
+    ids=["as it is", "a halt before", "a halt after"],
+)
 @pytest.mark.parametrize("execution", ["next_open", "next_close", "close"])
-def test_observations(execution) -> None:
+def test_observations(execution, market) -> None:
     """What an agent sees at the close of t, with its weights, does not depend on what comes after t."""
+    rates = np.full(market.n_dates, 0.03)
+    gone = {"S2": Delisting(market.dates[380], 0.5)}
+    market = replace(market, cash_rate=rates, delistings=gone)
     settings = PortfolioSettings(execution=execution, lookback=10, action=ActionSettings(mode="simplex"))
     features = FeatureSettings(names=("momentum_1", "roc_20"))
     actions = np.random.default_rng(3).dirichlet(np.ones(MARKET.n_symbols + 1), size=MARKET.n_dates)
@@ -91,7 +109,7 @@ def test_observations(execution) -> None:
             done, step = terminated or truncated, step + 1
         return seen
 
-    assert find_leak(observe) == ""
+    assert find_leak(observe, market) == ""
 
 
 def shift_back(table: Table) -> Table:

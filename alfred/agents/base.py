@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from alfred.agents.memory import Memory, MemoryNetwork, build_network, forget
+from alfred.agents.memory import BURN_IN, Memory, MemoryNetwork, build_network, forget
 from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, Tensors
 from alfred.data.files import write_atomically
 from alfred.envs.actions import ActionSettings, compute_weights
@@ -101,7 +102,7 @@ class Agent(ABC):
 
 
 class NetworkPolicy:
-    """A trained network behind the door of every policy.
+    """A trained network as a `Policy`.
 
     All networks but the flat one run on a universe of any size.
 
@@ -129,7 +130,17 @@ class NetworkPolicy:
         self.rebalance_every = rebalance_every
         self.squashed = squashed
         self.lookback = network.spec.shape.lookback
+        self.burn_in = BURN_IN if network.spec.memory else 0
         self.memory: Memory | None = None
+
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Empty the recurrent state of some portfolios, or of all; see `Policy`."""
+        if rows is None or self.memory is None:
+            self.memory = None
+        else:
+            began = torch.zeros(self.memory[0].shape[1], dtype=torch.bool)
+            began[torch.as_tensor(rows)] = True
+            self.memory = forget(self.memory, began)
 
     def predict(self, observation: Observation) -> Float:
         """Return the weights of the mean action; see `Policy`.
@@ -159,8 +170,6 @@ class NetworkPolicy:
         count = len(tensors["weights"])
         if self.memory is None or self.memory[0].shape[1] != count:
             self.memory = self.network.start(count)
-        # Every episode begins in cash, and with an empty memory.
-        self.memory = forget(self.memory, tensors["weights"][:, -1] >= 1.0)
         scores, self.memory = self.network.step(tensors, self.memory)
         return scores
 
@@ -215,6 +224,12 @@ class EnsemblePolicy:
         self.name = name
         self.rebalance_every = members[0].rebalance_every
         self.lookback = max(member.lookback for member in members)
+        self.burn_in = max(getattr(member, "burn_in", 0) for member in members)
+
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Reset every member; see `Policy`."""
+        for member in self.members:
+            member.reset(rows)
 
     def predict(self, observation: Observation) -> Float:
         """Return the mean of the members' weights; see `Policy`."""

@@ -7,7 +7,7 @@ from typing import cast
 
 from alfred.agents.baselines import BaselineSettings, MixSettings
 from alfred.data.market import Market
-from alfred.envs.policy import Policy
+from alfred.envs.policy import BaselinePolicy, Policy
 from alfred.errors import ConfigError
 from alfred.settings import import_by_kind
 
@@ -63,7 +63,11 @@ def make_baselines(settings: Sequence[BaselineSettings], market: Market, signal_
         ConfigError: A symbol or a signal is unknown, or two baselines have one name.
     """
     always = (MixSettings(benchmark_weight=1.0, hold=True), MixSettings())
-    policies = [item.build(market, signal_names) for item in (*always, *settings)]
+    policies: list[Policy] = []
+    for item in (*always, *settings):
+        policy: BaselinePolicy = item.build(market, signal_names)
+        policy.under_mandate = item.under_mandate
+        policies.append(policy)
     names = [policy.name for policy in policies]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ConfigError(f"two baselines are called '{twice[0]}'; give one of them another name")

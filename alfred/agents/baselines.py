@@ -11,17 +11,18 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alfred.data.market import Market
 from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
-from alfred.envs.policy import Policy
+from alfred.envs.policy import BaselinePolicy
 from alfred.errors import ConfigError
 from alfred.settings import Settings
 
 FOREVER = 1_000_000  # longer than any history: the first decision is the only one
-MONTH = 21
+MONTH = 21  # sessions of daily bars
+_DAYS_PER_YEAR = 252
 
 
 class BaselineSettings(Settings, ABC):
@@ -30,12 +31,14 @@ class BaselineSettings(Settings, ABC):
     Attributes:
         kind: Which baseline, a key of the registry.
         name: Name in tables; each kind has one of its own when left out.
-        rebalance_every: Sessions between trades.
+        rebalance_every: Sessions between trades; a month of them when left out.
+        under_mandate: Whether the agent's constraints and risk rules hold for it as well.
     """
 
     kind: str
     name: str | None = None
-    rebalance_every: int = Field(default=MONTH, ge=1)
+    rebalance_every: int | None = Field(default=None, ge=1)
+    under_mandate: bool = False
 
     @property
     @abstractmethod
@@ -47,8 +50,12 @@ class BaselineSettings(Settings, ABC):
         """Name in tables."""
         return self.name or self.default_name
 
+    def find_interval(self, market: Market) -> int:
+        """Return the sessions between trades on the bars of a market."""
+        return self.rebalance_every or count_sessions(market, 1 / 12)
+
     @abstractmethod
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy for a market.
 
         Args:
@@ -67,12 +74,24 @@ class MixSettings(BaselineSettings):
         weights: Weight by symbol; what they lack to one is cash. Equal weights in the universe when left out.
         benchmark_weight: Weight of the benchmark when `weights` is left out, the rest cash; None for equal weights.
         hold: Buy once and never trade again.
+
+    Raises:
+        ValueError: A held mix is put under the mandate.
     """
 
     kind: Literal["mix"] = "mix"
     weights: Mapping[str, float] | None = None
     benchmark_weight: float | None = Field(default=None, ge=0, le=1)
     hold: bool = False
+
+    @model_validator(mode="after")
+    def _decide_more_than_once(self) -> MixSettings:
+        if self.hold and self.under_mandate:
+            raise ValueError(
+                "a held mix decides once, so that a stop or a limit would leave it in cash for ever; drop hold or "
+                "under_mandate"
+            )
+        return self
 
     @property
     def default_name(self) -> str:
@@ -83,7 +102,7 @@ class MixSettings(BaselineSettings):
             return f"{self.benchmark_weight:.0%} benchmark" + (", held" if self.hold else "")
         return "equal weight, held" if self.hold else "equal weight"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
         shares = np.zeros(market.n_symbols)
         if self.weights is not None:
@@ -97,14 +116,14 @@ class MixSettings(BaselineSettings):
             universe = find_universe(market)
             shares[universe] = 1.0 / len(universe)
         name = market.benchmark if self._holds_benchmark and self.name is None else self.label
-        return FixedMix(name, shares, FOREVER if self.hold else self.rebalance_every)
+        return FixedMix(name, shares, FOREVER if self.hold else self.find_interval(market))
 
     @property
     def _holds_benchmark(self) -> bool:
         return self.weights is None and self.benchmark_weight == 1.0 and self.hold
 
 
-class FixedMix:
+class FixedMix(BaselinePolicy):
     """Rebalances to the same weights, or buys them once.
 
     Args:
@@ -113,13 +132,11 @@ class FixedMix:
         rebalance_every: Sessions between trades.
     """
 
-    lookback = 0
-
     def __init__(self, name: str, shares: npt.ArrayLike, rebalance_every: int = MONTH) -> None:
         """Store the mix."""
         self.name = name
         self.shares = np.asarray(shares, dtype=np.float64)
-        self.rebalance_every: int | None = rebalance_every
+        self.rebalance_every = rebalance_every
 
     def predict(self, observation: Observation) -> Float:
         """Return the mix among tradable symbols; see `Policy`."""
@@ -131,35 +148,38 @@ class InverseVolatilitySettings(BaselineSettings):
     """Weights in proportion to one over volatility.
 
     Attributes:
-        lookback: Sessions of the volatility, L.
+        lookback: Sessions of the volatility, L; a quarter, and twelve at least, when left out.
     """
 
     kind: Literal["inverse_volatility"] = "inverse_volatility"
-    lookback: int = Field(default=63, ge=5)
+    lookback: int | None = Field(default=None, ge=5)
 
     @property
     def default_name(self) -> str:
         """Name in tables when none was given."""
         return "inverse volatility"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
-        return InverseVolatility(self, find_universe(market))
+        return InverseVolatility(self, market)
 
 
-class InverseVolatility:
+class InverseVolatility(BaselinePolicy):
     """Weights in proportion to one over the volatility of the last sessions."""
 
-    def __init__(self, settings: InverseVolatilitySettings, universe: npt.NDArray[np.integer]) -> None:
+    def __init__(self, settings: InverseVolatilitySettings, market: Market) -> None:
         """Store the window and the columns to invest in."""
-        self.name, self.lookback, self.universe = settings.label, settings.lookback, universe
-        self.rebalance_every: int | None = settings.rebalance_every
+        self.name, self.universe = settings.label, find_universe(market)
+        self.rebalance_every = settings.find_interval(market)
+        self.lookback = settings.lookback or max(count_sessions(market, 1 / 4), 12)
+        # A basis point a day: nothing that is quoted stands stiller.
+        self._floor = 1e-4 * np.sqrt(_DAYS_PER_YEAR / market.periods_per_year)
 
     def predict(self, observation: Observation) -> Float:
         """Return weights in proportion to inverse volatility; see `Policy`."""
         returns = last_returns(observation, self.lookback)[:, self.universe]
         # A price that stood still for the whole window is one that was not quoted.
-        volatility = np.where(returns.any(axis=2), np.maximum(returns.std(axis=2), 1e-4), np.inf)
+        volatility = np.where(returns.any(axis=2), np.maximum(returns.std(axis=2), self._floor), np.inf)
         shares = np.zeros(observation["tradable"].shape)
         shares[:, self.universe] = 1.0 / volatility
         return spread_over_tradable(shares, observation)
@@ -170,34 +190,46 @@ class MomentumSettings(BaselineSettings):
 
     Attributes:
         top_n: Symbols held, in equal weights; a quarter of the universe when left out.
-        lookback: Sessions looked back.
-        skip: Latest sessions left out.
+        lookback: Sessions looked back; a year when left out.
+        skip: Latest sessions left out; a month when left out.
     """
 
     kind: Literal["momentum"] = "momentum"
     top_n: int | None = Field(default=None, ge=1)
-    lookback: int = Field(default=252, ge=2)
-    skip: int = Field(default=MONTH, ge=0)
+    lookback: int | None = Field(default=None, ge=2)
+    skip: int | None = Field(default=None, ge=0)
 
     @property
     def default_name(self) -> str:
         """Name in tables when none was given."""
-        return "12-1 momentum" if (self.lookback, self.skip) == (252, MONTH) else f"momentum {self.lookback}"
+        usual = self.lookback in (None, _DAYS_PER_YEAR) and self.skip in (None, MONTH)
+        return "12-1 momentum" if usual else f"momentum {self.lookback or 'of a year'}"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
-        return Momentum(self, find_universe(market))
+        return Momentum(self, market)
 
 
-class Momentum:
+class Momentum(BaselinePolicy):
     """Holds the symbols that rose most."""
 
-    def __init__(self, settings: MomentumSettings, universe: npt.NDArray[np.integer]) -> None:
-        """Store the settings and the columns to invest in."""
-        self.name, self.lookback, self.universe = settings.label, settings.lookback, universe
-        self.rebalance_every: int | None = settings.rebalance_every
-        self.skip = settings.skip
-        self.top_n = min(settings.top_n or max(round(len(universe) / 4), 1), len(universe))
+    def __init__(self, settings: MomentumSettings, market: Market) -> None:
+        """Store the settings and the columns to invest in.
+
+        Raises:
+            ConfigError: More sessions are left out than are looked back.
+        """
+        self.name, self.universe = settings.label, find_universe(market)
+        self.rebalance_every = settings.find_interval(market)
+        self.lookback = settings.lookback or count_sessions(market, 1)
+        self.skip = count_sessions(market, 1 / 12) if settings.skip is None else settings.skip
+        if self.skip >= self.lookback:
+            raise ConfigError(
+                f"baseline '{self.name}' looks back {self.lookback} sessions and leaves out the latest {self.skip}: "
+                "nothing is left; set a lookback above skip"
+            )
+        held = settings.top_n or max(round(len(self.universe) / 4), 1)
+        self.top_n = min(held, len(self.universe))
 
     def predict(self, observation: Observation) -> Float:
         """Return equal weights in the winners; see `Policy`."""
@@ -224,18 +256,18 @@ class TrendSettings(BaselineSettings):
         """Name in tables when none was given."""
         return f"trend {self.span}, or cash"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
-        return Trend(self, find_universe(market))
+        return Trend(self, market)
 
 
-class Trend:
+class Trend(BaselinePolicy):
     """Leaves a symbol for cash while it is below its exponential average."""
 
-    def __init__(self, settings: TrendSettings, universe: npt.NDArray[np.integer]) -> None:
+    def __init__(self, settings: TrendSettings, market: Market) -> None:
         """Store the settings and the columns to invest in."""
-        self.name, self.universe = settings.label, universe
-        self.rebalance_every: int | None = settings.rebalance_every
+        self.name, self.universe = settings.label, find_universe(market)
+        self.rebalance_every = settings.find_interval(market)
         self.lookback = 2 * settings.span
         decay = 1.0 - 2.0 / (settings.span + 1.0)
         weights = decay ** np.arange(self.lookback)[::-1]
@@ -254,6 +286,11 @@ class Trend:
 def find_universe(market: Market) -> npt.NDArray[np.intp]:
     """Return the columns that a baseline may invest in."""
     return np.array([market.index_of(symbol) for symbol in market.universe])
+
+
+def count_sessions(market: Market, years: float) -> int:
+    """Return about how many sessions of a market some years have, one at least."""
+    return max(1, round(market.periods_per_year * years))
 
 
 def last_returns(observation: Observation, lookback: int) -> Float:

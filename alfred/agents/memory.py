@@ -11,6 +11,9 @@ from alfred.agents.networks import NetworkSpec, ObservationShape, ScoreNetwork, 
 
 Memory = tuple[torch.Tensor, torch.Tensor]
 
+BURN_IN = 63
+"""Sessions that a policy with a memory sees before its first decision counts: what it learnt to look back, twice."""
+
 
 class MarketMemory(nn.Module):
     """A recurrent state (Hochreiter and Schmidhuber, 1997) of what all assets share.

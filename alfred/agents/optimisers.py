@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from alfred.agents.baselines import BaselineSettings, find_universe, last_returns, spread_over_tradable
+from alfred.agents.baselines import BaselineSettings, count_sessions, find_universe, last_returns, spread_over_tradable
 from alfred.data.market import Market
 from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
-from alfred.envs.policy import Policy
+from alfred.envs.policy import BaselinePolicy
 
 _log = logging.getLogger(__name__)
 
@@ -33,30 +33,30 @@ class OptimiserSettings(BaselineSettings):
     Variances and covariances are shrunk as Ledoit and Wolf (2004) have it.
 
     Attributes:
-        lookback: Sessions of returns that it is fitted on, L.
+        lookback: Sessions of returns that it is fitted on, L; two years, and sixty at least, when left out.
     """
 
     kind: OptimiserKind
-    lookback: int = Field(default=504, ge=20)
+    lookback: int | None = Field(default=None, ge=20)
 
     @property
     def default_name(self) -> str:
         """Name in tables when none was given."""
         return _NAMES[self.kind]
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
-        return Optimiser(self, find_universe(market))
+        return Optimiser(self, market)
 
 
-class Optimiser:
+class Optimiser(BaselinePolicy):
     """Fits a portfolio of skfolio at every decision."""
 
-    def __init__(self, settings: OptimiserSettings, universe: npt.NDArray[np.integer]) -> None:
+    def __init__(self, settings: OptimiserSettings, market: Market) -> None:
         """Store the settings and the columns to invest in."""
-        self.name, self.lookback, self.kind = settings.label, settings.lookback, settings.kind
-        self.rebalance_every: int | None = settings.rebalance_every
-        self.universe = universe
+        self.name, self.kind, self.universe = settings.label, settings.kind, find_universe(market)
+        self.lookback = settings.lookback or max(count_sessions(market, 2), 60)
+        self.rebalance_every = settings.find_interval(market)
 
     def predict(self, observation: Observation) -> Float:
         """Return the fitted weights; see `Policy`.

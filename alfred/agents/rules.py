@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 from scipy.special import ndtr
 
-from alfred.agents.baselines import BaselineSettings, compute_momentum, find_universe, put_rest_in_cash
+from alfred.agents.baselines import BaselineSettings, compute_momentum, count_sessions, find_universe, put_rest_in_cash
 from alfred.data.market import Market
 from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
-from alfred.envs.policy import Policy
+from alfred.envs.policy import BaselinePolicy
 from alfred.errors import ConfigError, suggest
 
 _QUANTITY = ".expected_return_"
@@ -35,23 +34,19 @@ class RuleSettings(BaselineSettings):
         short: Whether to sell short what looks bad; needs `env.action.mode` `long_short`.
     """
 
-    rebalance_every: int = Field(default=1, ge=1)
+    rebalance_every: int | None = Field(default=1, ge=1)
     signal: str | None = None
     short: bool = False
+    reads_momentum: ClassVar[bool] = False
 
     @property
     def default_name(self) -> str:
         """Name in tables when none was given."""
         return f"rule: {self.kind.replace('_', ' ')}"
 
-    @property
-    def lookback(self) -> int:
-        """Sessions of returns that the rule reads."""
-        return 0
-
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
-        return Rule(self, find_universe(market), self._find_column(signal_names))
+        return Rule(self, market, self._find_column(signal_names))
 
     @abstractmethod
     def size(self, signal: Float, held: Float, momentum: Float | None) -> Float:
@@ -60,7 +55,7 @@ class RuleSettings(BaselineSettings):
         Args:
             signal: `[P, U]`, minus infinity where a symbol did not trade.
             held: Weights held, `[P, U]`.
-            momentum: Past return, for rules with a `lookback`, `[P, U]`.
+            momentum: Past return of 12-1 months, for rules that read it, `[P, U]`.
         """
 
     def _find_column(self, names: Sequence[str]) -> int:
@@ -76,21 +71,23 @@ class RuleSettings(BaselineSettings):
         return list(names).index(self.signal)
 
 
-class Rule:
+class Rule(BaselinePolicy):
     """A rule on one signal."""
 
-    def __init__(self, settings: RuleSettings, universe: npt.NDArray[np.integer], column: int) -> None:
+    def __init__(self, settings: RuleSettings, market: Market, column: int) -> None:
         """Store the settings, the columns to invest in and the column of the signal."""
-        self.settings, self.universe, self.column = settings, universe, column
-        self.name, self.lookback = settings.label, settings.lookback
-        self.rebalance_every: int | None = settings.rebalance_every
+        self.settings, self.universe, self.column = settings, find_universe(market), column
+        self.name, self.long_only = settings.label, not settings.short
+        self.rebalance_every = settings.find_interval(market)
+        self.skip = count_sessions(market, 1 / 12)
+        self.lookback = count_sessions(market, 1) if settings.reads_momentum else 0
 
     def predict(self, observation: Observation) -> Float:
         """Return what the rule says; see `Policy`."""
         tradable = observation["tradable"][:, self.universe] > 0
         signal = observation["signals"][:, self.universe, self.column].astype(np.float64)
         held = observation["weights"][:, self.universe].astype(np.float64)
-        momentum = compute_momentum(observation, self.lookback, 21)[:, self.universe] if self.lookback else None
+        momentum = compute_momentum(observation, self.lookback, self.skip)[:, self.universe] if self.lookback else None
         sized = np.where(tradable, self.settings.size(np.where(tradable, signal, -np.inf), held, momentum), 0.0)
         weights = np.zeros(observation["tradable"].shape)
         weights[:, self.universe] = sized if self.settings.short else np.maximum(sized, 0.0)
@@ -151,11 +148,7 @@ class TopSettings(RuleSettings):
 
     kind: Literal["top"] = "top"
     top_n: int = Field(default=5, ge=1)
-
-    @property
-    def lookback(self) -> int:
-        """Sessions of returns that the rule reads."""
-        return 252
+    reads_momentum: ClassVar[bool] = True
 
     def size(self, signal: Float, held: Float, momentum: Float | None) -> Float:
         """Return the weights; see the base class."""

@@ -71,6 +71,7 @@ class Selection:
         """
         if self._best is None:
             raise RuntimeError("training ended without a validation that gave a number")
+        self._best.reset()
         return self._best
 
     def save_to(self, snapshot: Snapshot) -> None:

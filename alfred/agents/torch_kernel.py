@@ -115,6 +115,7 @@ class TorchKernel:
         rates[-1] = 0.0
         self.rates = torch.as_tensor(rates, dtype=dtype)
         self._long_only = settings.action.long_only
+        self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
 
     def start(self, bar: torch.Tensor) -> Portfolios:
         """Return portfolios in cash before the executions of some bars, `[P]`."""
@@ -185,6 +186,7 @@ class TorchKernel:
         if not self._long_only:
             yearly = self.settings.borrow_rate_pct, self.settings.margin_rate_pct
             fee = compute_fee(drifted, *(rate / 100.0 / self.tape.periods_per_year for rate in yearly))
+            fee = fee * (bar < self._last_night)
         drifted, more = drift(drifted, panels.overnight[bar], fee)
         weights, growth = known if self.tape.lag else drifted, growth * more
         following = Portfolios(bar + 1, drifted, weights, portfolios.wealth * growth, portfolios.peak)

@@ -31,7 +31,7 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
     policy: NetworkPolicy
 
     def __init__(self, env: PortfolioVectorEnv) -> None:
-        """Put a twin beside every portfolio of `env`; call `follow` before the first step."""
+        """Put a twin beside every portfolio of `env`; call `follow` before `reset`."""
         super().__init__(env)
         self.twins = PortfolioKernel(env.tape, env.settings, env.num_envs)
 
@@ -43,6 +43,7 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
         """Start all episodes and all twins; see the base class."""
         observation = super().reset()
         self.twins.reset(self.env.kernel.bar, self.env.kernel.stop)
+        self.policy.reset()
         return observation
 
     def step_wait(self) -> tuple[AnyObservation, npt.NDArray[Any], npt.NDArray[Any], list[dict[str, Any]]]:
@@ -53,6 +54,7 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
         if len(ended):
             # The portfolios stand at the start of their next windows by now.
             self.twins.reset(self.env.kernel.bar[ended], self.env.kernel.stop[ended], ended)
+            self.policy.reset(ended)
         return observation, (reward - earned).astype(np.float32), done, infos
 
     def get_state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

@@ -7,10 +7,11 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.cells import parse_days, parse_numbers, read_csv_text
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import DataError
 
 CashRate = float | Path | Mapping[date, float] | None
@@ -41,7 +42,7 @@ def read_rates(path: Path | str) -> pd.Series:
     return rates
 
 
-def align_rates(rates: pd.Series, dates: pd.DatetimeIndex, source: str) -> FloatArray:
+def align_rates(rates: pd.Series, dates: pd.DatetimeIndex, source: str) -> npt.NDArray[np.float64]:
     """Return the rate that holds at each session, as a fraction a year, `[T]`.
 
     Args:
@@ -59,7 +60,7 @@ def align_rates(rates: pd.Series, dates: pd.DatetimeIndex, source: str) -> Float
             f"the cash rates of {source} {begin}, after the first session {dates[0].date()}; give earlier ones, or "
             "cut the data with data.start"
         )
-    values: FloatArray = rates.to_numpy(dtype=np.float64)[rows] / 100.0
+    values: npt.NDArray[np.float64] = rates.to_numpy(dtype=np.float64)[rows] / 100.0
     bad = ~(np.isfinite(values) & (values > -1.0) & (values <= 1.0))
     if bad.any():
         row = int(np.argmax(bad))
@@ -70,7 +71,7 @@ def align_rates(rates: pd.Series, dates: pd.DatetimeIndex, source: str) -> Float
     return values
 
 
-def resolve_cash_rate(market: Market, setting: CashRate) -> FloatArray:
+def resolve_cash_rate(market: Market, setting: CashRate) -> npt.NDArray[np.float64]:
     """Return what cash earns from each session to the next, as a fraction a year, `[T]`.
 
     Args:

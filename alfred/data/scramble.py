@@ -15,8 +15,9 @@ _HALT_SHARE = 0.1
 def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Market:
     """Return a valid market that equals `market` up to the close of `date` and is random after it.
 
-    Prices, volume, extra fields and halts after the date are drawn anew, unlike the true ones in level and in
-    variation, so that anything computed for `date` or earlier that comes out different has looked ahead.
+    Prices, volume, extra fields, halts and cash rates after the date are drawn anew, unlike the true ones in level and
+    in variation, and one symbol never trades again, so that anything computed for `date` or earlier that comes out
+    different has looked ahead. What would still be delisted later is not known.
 
     Args:
         market: The market; left as it is.
@@ -28,6 +29,7 @@ def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Marke
     shape = (market.n_dates - first, market.n_symbols)
     tradable = market.tradable.copy()
     tradable[first:] = rng.random(shape) >= _HALT_SHARE
+    tradable[first:, rng.integers(market.n_symbols)] = False
     tradable[first:, market.index_of(market.benchmark)] = True
     middle = rng.uniform(1.0, 1000.0, shape)
     futures = {
@@ -50,6 +52,17 @@ def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Marke
     for name, panel in market.extras.items():
         extras[name] = np.array(panel)
         extras[name][first:] = rng.normal(0.0, 100.0, shape)
-    scrambled = replace(market, tradable=tradable, extras=extras, **panels)  # type: ignore[arg-type]
+    cash_rate = None if market.cash_rate is None else market.cash_rate.copy()
+    if cash_rate is not None:
+        cash_rate[first:] = rng.uniform(0.0, 0.2, len(cash_rate) - first)
+    known = market.until(date).delistings
+    scrambled = replace(
+        market,
+        tradable=tradable,
+        extras=extras,
+        cash_rate=cash_rate,
+        delistings=known,
+        **panels,  # type: ignore[arg-type]
+    )
     scrambled.validate()
     return scrambled

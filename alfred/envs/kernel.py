@@ -106,7 +106,7 @@ class PortfolioKernel:
         self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
         self._earns_interest = bool((tape.overnight[:, -1] != 1.0).any())
         self._reference = tape.benchmark_growth if settings.reward.reference == "benchmark" else tape.reference_growth
-        self._rewards = RewardState(settings.reward, n_portfolios)
+        self._rewards = RewardState(settings.reward, n_portfolios, tape.periods_per_year)
         self._all = np.arange(n_portfolios)
         self.bar = np.zeros(n_portfolios, dtype=np.int64)
         self.stop = np.zeros(n_portfolios, dtype=np.int64)

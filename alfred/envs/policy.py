@@ -1,11 +1,21 @@
-"""The one door that agents, baselines and rules go through."""
+"""The interface of everything that chooses weights: agents, baselines and rules."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from alfred.envs.actions import ActionSettings
 from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
+from alfred.errors import DataError
+
+# How far weights may lie from what they must sum to: room for single precision, none for a mistake.
+_TOLERANCE = 1e-5
 
 
 @runtime_checkable
@@ -16,11 +26,19 @@ class Policy(Protocol):
         name: Name in tables and reports.
         rebalance_every: Sessions from one decision to the next, or None to take that of the environment.
         lookback: Sessions of returns that the policy needs in its observations, L.
+
+    A policy may say more; left out, these are taken as stated: `under_mandate` (True: constraints and risk rules hold
+    for it), `long_only` (False: it may be short where the environment allows it) and `burn_in` (0: sessions that it
+    has to see before its first decision counts).
     """
 
     name: str
     rebalance_every: int | None
     lookback: int
+
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Forget what was seen: a new walk begins for some portfolios, or for all when `rows` is None."""
+        ...
 
     def predict(self, observation: Observation) -> Float:
         """Return target weights, cash last.
@@ -32,3 +50,87 @@ class Policy(Protocol):
             Weights that sum to one, `[P, N+1]`.
         """
         ...
+
+
+class BaselinePolicy(ABC):
+    """What the policies of benchmarks, baselines and rules have in common.
+
+    Attributes:
+        name: Name in tables.
+        rebalance_every: Sessions from one decision to the next.
+        lookback: Sessions of returns that it reads, L.
+        under_mandate: Whether the agent's constraints and risk rules hold for it as well.
+        long_only: Whether it never goes short; it is then booked as a long-only portfolio whatever agents may do.
+    """
+
+    name: str
+    rebalance_every: int | None = 1
+    lookback: int = 0
+    under_mandate: bool = False
+    long_only: bool = True
+
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:  # noqa: B027  most have no state
+        """Do nothing; a baseline with a state of its own forgets it here."""
+
+    @abstractmethod
+    def predict(self, observation: Observation) -> Float:
+        """Return target weights; see `Policy`."""
+
+
+def check_weights(
+    weights: object, shape: tuple[int, int], action: ActionSettings, name: str, date: pd.Timestamp, *, normalise: bool
+) -> Float:
+    """Return target weights that can be traded, or refuse them.
+
+    Args:
+        weights: What a policy returned.
+        shape: Portfolios P and assets with cash N+1.
+        action: Whether weights may be negative, and their largest sum in size.
+        name: Of the policy, for the message.
+        date: Of the decision, for the message.
+        normalise: Scale weights to what they must sum to instead of refusing them.
+
+    Raises:
+        DataError: They are not `[P, N+1]` finite numbers that sum to one, not negative in a long-only book, and within
+            the leverage otherwise.
+    """
+    where = f"policy '{name}' returned"
+    try:
+        values = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.empty(0)
+    if weights is None or values.shape != shape:
+        shown = type(weights).__name__ if values.ndim < 2 else f"an array of shape {values.shape}"
+        raise DataError(f"{where} {shown} on {date.date()}: it must return weights of shape {shape}, cash last")
+    if not np.isfinite(values).all():
+        raise DataError(f"{where} a weight that is not a finite number on {date.date()}: {values.tolist()[0][:8]}")
+    if action.long_only and values.min() < -_TOLERANCE:
+        raise DataError(
+            f"{where} a weight of {values.min():.6g} on {date.date()}: weights must be at least 0 in a long-only book; "
+            "set env.action.mode=long_short to allow short positions"
+        )
+    if action.long_only:
+        np.maximum(values, 0.0, out=values)
+    total = values.sum(axis=1, keepdims=True)
+    size = np.abs(values[:, :-1]).sum(axis=1, keepdims=True)
+    if normalise and action.long_only:
+        values = np.divide(values, total, out=values, where=total > 0.0)
+    elif normalise:
+        values[:, :-1] *= np.minimum(1.0, action.max_leverage / np.maximum(size, action.max_leverage))
+    elif np.abs(total - 1.0).max() > _TOLERANCE:
+        wrong = total[int(np.argmax(np.abs(total - 1.0))), 0]
+        raise DataError(
+            f"{where} weights that sum to {wrong:.6g} on {date.date()}: they must sum to 1, cash last; put the rest "
+            "into cash, or pass normalise=True to have them scaled"
+        )
+    elif not action.long_only and size.max() > action.max_leverage * (1.0 + _TOLERANCE):
+        raise DataError(
+            f"{where} weights whose sizes sum to {size.max():.6g} on {date.date()}, above env.action.max_leverage "
+            f"{action.max_leverage:g}: raise it, or pass normalise=True to have them scaled down"
+        )
+    # Cash takes up the rounding, so that the weights sum to one to the last digit.
+    values[:, -1] = 1.0 - values[:, :-1].sum(axis=1)
+    if action.long_only and values[:, -1].min() < 0.0:
+        values[:, -1] = np.maximum(values[:, -1], 0.0)
+        values /= values.sum(axis=1, keepdims=True)
+    return values

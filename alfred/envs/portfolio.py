@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
@@ -75,7 +76,8 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
     ## Arguments
     market: Prices. signals: Forecasts on the same symbols, or None. settings: `PortfolioSettings`. start, end: First
     date of a decision and last date of a mark. tape: A prepared tape instead of market and signals. record: Whether to
-    keep every marked close in `kernel.marks`; rendering does so too. render_mode: `rgb_array`, or None.
+    keep every marked close in `kernel.marks`; rendering does so too. render_mode: `rgb_array`, or None. warm_up: Bars
+    at the beginning in which no episode starts; policies with a recurrent state are walked through them first.
 
     ## Version History
     * v0: first version.
@@ -89,11 +91,12 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         signals: Signals | None = None,
         settings: PortfolioSettings | None = None,
         *,
-        start: str | None = None,
-        end: str | None = None,
+        start: pd.Timestamp | str | None = None,
+        end: pd.Timestamp | str | None = None,
         tape: Tape | None = None,
         record: bool = False,
         render_mode: str | None = None,
+        warm_up: int = 0,
     ) -> None:
         """Prepare the tape; the arguments are described in the class docstring.
 
@@ -105,6 +108,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         self.render_mode = render_mode
         self.settings = settings or PortfolioSettings()
         self.tape = tape or prepare_tape(market, signals, self.settings, start=start, end=end)
+        self.warm_up = warm_up
         self.kernel = PortfolioKernel(self.tape, self.settings, record=record or render_mode is not None)
         self.observation_space = make_observation_space(self.tape, self.settings)
         self.action_space = spaces.Box(-1.0, 1.0, (len(self.tape.symbols) + 1,), np.float32)
@@ -113,9 +117,9 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[AnyObservation, dict[str, Any]]:
         """Start an episode; see gymnasium. `options` are not used."""
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else int(seed))  # gymnasium refuses the integers of numpy
         start, stop = draw_windows(self.tape, self.settings, 1, self.np_random)
-        self.kernel.reset(start, stop)
+        self.kernel.reset(np.maximum(start, self.warm_up), stop)
         self.kernel.marks.clear()
         return self._observe(), {"wealth": 1.0, "cost": 0.0, "turnover": 0.0, **_NOTHING_BOOKED}
 

@@ -13,9 +13,10 @@ from alfred.envs.compiled import compiled
 from alfred.envs.ledger import Float
 from alfred.settings import Settings
 
-# Variance below which the differential Sharpe ratio divides by this instead: one basis point a step, squared. A book in
+# Variance a day below which the differential Sharpe ratio divides by this instead: one basis point, squared. A book in
 # cash has no variance, and its ratio no meaning.
 _LEAST_VARIANCE = 1e-8
+_DAYS_PER_YEAR = 252
 
 
 class RewardSettings(Settings):
@@ -53,9 +54,11 @@ class RewardState:
         peak: Highest wealth at an execution since the start, `[P]`.
     """
 
-    def __init__(self, settings: RewardSettings, n_portfolios: int) -> None:
+    def __init__(self, settings: RewardSettings, n_portfolios: int, periods_per_year: int = _DAYS_PER_YEAR) -> None:
         """Allocate the state; `reset` fills it."""
         self.settings = settings
+        # Variances grow with the length of a session.
+        self._length = _DAYS_PER_YEAR / periods_per_year
         self.mean = np.zeros(n_portfolios)
         self.square = np.zeros(n_portfolios)
         self.peak = np.ones(n_portfolios)
@@ -64,8 +67,8 @@ class RewardState:
     def reset(self, rows: npt.NDArray[np.integer]) -> None:
         """Forget the past of some portfolios."""
         self.mean[rows] = 0.0
-        # A prior of one per cent a step, what a book of stocks moves in a day: without it the first ratios are huge.
-        self.square[rows] = 1e-4
+        # A prior of one per cent a day, what a book of stocks moves: without it the first ratios are huge.
+        self.square[rows] = 1e-4 * self._length
         self.peak[rows] = 1.0
 
     def pay(self, before: Float, after: Float, reference_growth: Float, turnover: Float) -> Float:
@@ -87,7 +90,8 @@ class RewardState:
         growth = np.divide(after, before, out=np.ones_like(after), where=before > 0.0)
         if settings.kind == "differential_sharpe":
             rate = 1.0 / settings.sharpe_memory
-            paid, self.mean, self.square = differentiate_sharpe(growth - 1.0, self.mean, self.square, rate)
+            least = _LEAST_VARIANCE * self._length
+            paid, self.mean, self.square = differentiate_sharpe(growth - 1.0, self.mean, self.square, rate, least)
             paid = paid * settings.scale
         else:
             paid = compute_reward(growth, reference_growth, settings)
@@ -131,7 +135,9 @@ def _utility(growth: float, risk_aversion: float) -> float:
     return math.log(max(growth, 1e-9)) - 0.5 * risk_aversion * (growth - 1.0) ** 2
 
 
-def differentiate_sharpe(returns: Float, mean: Float, square: Float, rate: float) -> tuple[Float, Float, Float]:
+def differentiate_sharpe(
+    returns: Float, mean: Float, square: Float, rate: float, least_variance: float = _LEAST_VARIANCE
+) -> tuple[Float, Float, Float]:
     """Return the differential Sharpe ratio (Moody and Saffell, 2001, equation 8) and the running moments after it.
 
     With running moments A of the returns and B of their squares, `D = (B dA - A dB / 2) / (B - A^2)^(3/2)` where
@@ -142,11 +148,12 @@ def differentiate_sharpe(returns: Float, mean: Float, square: Float, rate: float
         mean: A before the step, `[P]`.
         square: B before the step, `[P]`.
         rate: Weight of the newest return in the moments.
+        least_variance: Divided by where the running variance is smaller.
 
     Returns:
         D, A and B after the step, each `[P]`.
     """
     d_mean, d_square = returns - mean, returns**2 - square
-    variance = np.maximum(square - mean**2, _LEAST_VARIANCE)
+    variance = np.maximum(square - mean**2, least_variance)
     ratio = (square * d_mean - 0.5 * mean * d_square) / variance**1.5
     return ratio, mean + rate * d_mean, square + rate * d_square

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -42,8 +43,8 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         signals: Signals | None = None,
         settings: PortfolioSettings | None = None,
         *,
-        start: str | None = None,
-        end: str | None = None,
+        start: pd.Timestamp | str | None = None,
+        end: pd.Timestamp | str | None = None,
         tape: Tape | None = None,
     ) -> None:
         """Prepare the tape; see `PortfolioEnv` for the arguments.
@@ -73,8 +74,8 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
             ConfigError: The mask is not one boolean for each portfolio.
         """
         if seed is not None:
-            first = seed if isinstance(seed, int) else seed[0]
-            self._np_random, self._np_random_seed = np.random.default_rng(first), first or 0
+            first = next((item for item in np.atleast_1d(np.asarray(seed, dtype=object))), None)
+            self._np_random, self._np_random_seed = np.random.default_rng(first), int(first or 0)
         mask = np.asarray((options or {}).get("reset_mask", self._everyone))
         if mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
             raise ConfigError(

@@ -13,8 +13,10 @@ import pandas as pd
 from alfred.data.files import write_atomically
 from alfred.data.market import FloatArray, Market
 from alfred.data.signals import Signals
-from alfred.envs.actions import encode_weights
-from alfred.envs.policy import Policy
+from alfred.envs.kernel import PortfolioKernel
+from alfred.envs.ledger import Float
+from alfred.envs.observations import observe
+from alfred.envs.policy import Policy, check_weights
 from alfred.envs.portfolio import PortfolioEnv, PortfolioSettings
 from alfred.errors import CheckpointError, ConfigError
 
@@ -95,8 +97,14 @@ class Backtest:
             symbols = tuple(name.removeprefix(_WEIGHT) for name in table.columns if name.startswith(_WEIGHT))
             columns = {name: table[name].to_numpy() for name in _COLUMNS}
             weights = table[[*map(_weight_column, symbols), _CASH]].to_numpy()
-            facts = {"name": str(table.attrs["name"]), "periods_per_year": int(table.attrs["periods_per_year"])}
-            return cls(dates=pd.DatetimeIndex(table.index), symbols=symbols, weights=weights, **columns, **facts)
+            return cls(
+                name=str(table.attrs["name"]),
+                dates=pd.DatetimeIndex(table.index),
+                symbols=symbols,
+                weights=weights,
+                periods_per_year=int(table.attrs["periods_per_year"]),
+                **columns,
+            )
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{path} does not hold a backtest ({error}); run `alfred evaluate` again") from error
 
@@ -114,37 +122,42 @@ class Stage:
     policy: Policy
 
 
-def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv) -> Backtest:
+def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv, *, normalise: bool = False) -> Backtest:
     """Walk a policy through the whole range of an environment and record every close.
 
-    The environment must have been built with `record=True`, observations by name, an action mode that reads weights, at
-    least the policy's `lookback` and no `episode_length`; `make_backtest_env` does so.
+    The environment must have been built with `record=True` and no `episode_length`, and with at least the policy's
+    `lookback`; `make_backtest_env` does so. Each policy is reset when it takes over, and one with a recurrent state is
+    walked through the sessions before, so that its state depends on those dates and on nothing else.
 
     Args:
         policy: The policy, or the stages of one, in order of their dates; the first covers whatever comes before it.
         env: Where it trades.
+        normalise: Scale weights that do not sum to one (or, with short positions, exceed the leverage) instead of
+            refusing them.
 
     Raises:
         ConfigError: The environment was built for something else, or there is no stage.
+        DataError: A policy returns weights that cannot be traded; policy, date and sum are named.
     """
-    stages = [Stage(env.tape.dates[0], policy)] if isinstance(policy, Policy) else list(policy)
+    stages = list(policy) if isinstance(policy, Sequence) else [Stage(env.tape.dates[0], policy)]
     if not stages:
         raise ConfigError("a backtest needs a policy, and the list of stages is empty")
     starts = pd.DatetimeIndex([stage.start for stage in stages])
-    settings = env.settings
-    if not env.kernel.record or settings.action.mode == "softmax" or settings.episode_length is not None:
+    kernel, dates = env.kernel, env.tape.dates
+    if not kernel.record or env.settings.episode_length is not None:
         raise ConfigError(
-            "a backtest needs an environment with record=True, action mode 'simplex' or 'long_short' and no "
-            "episode_length; build it with make_backtest_env(market, signals, settings, policy)"
+            "a backtest needs an environment with record=True and no episode_length; build it with "
+            "make_backtest_env(market, signals, settings, policy)"
         )
-    observation, _ = env.reset(seed=0)
-    done = False
-    while not done:
-        today = env.tape.dates[int(env.kernel.bar[0])]
-        active = stages[max(int(starts.searchsorted(today, side="right")) - 1, 0)].policy
-        batch = {key: value[None] for key, value in observation.items()}
-        observation, _, terminated, truncated, _ = env.step(encode_weights(active.predict(batch)[0], settings.action))
-        done = terminated or truncated
+    env.reset(seed=0)
+    active: Policy | None = None
+    while kernel.bar[0] < kernel.stop[0]:
+        today = int(kernel.bar[0])
+        upcoming = stages[max(int(starts.searchsorted(dates[today], side="right")) - 1, 0)].policy
+        if upcoming is not active:
+            active = upcoming
+            _warm_up(active, env, today, normalise=normalise)
+        kernel.step(_decide(active, kernel, normalise=normalise))
     return _read_marks(stages[0].policy.name, env)
 
 
@@ -157,18 +170,58 @@ def make_backtest_env(
     start: pd.Timestamp | str | None = None,
     end: pd.Timestamp | str | None = None,
 ) -> PortfolioEnv:
-    """Build the environment that a policy is evaluated in: the same costs and execution for everyone."""
-    mode = "simplex" if settings.action.long_only else "long_short"
+    """Build the environment that a policy is evaluated in: the same market terms for everyone.
+
+    The mandate (constraints and risk rules) binds the policies that say `under_mandate`, as agents do. A benchmark
+    that is held decides once: a stop would leave it in cash for ever, and the agent would be judged against that.
+    """
+    if not getattr(policy, "under_mandate", True):
+        settings = settings.lift_mandate()
+    long_only = settings.action.long_only or getattr(policy, "long_only", False)
     changed = settings.model_copy(
         update={
-            "action": settings.action.model_copy(update={"mode": mode}),
+            "action": settings.action.model_copy(update={"mode": "simplex" if long_only else "long_short"}),
             "observation": "dict",
             "episode_length": None,
             "lookback": max(settings.lookback, policy.lookback),
             "rebalance_every": policy.rebalance_every or settings.rebalance_every,
         }
     )
-    return PortfolioEnv(market, signals, changed, start=start, end=end, record=True)
+    earlier, warm_up = _find_warm_up(market, signals, start, getattr(policy, "burn_in", 0))
+    return PortfolioEnv(market, signals, changed, start=earlier, end=end, record=True, warm_up=warm_up)
+
+
+def _find_warm_up(
+    market: Market, signals: Signals | None, start: pd.Timestamp | str | None, burn_in: int
+) -> tuple[pd.Timestamp | str | None, int]:
+    """Return the first date of an environment that has up to `burn_in` sessions before `start`, and their number."""
+    if not burn_in or start is None:
+        return start, 0
+    first = int(market.dates.searchsorted(pd.Timestamp(start), side="left"))
+    known = 0 if signals is None else int(market.dates.searchsorted(signals.dates[0], side="left"))
+    earlier = min(max(first - burn_in, known, 0), first)
+    return market.dates[earlier], first - earlier
+
+
+def _decide(policy: Policy, kernel: PortfolioKernel, *, normalise: bool) -> Float:
+    """Return the target weights of a policy at the next execution, `[P, N+1]`."""
+    weights = policy.predict(observe(kernel))
+    date = kernel.tape.dates[int(kernel.bar[0])]
+    shape = (kernel.n_portfolios, len(kernel.rates))
+    return check_weights(weights, shape, kernel.settings.action, policy.name, date, normalise=normalise)
+
+
+def _warm_up(policy: Policy, env: PortfolioEnv, bar: int, *, normalise: bool) -> None:
+    """Reset a policy and walk it, with a book of its own, through the sessions before it takes over."""
+    if hasattr(policy, "reset"):  # a plain object with `predict` has no state to forget
+        policy.reset()
+    begin = max(bar - getattr(policy, "burn_in", 0), 0)
+    if begin == bar:
+        return
+    shadow = PortfolioKernel(env.tape, env.settings)
+    shadow.reset(np.array([begin]), np.array([bar]))
+    while shadow.bar[0] < shadow.stop[0]:
+        shadow.step(_decide(policy, shadow, normalise=normalise))
 
 
 def _weight_column(symbol: str) -> str:
@@ -182,7 +235,8 @@ def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
     weights = np.stack([mark.weights[0] for mark in marks])
     paid = np.array([float(mark.books.costs[0]) for mark in marks])
     turnover = np.array([float(mark.turnover[0]) for mark in marks])
-    dates, n_marks = tape.dates, tape.n_bars
+    first = env.warm_up
+    dates, n_marks = tape.dates[first:], tape.n_bars - first
     if tape.final_mark is not None:
         dates, n_marks = dates.append(pd.DatetimeIndex([tape.final_mark])), n_marks + 1
     if len(marks) == n_marks - 1:
@@ -211,7 +265,8 @@ def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
         costs=costs,
         net=net,
         turnover=turnover,
-        benchmark=tape.benchmark_returns,
-        cash_return=tape.cash_returns,
+        benchmark=tape.benchmark_returns[first:],
+        # A book begins at its first execution: what cash earned before is not its own.
+        cash_return=np.concatenate([[0.0], tape.cash_returns[first + 1 :]]),
         periods_per_year=tape.periods_per_year,
     )

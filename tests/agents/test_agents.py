@@ -55,9 +55,10 @@ def test_permuting_assets_permutes_weights(trained: Trained) -> None:
         "tradable": observation["tradable"][:, order],
     }
     weights = trained[1].predict(observation)
-    trained[1].predict({**observation, "weights": np.eye(12, dtype=np.float32)[[11] * 3]})  # empties any memory
     fresh = {**observation, "weights": np.eye(12, dtype=np.float32)[[11] * 3]}
+    trained[1].reset()
     expected = trained[1].predict(fresh)[:, with_cash]
+    trained[1].reset()
     np.testing.assert_allclose(trained[1].predict({**permuted, "weights": fresh["weights"]}), expected, atol=1e-6)
     assert weights.shape == (3, 12)
 
@@ -72,7 +73,7 @@ def test_saved_and_loaded_it_decides_alike(trained: Trained, tmp_path: Path) -> 
     trained[1].save(tmp_path)
     loaded = NetworkPolicy.load(tmp_path)
     observation = make_observation(11)
-    observation["weights"] = np.eye(12, dtype=np.float32)[[11] * 3]
+    trained[1].reset()
     np.testing.assert_array_equal(loaded.predict(observation), trained[1].predict(observation))
     assert loaded.name == trained[0]
 

@@ -43,6 +43,11 @@ SETTINGS = {
 def test_both_kernels_book_the_same(name: str, late_listing: bool) -> None:
     settings = SETTINGS[name]
     market = make_random_market(n_dates=300, n_symbols=4, seed=3, late_listing=late_listing)
+    if late_listing:
+        # Another one stops trading inside the windows and is paid out below its last price.
+        for array in (market.close, market.open, market.high, market.low):
+            array[120:, 1] = np.nan
+        market.tradable[120:, 1] = False
     tape = make_tape(
         market,
         None,
@@ -70,6 +75,27 @@ def test_both_kernels_book_the_same(name: str, late_listing: bool) -> None:
         np.testing.assert_allclose(state.wealth, kernel.wealth, rtol=0, atol=CLOSE_ENOUGH)
         np.testing.assert_allclose(state.weights, kernel.weights, rtol=0, atol=CLOSE_ENOUGH)
         np.testing.assert_allclose(state.drifted, kernel.drifted, rtol=0, atol=CLOSE_ENOUGH)
+
+
+@pytest.mark.parametrize("execution", ["next_open", "next_close", "close"])
+def test_nothing_is_borrowed_after_the_last_close(execution) -> None:
+    settings = PortfolioSettings(
+        execution=execution,
+        action=ActionSettings(mode="long_short", max_leverage=2.0),
+        borrow_rate_pct=50.0,
+        margin_rate_pct=50.0,
+    )
+    tape = make_tape(make_random_market(30, 3), None, execution=execution)
+    start = tape.n_bars - 4
+    kernel = PortfolioKernel(tape, settings, 1)
+    kernel.reset(np.array([start]), np.array([tape.n_bars]))
+    twin = torch_kernel.TorchKernel(tape, settings, torch.float64)
+    state, target = twin.start(torch.tensor([start])), np.array([[1.2, -0.8, 0.0, 0.6]])
+    for _ in range(4):
+        result, step = kernel.step(target), twin.step(state, torch.as_tensor(target))
+        state = step.portfolios
+        np.testing.assert_allclose(step.reward, result.reward, rtol=0, atol=CLOSE_ENOUGH)
+    np.testing.assert_allclose(state.wealth, kernel.wealth, rtol=0, atol=CLOSE_ENOUGH)
 
 
 def test_observations_are_those_of_the_environment() -> None:

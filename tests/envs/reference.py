@@ -70,8 +70,19 @@ class Reference:
         return self.last[i][t]
 
     def gone(self, t: int, i: int) -> bool:
-        traded = any(self.trades(s, i) for s in range(t))
-        return traded and not any(self.trades(s, i) for s in range(t, self.market.n_dates))
+        """Whether it is session t at which a symbol has not traded for so long that it is paid out."""
+        after = self.settings.delisting_after or 21
+        if t >= self.market.n_dates or t < after or not self.trades(t - after, i):
+            return False
+        return not any(self.trades(s, i) for s in range(t - after + 1, t + 1))
+
+    def lose(self, t: int) -> None:
+        """Take off what the payouts of session t lack to the last price."""
+        for i in range(self.market.n_symbols):
+            if self.gone(t, i):
+                kept = self.settings.delisting_payout_pct / 100
+                self.book(gross=-self.units[i] * self.last[i][t] * (1 - kept))
+                self.units[i] *= kept
 
     def value(self, prices: list[float]) -> float:
         return self.cash + sum(u * p for u, p in zip(self.units, prices, strict=True))
@@ -295,6 +306,7 @@ class Reference:
             self._watch(self.value(closes))
             if t + 1 < self.market.n_dates:
                 self.hold(closes, [self.price(t + 1, i) for i in n], night=True)
+                self.lose(t + 1)
             return
         if self.settings.execution == "next_close":
             self._watch(self.value(prices))
@@ -306,6 +318,7 @@ class Reference:
     def hold_with_stops(self, t: int, prices: list[float], following: list[float]) -> None:
         """A night and the session after it: interest and fees first, then the bar with its stops."""
         self.hold(prices, prices, night=True)
+        self.lose(t + 1)
         self.stop(t + 1, prices)
         self.hold(prices, following, night=False)
 

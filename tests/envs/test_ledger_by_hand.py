@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from gymnasium.error import ResetNeeded
 
-from alfred.data.market import Market
+from alfred.data.market import Delisting, Market
 from alfred.data.sources import DataSettings, load_market
 from alfred.envs import ActionSettings, ConstraintSettings, ImpactSettings, PortfolioEnv, RiskSettings
 from alfred.envs.ledger import Impact, drift, solve_trade
@@ -192,15 +192,31 @@ def test_a_halted_asset_stays_and_the_rest_is_shared() -> None:
     assert env.kernel.wealth[0] == pytest.approx(1.05 * (1 + 0.5 / 11))
 
 
-def test_a_delisted_holding_becomes_cash_at_its_last_price_without_cost() -> None:
-    settings = make_settings(execution="close", cost_bps=50.0, rebalance_every=10)
+def test_a_holding_that_does_not_trade_is_paid_out_after_a_while_without_cost() -> None:
+    settings = make_settings(
+        execution="close", cost_bps=50.0, rebalance_every=10, delisting_after=2, delisting_payout_pct=60.0
+    )
     env = PortfolioEnv(make_market_with_holes(), None, settings, record=True)
-    walk(env, np.array([[0, 0, 1.0, 0]]))
+    _, info = walk(env, np.array([[0, 0, 1.0, 0]]))[0]
     paid = [float(mark.cost[0]) for mark in env.kernel.marks]
     assert paid == pytest.approx([0.005 / 1.005, 0, 0, 0])
-    # The last bar is the second session; at the third the holding is cash.
+    # The last bar is the second session. At the third nobody knows whether it comes back; at the fourth it is paid out.
+    np.testing.assert_allclose([mark.weights[0, -1] for mark in env.kernel.marks], [0, 0, 0, 1])
+    np.testing.assert_allclose([mark.wealth[0] for mark in env.kernel.marks][2:], np.array([8, 4.8]) / 7 / 1.005)
+    assert info["gross"] == pytest.approx((4.8 / 7 - 1) / 1.005)
+
+
+def test_a_known_delisting_is_paid_at_its_own_return_the_session_after() -> None:
+    market = make_market_with_holes()
+    gone = {"C": Delisting(market.dates[1], 0.25)}
+    told = Market.from_arrays(market.dates, market.symbols, market.close, benchmark="B", delistings=gone)
+    env = PortfolioEnv(told, None, make_settings(execution="close", rebalance_every=10), record=True)
+    walk(env, np.array([[0, 0, 1.0, 0]]))
+    np.testing.assert_allclose([mark.wealth[0] for mark in env.kernel.marks], np.array([7, 8, 2, 2]) / 7)
     np.testing.assert_allclose([mark.weights[0, -1] for mark in env.kernel.marks], [0, 0, 1, 1])
-    assert env.kernel.wealth[0] == pytest.approx(8 / 7 / 1.005)
+    # Before its date the delisting is the future.
+    assert told.until(market.dates[0]).delistings == {}
+    assert told.until(market.dates[1]).delistings == gone
 
 
 def make_falling_market() -> Market:

@@ -76,6 +76,8 @@ def draw_settings(draw: st.DrawFn) -> PortfolioSettings:
         rebalance_every=draw(st.integers(1, 4)),
         cash_rate_pct=draw(st.sampled_from([0.0, 4.0])),
         borrow_rate_pct=draw(st.sampled_from([0.0, 30.0])),
+        delisting_after=draw(st.sampled_from([None, 2, 4])),
+        delisting_payout_pct=draw(st.sampled_from([40.0, 70.0, 100.0])),
         margin_rate_pct=draw(st.sampled_from([0.0, 8.0])),
         action=ActionSettings(mode=mode, logit_scale=8.0, max_leverage=draw(st.sampled_from([0.7, 1.0, 1.6]))),
         constraints=ConstraintSettings(

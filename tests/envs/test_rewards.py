@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from alfred.envs import PortfolioEnv, PortfolioVectorEnv, RewardSettings
+from alfred.data import Market
+from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv, RewardSettings, make_tape
+from alfred.envs.conditions import MARKET_FEATURES, compute_market_features
+from alfred.envs.kernel import PortfolioKernel
 from alfred.envs.rewards import RewardState, compute_reward, differentiate_sharpe
 from tests.conftest import make_random_market
 from tests.envs.markets import make_settings
@@ -100,3 +104,31 @@ def test_penalties_are_taken_off_in_the_units_stated() -> None:
 def test_ruin_is_a_large_finite_loss() -> None:
     reward = compute_reward(np.array([0.0]), np.array([1.0]), RewardSettings(kind="growth", risk_aversion=0.0, scale=1))
     assert reward[0] == pytest.approx(np.log(1e-9))
+
+
+def test_a_ruined_book_is_paid_nothing_and_no_nan() -> None:
+    for kind in ("growth", "excess", "differential_sharpe"):
+        state = RewardState(RewardSettings(kind=kind, drawdown_penalty=0.1, turnover_penalty=0.1), 2)
+        paid = state.pay(np.array([1.0, 0.0]), np.array([1.0, 0.0]), np.ones(2), np.zeros(2))
+        assert np.isfinite(paid).all(), kind
+        assert np.isfinite(state.mean).all()
+
+
+def test_a_levered_book_that_is_ruined_steps_on_among_others_without_nan() -> None:
+    """The baseline of an agent that explores steps on beside it until its episode ends; 0/0 was its pay."""
+    close = np.column_stack([[100.0, 100, 100, 5, 5, 5, 5, 5], np.full(8, 50.0)])
+    market = Market.from_arrays(pd.bdate_range("2020-01-06", periods=8), ["A", "B"], close, benchmark="B")
+    settings = PortfolioSettings(execution="close", action=ActionSettings(mode="long_short", max_leverage=3.0))
+    kernel = PortfolioKernel(make_tape(market, None, execution="close"), settings, 2)
+    kernel.reset(np.zeros(2, dtype=int), np.full(2, 7))
+    rewards = [kernel.step(np.array([[3.0, 0, -2], [0, 0, 1.0]])).reward for _ in range(6)]
+    assert kernel.wealth[0] == 0.0
+    assert np.isfinite(rewards).all()
+
+
+def test_dispersion_counts_only_what_has_a_return() -> None:
+    simple = np.array([[0.0, 0.0, 0.0, 0.0], [0.03, -0.01, 0.0, 0.0]])
+    known = np.array([[False] * 4, [True, True, False, False]])
+    features = compute_market_features(simple, known, 0, [0, 1, 2, 3], 252)
+    # Two listed assets, 4 points apart: their standard deviation is 2 %, whatever is not listed.
+    assert features[1, MARKET_FEATURES.index("dispersion_20")] == pytest.approx(0.02 / 0.01 - 1.0)

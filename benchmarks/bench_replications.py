@@ -114,7 +114,7 @@ def train(
 ) -> tuple[list[Stage], float]:
     """Train one agent on every fold; return its stages and the CPU seconds that it took."""
     settings: AgentSettings = load_agent_class(kind).settings_class.model_validate(
-        {"kind": kind, "total_steps": steps, "validate_every": max(steps // 5, 1)}
+        {"kind": kind, "total_steps": steps, "validate_every": max(steps // 8, 1)}
     )
     began = time.process_time()
     with tempfile.TemporaryDirectory() as runs:
@@ -175,12 +175,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quick", action="store_true", help="short sets, and agents that hardly learn")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps that agents train for")
     parser.add_argument("--no-agents", action="store_true", help="only the table of the literature")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     folder = locate_sets()
     trained_on = [name for name in SPLITS if not arguments.quick or name in QUICK_SETS]
-    scale = 0.02 if arguments.quick else 1.0
+    scale = min(arguments.scale, 0.05) if arguments.quick else arguments.scale
     agents = {} if arguments.no_agents else {name: run_agents(name, folder, scale) for name in trained_on}
     results = {"table": run_table(QUICK_SETS if arguments.quick else SETS, folder), "agents": agents}
     if arguments.json:

@@ -158,9 +158,23 @@ def test_rows_are_portfolios_of_their_own(kind: str) -> None:
 def test_reset_forgets(kind: str) -> None:
     policy = make(kind)
     first = walk(policy)
-    policy.reset()
-    again = walk(policy)
+    again = walk(policy)  # a backtest resets what it walks
     np.testing.assert_array_equal(first.weights, again.weights)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_row_may_forget_alone(kind: str) -> None:
+    rng = np.random.default_rng(2)
+    relatives = np.exp(rng.normal(0, 0.02, (16, 2, 5, 8)))
+    market = make_closed_market(5)
+    both, stays, anew = make(kind, market), make(kind, market), make(kind, market)
+    for step, seen in enumerate(relatives):
+        if step == 8:
+            both.reset(np.array([1]))
+        found = both.predict(observe(seen))
+        np.testing.assert_allclose(found[:1], stays.predict(observe(seen[:1])), atol=1e-12)
+        if step >= 8:
+            np.testing.assert_allclose(found[1:], anew.predict(observe(seen[1:])), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,6 +12,7 @@ from alfred.agents.baselines import BaselineSettings, last_returns, spread_over_
 from alfred.agents.online.simplex import Mask, admit, share_out
 from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
+from alfred.envs.policy import BaselinePolicy
 from alfred.errors import DataError
 
 
@@ -25,7 +26,7 @@ class OnlineSettings(BaselineSettings, ABC):
     rebalance_every: int = Field(default=1, ge=1)
 
 
-class OnlinePolicy(ABC):
+class OnlinePolicy(BaselinePolicy):
     """Keeps the portfolio that it wants, a row for each portfolio that it decides for.
 
     Only symbols that trade take part. One that starts to trade enters at an equal share, for which the others make room
@@ -41,15 +42,22 @@ class OnlinePolicy(ABC):
         """Store what is fixed and start afresh."""
         self.name, self.universe, self.window = settings.label, universe, window
         self.period = settings.rebalance_every
-        self.rebalance_every: int | None = self.period
+        self.rebalance_every = self.period
         self.lookback = window * self.period
         self.reset()
 
-    def reset(self) -> None:
-        """Forget everything: the next decision is the first."""
-        self.wanted: Float | None = None
-        self.members: Mask | None = None
-        self.n_periods = 0
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Forget everything, of some portfolios or of all: their next decision is their first."""
+        if rows is None:
+            self._begin(0)
+        elif len(self.members):
+            self.wanted[rows], self.members[rows], self.n_periods[rows] = 0.0, False, -1
+
+    def _begin(self, count: int) -> None:
+        """Lay out the state of so many portfolios before their first decision."""
+        n = len(self.universe)
+        self.wanted, self.members = np.zeros((count, n)), np.zeros((count, n), dtype=np.bool_)
+        self.n_periods = np.full(count, -1)
 
     def predict(self, observation: Observation) -> Float:
         """Learn from the period that has ended and return the portfolio wanted; see `Policy`.
@@ -58,20 +66,18 @@ class OnlinePolicy(ABC):
             DataError: There are more or fewer portfolios than at the decision before.
         """
         live = observation["tradable"][:, self.universe] > 0
-        wanted, members = self.wanted, self.members
-        if wanted is None or members is None:
-            wanted, members = np.zeros(live.shape), np.zeros_like(live)
-        elif live.shape != members.shape:
+        if not len(self.members):
+            self._begin(len(live))
+        if len(live) != len(self.members):
             raise DataError(
-                f"'{self.name}' has decided for {len(members)} portfolio(s) and is asked for {len(live)}: it learns "
-                "from one decision to the next, so ask for the same ones, or call reset() before others"
+                f"'{self.name}' has decided for {len(self.members)} portfolio(s) and is asked for {len(live)}: it "
+                "learns from one decision to the next, so ask for the same ones, or call reset() before others"
             )
-        else:
-            self.n_periods += 1
-            members = members & live
-            relatives = np.where(members[:, :, None], self._read_relatives(observation), 1.0)
-            wanted = share_out(self._learn(share_out(wanted, members), relatives, members), members)
-        self.wanted, self.members = admit(wanted, live & ~members, live), live
+        self.n_periods = self.n_periods + 1
+        members = self.members & live  # nobody at a first decision, so that all are newcomers
+        relatives = np.where(members[:, :, None], self._read_relatives(observation), 1.0)
+        learned = self._learn(share_out(self.wanted, members), relatives, members)
+        self.wanted, self.members = admit(share_out(learned, members), live & ~members, live), live
         shares = np.zeros(observation["tradable"].shape)
         shares[:, self.universe] = self.wanted
         return spread_over_tradable(shares, observation)
@@ -83,7 +89,7 @@ class OnlinePolicy(ABC):
         Args:
             wanted: That of the period that has ended, zero for symbols that are not members, `[P, U]`.
             relatives: Price relatives of the last periods, the latest last, `[P, U, W]`; one for others than members.
-            members: Which symbols traded at its start and its end, `[P, U]`.
+            members: Which symbols traded at its start and its end, `[P, U]`; none at the first decision.
         """
 
     def _read_relatives(self, observation: Observation) -> Float:

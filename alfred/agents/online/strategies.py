@@ -14,7 +14,7 @@ from alfred.agents.online.base import OnlinePolicy, OnlineSettings
 from alfred.agents.online.simplex import Mask, step_towards
 from alfred.data.market import Market
 from alfred.envs.ledger import Float
-from alfred.envs.policy import Policy
+from alfred.envs.policy import BaselinePolicy
 
 
 class EgSettings(OnlineSettings):
@@ -32,7 +32,7 @@ class EgSettings(OnlineSettings):
         """Name in tables when none was given."""
         return "exponentiated gradient"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
         return ExponentiatedGradient(self, find_universe(market))
 
@@ -70,7 +70,7 @@ class PamrSettings(OnlineSettings):
         """Name in tables when none was given."""
         return "PAMR"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
         return PassiveAggressive(self, find_universe(market))
 
@@ -108,7 +108,7 @@ class OlmarSettings(OnlineSettings):
         """Name in tables when none was given."""
         return "OLMAR"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
         return MovingAverageReversion(self, find_universe(market))
 
@@ -122,14 +122,12 @@ class MovingAverageReversion(OnlinePolicy):
         self.epsilon = settings.epsilon
 
     def _learn(self, wanted: Float, relatives: Float, members: Mask) -> Float:
-        if self.n_periods < 2:
-            return wanted
-        expected = relatives[:, :, -1]
-        if self.n_periods > self.window + 1:
-            # Earlier prices over the present one, the present one first.
-            past = 1.0 / np.cumprod(relatives[:, :, ::-1], axis=2)
-            expected = (1.0 + past.sum(axis=2)) / (self.window + 1)
-        return step_towards(wanted, expected, np.maximum(self.epsilon - (wanted * expected).sum(axis=1), 0.0), members)
+        latest = relatives[:, :, -1]
+        # Earlier prices over the present one, the present one first.
+        average = (1.0 + (1.0 / np.cumprod(relatives[:, :, ::-1], axis=2)).sum(axis=2)) / (self.window + 1)
+        expected = np.where(self.n_periods[:, None] > self.window + 1, average, latest)
+        gap = np.maximum(self.epsilon - (wanted * expected).sum(axis=1), 0.0)
+        return step_towards(wanted, expected, np.where(self.n_periods >= 2, gap, 0.0), members)
 
 
 class UniversalSettings(OnlineSettings):
@@ -154,7 +152,7 @@ class UniversalSettings(OnlineSettings):
         """Name in tables when none was given."""
         return "universal portfolio"
 
-    def build(self, market: Market, signal_names: Sequence[str]) -> Policy:
+    def build(self, market: Market, signal_names: Sequence[str]) -> BaselinePolicy:
         """Build the policy; see the base class."""
         return UniversalPortfolio(self, find_universe(market))
 
@@ -172,10 +170,15 @@ class UniversalPortfolio(OnlinePolicy):
             self.mixes = rng.dirichlet(np.ones(len(universe)), settings.n_samples)
         super().__init__(settings, universe)
 
-    def reset(self) -> None:
-        """Forget everything: the next decision is the first."""
-        super().reset()
-        self.wealth = np.ones((1, len(self.mixes)))
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Forget everything; see the base class."""
+        super().reset(rows)
+        if rows is not None and len(self.members):
+            self.wealth[rows] = 1.0
+
+    def _begin(self, count: int) -> None:
+        super()._begin(count)
+        self.wealth = np.ones((count, len(self.mixes)))
 
     def _learn(self, wanted: Float, relatives: Float, members: Mask) -> Float:
         self.wealth = self.wealth * (relatives[:, :, -1] @ self.mixes.T)

@@ -1,8 +1,7 @@
 """The ledger and the baselines book what the literature of online portfolio selection prints, digit by digit.
 
 Wealth is that of one unit at the close before the first day, decided and traded at closes (`execution: close`), as the
-papers have it. The table is that of Li, Zhao, Hoi and Gopalkrishnan (2012) where it holds the strategy; see
-`docs/replications.md` for what is published, what is computed, and what differs.
+papers have it. `docs/replications.md` says what is published where, what is computed, and what differs.
 """
 
 from __future__ import annotations

@@ -49,6 +49,11 @@ def macro_dir() -> Path:
     return _folder("ALFRED_MACRO_DIR", "macro")
 
 
+@pytest.fixture(scope="session")
+def olps_dir() -> Path:
+    return _folder("ALFRED_OLPS_DIR", "olps")
+
+
 def make_random_market(
     n_dates: int = 300, n_symbols: int = 4, seed: int = 0, *, ohlc: bool = True, late_listing: bool = False
 ) -> Market:

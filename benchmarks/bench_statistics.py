@@ -177,16 +177,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end, and nothing else")
     parser.add_argument("--quick", action="store_true", help="a tenth of the histories: about two minutes")
     options = parser.parse_args()
-    scale, n_replicates = (10, 199) if options.quick else (1, 499)
+    scale, n_replicates = (10, 199) if options.quick else (1, 399)
     began, results = time.perf_counter(), {}
     plan: list[tuple[str, Callable[..., dict[str, object]], list[tuple[object, ...]], int]] = [
         (
             "rule",
             measure_rule,
             [(world, n_days, n_trials) for n_days in (1260, 3150) for n_trials in (1, 50) for world in WORLDS],
-            1000,
+            400,
         ),
-        ("table", measure_table, [(world, 1260) for world in WORLDS], 600),
+        ("table", measure_table, [(world, 1260) for world in WORLDS], 400),
         ("selection", measure_selection, [(world, 1260) for world in ("normal", "GARCH-t")], 400),
         ("coverage", measure_coverage, [(w, n_days) for n_days in (252, 756, 2520) for w in WORLDS], 600),
     ]

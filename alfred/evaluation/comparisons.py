@@ -9,6 +9,7 @@ Axes legend: T dates, S series, M pairs, R replicates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +21,20 @@ from alfred.evaluation.bootstrap import IntervalSettings
 from alfred.evaluation.deflation import Trials
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, is_constant
 from alfred.evaluation.sharpe_bootstrap import adjust_p_values, draw_blocks, studentise_differences
-from alfred.evaluation.significance import SharpeTest, Verdict, compare_sharpe, compute_sharpe_influence, decide
+from alfred.evaluation.significance import (
+    SharpeTest,
+    Verdict,
+    compare_sharpe,
+    compute_long_run_variance,
+    compute_sharpe_influence,
+    decide,
+)
 
 # Blocks that a resampled history has at least: fewer cannot tell its standard error.
 _FEWEST_BLOCKS = 20
+# Turns in which the detectable difference and its standard error settle, to which precision, and how far the latter may
+# grow: on a few sessions it outgrows every difference, and none can be detected.
+_TURNS, _SETTLED, _UNDETECTABLE = 30, 1e-4, 100.0
 _NAN = float("nan")
 
 
@@ -62,7 +73,7 @@ def judge(
     verdicts: dict[int, Verdict] = {}
     alone = [[number] for number, pair in enumerate(pairs) if pair.own == 0]
     family = [number for number, pair in enumerate(pairs) if pair.own != 0]
-    for group in [*alone, family]:
+    for group in [*alone, family] if family else alone:
         block, replicates = _resample(returns, [pairs[number] for number in group], settings)
         tests = [_compare(returns, pairs[number], periods_per_year, block) for number in group]
         observed = np.array([test.difference / test.error for test in tests])
@@ -73,7 +84,7 @@ def judge(
             adjusted[known] = adjust_p_values(observed[known], replicates[:, known])
             critical[known] = np.quantile(replicates[:, known].max(axis=1), (1 + settings.level) / 2)
         for place, number in enumerate(group):
-            verdicts[number] = _conclude(
+            verdict = _conclude(
                 pairs[number].baseline,
                 tests[place],
                 replicates[:, place],
@@ -83,6 +94,7 @@ def judge(
                 settings.level,
                 trials,
             )
+            verdicts[number] = _foresee(verdict, returns, pairs[number], periods_per_year)
     return [verdicts[number] for number in range(len(pairs))]
 
 
@@ -176,3 +188,29 @@ def _conclude(
         block_days=float(block),
         level=level,
     )
+
+
+def _foresee(verdict: Verdict, returns: FloatArray, pair: Pair, periods_per_year: int) -> Verdict:
+    """Return the verdict with the standard error that it would have, were the true difference the detectable one.
+
+    A strategy whose Sharpe ratio is higher by d has influences that differ by -d / 2 (z^2 - 1), z its standardised
+    returns: their variance is quadratic in d. The error and the difference that it lets detect are found in turns.
+    """
+    if not np.isfinite(verdict.error):
+        return verdict
+    own, other = returns[:, pair.own], returns[:, pair.other]
+    rise = -0.5 * (((own - own.mean()) / own.std()) ** 2 - 1.0)
+    # The influence at equal Sharpe ratios: the strategy's own ratio is moved to the baseline's.
+    gap = other.mean() / other.std() - own.mean() / own.std()
+    equal = _find_influence(returns, pair) + gap * rise
+    lags = round(verdict.block_days) - 1
+    level, bend, both = (compute_long_run_variance(series, lags) for series in (equal, rise, equal + rise))
+    error, scale = verdict.error, periods_per_year / len(returns)
+    for _ in range(_TURNS):
+        gain = replace(verdict, error_detectable=error).detectable / np.sqrt(periods_per_year)
+        last, error = error, float(np.sqrt(max((level + gain * (both - level - bend) + gain**2 * bend) * scale, 0.0)))
+        if error > _UNDETECTABLE * verdict.error:
+            return replace(verdict, error_detectable=float("inf"))
+        if abs(error - last) < _SETTLED * error:
+            break
+    return replace(verdict, error_detectable=error)

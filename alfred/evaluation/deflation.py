@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Self
 
 import numpy as np
@@ -74,7 +75,13 @@ class Trials:
 
     def expect_best(self, spread: float) -> float:
         """Return the Sharpe ratio that the best of the trials shows by luck, when they spread by `spread`."""
-        return spread * float(expected_max_sharpe_ratio(self.count, 1.0)) if self.count > 1 else 0.0
+        return spread * _expect_best_of(self.count)
+
+
+@cache
+def _expect_best_of(count: int) -> float:
+    """Return how many standard deviations the best of `count` trials lies above their mean, by luck."""
+    return float(expected_max_sharpe_ratio(count, 1.0)) if count > 1 else 0.0
 
 
 def compute_probabilistic_sharpe(

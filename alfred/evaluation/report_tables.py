@@ -72,7 +72,7 @@ def compute_folds(report: ReportInput) -> list[FoldRow]:
             train=nan if fold.train_sharpe is None else fold.train_sharpe,
             validation=nan if fold.validation_sharpe is None else fold.validation_sharpe,
             test=score(agent.name, fold),
-            test_error=compute_sharpe_error(cut(agent.name, fold), agent.periods_per_year),
+            test_error=compute_sharpe_error(cut(agent.name, fold), agent.periods_per_year, autocorrelated=True),
             benchmark=score(report.benchmark, fold),
             equal_weight=score(report.equal_weight, fold),
         )

@@ -158,7 +158,7 @@ def compute_results(
             **dataclasses.asdict(compute_portfolio_metrics(backtest, net[:, rival])),
             name=backtest.name,
             sharpe_ci=compute_interval(replicates.sharpe[:, column], settings.level),
-            sharpe_error=compute_sharpe_error(backtest.excess, periods),
+            sharpe_error=compute_sharpe_error(backtest.excess, periods, autocorrelated=True),
             autocorrelated_sharpe=compute_autocorrelated_sharpe(backtest.excess, periods_per_year=periods),
             cagr_ci=compute_interval(replicates.cagr[:, column], settings.level),
             volatility_ci=compute_interval(replicates.volatility[:, column], settings.level),

@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.data.market import FloatArray
-
-# Replicates whose counts of blocks are held in memory at once.
-_CHUNK = 256
+from alfred.envs.compiled import compiled
 
 
-def draw_blocks(n_dates: int, block: int, n_replicates: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+def draw_blocks(n_dates: int, block: int, n_replicates: int, generator: np.random.Generator) -> npt.NDArray[np.int32]:
     """Draw the first rows of the blocks of circular block bootstrap replicates, `[R, T // block]`.
 
     Blocks start anywhere with equal chance and wrap around the end of the sample (Politis and Romano, 1992).
@@ -31,7 +29,7 @@ def draw_blocks(n_dates: int, block: int, n_replicates: int, generator: np.rando
         n_replicates: Replicates R.
         generator: Source of randomness.
     """
-    return generator.integers(0, n_dates, (n_replicates, max(n_dates // block, 1)))
+    return generator.integers(0, n_dates, (n_replicates, max(n_dates // block, 1)), dtype=np.int32)
 
 
 def sum_blocks(values: FloatArray, block: int) -> FloatArray:
@@ -42,13 +40,13 @@ def sum_blocks(values: FloatArray, block: int) -> FloatArray:
 
 
 def studentise_differences(
-    returns: FloatArray, pairs: Sequence[tuple[int, int]], starts: npt.NDArray[np.int64], block: int
+    returns: FloatArray, pairs: Sequence[tuple[int, int]], starts: npt.NDArray[np.int32], block: int
 ) -> FloatArray:
     """Return what the test statistic of each Sharpe difference shows in resampled histories, `[R, M]`.
 
     In each history, the difference of daily Sharpe ratios less the sample's own, over a standard error that is
-    computed from the blocks of that history. Every sum over blocks is a matrix product with the counts of blocks, so
-    that all pairs share one pass. NaN where a series has no spread.
+    computed from the blocks of that history. All of it comes from sums over the chosen blocks, so that the pairs share
+    one pass. NaN where a series has no spread.
 
     Args:
         returns: Daily returns in excess of cash, `[T, S]`.
@@ -56,7 +54,6 @@ def studentise_differences(
         starts: First rows of the blocks of each history, from `draw_blocks`.
         block: Rows in a block.
     """
-    n_dates = len(returns)
     spread = returns.std(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = (returns - returns.mean(axis=0)) / spread
@@ -75,15 +72,21 @@ def studentise_differences(
         second[:, own] * first[:, other],
         second[:, own] * second[:, other],
     ]
-    columns = np.concatenate(pieces, axis=1)
     cuts = np.cumsum([piece.shape[1] for piece in pieces])[:-1]
-    parts = []
-    for begin in range(0, len(starts), _CHUNK):
-        chosen = starts[begin : begin + _CHUNK]
-        counts = _count(chosen, n_dates)
-        means = np.split(counts @ columns / chosen.shape[1], cuts, axis=1)
-        parts.append(_finish(means, ratio, own, other, block, chosen.shape[1]))
-    return np.concatenate(parts)
+    sums = _sum_chosen(np.concatenate(pieces, axis=1), starts)
+    means = np.split(sums / starts.shape[1], cuts, axis=1)
+    return _finish(means, ratio, own, other, block, starts.shape[1])
+
+
+@compiled
+def _sum_chosen(columns: FloatArray, starts: npt.NDArray[np.int32]) -> FloatArray:
+    """Return the sum of the chosen rows `[R, B]` of a table `[T, C]`, `[R, C]`."""
+    sums = np.zeros((len(starts), columns.shape[1]))
+    for replicate in range(len(starts)):
+        for row in starts[replicate]:
+            for column in range(columns.shape[1]):
+                sums[replicate, column] += columns[row, column]
+    return sums
 
 
 def _finish(
@@ -139,9 +142,3 @@ def adjust_p_values(observed: FloatArray, resampled: FloatArray) -> FloatArray:
         values[order] = np.maximum.accumulate((1 + exceeded) / (1 + len(resampled)))
         sides.append(values)
     return np.minimum(1.0, 2.0 * np.minimum(*sides))
-
-
-def _count(starts: npt.NDArray[np.int64], n_dates: int) -> FloatArray:
-    """Return how often each row begins a block of each history, `[R, T]`."""
-    cells = starts + np.arange(len(starts))[:, None] * n_dates
-    return np.bincount(cells.ravel(), minlength=len(starts) * n_dates).reshape(len(starts), n_dates).astype(np.float64)

@@ -47,6 +47,7 @@ Outcome = Literal["beats", "does not beat", "cannot tell"]
 DEFLATED_LIMIT = 0.95
 # Chance with which a difference of the detectable size is found.
 POWER = 0.8
+_LIMIT_ERRORS, _POWER_ERRORS = float(stats.norm.ppf(DEFLATED_LIMIT)), float(stats.norm.ppf(POWER))
 _NAN = float("nan")
 
 
@@ -75,18 +76,23 @@ def compute_sharpe_influence(returns: FloatArray) -> FloatArray:
     return np.asarray(z - 0.5 * returns.mean() / returns.std() * (z**2 - 1))
 
 
-def compute_sharpe_error(returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR) -> float:
-    """Return the standard error of the annual Sharpe ratio, by the generalised method of moments (Lo, 2002).
-
-    Skew, fat tails and serial correlation are allowed for.
+def compute_sharpe_error(
+    returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR, *, autocorrelated: bool = False
+) -> float:
+    """Return the standard error of the annual Sharpe ratio (Lo, 2002).
 
     Args:
         returns: Returns in excess of cash, `[T]`.
         periods_per_year: Sessions in a year.
+        autocorrelated: False for independent normal returns, sqrt((1 + SR^2 / 2) / T) with the SR of one session; True
+            for the generalised method of moments, which allows for skew, fat tails and serial correlation.
     """
     if is_constant(returns):
         return _NAN
-    variance = compute_long_run_variance(compute_sharpe_influence(returns))
+    if autocorrelated:
+        variance = compute_long_run_variance(compute_sharpe_influence(returns))
+    else:
+        variance = 1 + 0.5 * (returns.mean() / returns.std(ddof=1)) ** 2
     return float(np.sqrt(variance / len(returns) * periods_per_year))
 
 
@@ -216,6 +222,8 @@ class Verdict:
             comparisons were fixed before.
         block_days: Sessions in a block of the bootstrap.
         level: Coverage of the interval.
+        error_detectable: Standard error were the true difference the detectable one: it grows with the Sharpe ratio,
+            most where returns are skewed. NaN is `error`.
     """
 
     baseline: str
@@ -232,6 +240,7 @@ class Verdict:
     p_adjusted: float | None = None
     block_days: float = _NAN
     level: float = 0.95
+    error_detectable: float = _NAN
 
     @property
     def detectable(self) -> float:
@@ -240,10 +249,13 @@ class Verdict:
         The whole rule is inverted: the difference must clear the interval (or the table) and the deflation, whichever
         asks for more, and exceed that by the 0.84 standard errors of a power of 0.8.
         """
+        error = self.error if np.isnan(self.error_detectable) else self.error_detectable
         spread = self.error if np.isnan(self.trials_spread) else self.trials_spread
-        luck = Trials(self.n_trials).expect_best(spread)
-        needed = max(self.critical * self.error, luck + float(stats.norm.ppf(DEFLATED_LIMIT)) * self.error)
-        return needed + float(stats.norm.ppf(POWER)) * self.error
+        if self.spread_source != "logged trials":
+            # The spread of trials without skill is a multiple of the error, and grows with it.
+            spread *= error / self.error
+        needed = Trials(self.n_trials).expect_best(spread) + _LIMIT_ERRORS * error
+        return max(self.critical * error, needed) + _POWER_ERRORS * error
 
     def explain(self) -> str:
         """Return the reasons in one sentence."""

@@ -262,6 +262,8 @@ class Verdict:
         low, high = self.interval
         if np.isnan(low):
             return "One of the two has no Sharpe ratio, here or in resampled histories: there is nothing to compare."
+        if low == high == 0:
+            return "The two have the same Sharpe ratio: one is the other, at another leverage perhaps."
         numbers = (
             f"Sharpe difference {format_number(self.difference, sign=True)}, interval {format_interval(low, high)}"
         )

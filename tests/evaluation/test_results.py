@@ -8,6 +8,8 @@ import pytest
 from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.bootstrap import IntervalSettings, compute_interval
+from alfred.evaluation.comparisons import Pair, judge
+from alfred.evaluation.deflation import Trials
 from alfred.evaluation.portfolio_metrics import compute_portfolio_metrics
 from alfred.evaluation.results import compute_results, resample_sharpe_differences
 from alfred.evaluation.significance import compare_sharpe
@@ -86,13 +88,12 @@ def test_a_planted_winner_beats_and_a_planted_loser_does_not() -> None:
 def test_equal_skill_rarely_beats_and_never_after_many_trials() -> None:
     """300 pairs of equal skill: the interval lies above zero in one of 40, so 7.5 are expected; 16 is 3 errors more."""
     returns = draw_returns(400, [0.5] * 600, 0.5, seed=5)
-    quick = IntervalSettings(n_replicates=200)
     outcomes = {1: 0, 100: 0}
     for column in range(0, 600, 2):
-        pair = [make_backtest(returns[:, column], "a"), make_backtest(returns[:, column + 1], "b")]
+        quick = IntervalSettings(n_replicates=199, seed=column)
         for n_trials in outcomes:
-            row = compute_results(pair, benchmark="b", n_trials=n_trials, intervals=quick)[0]
-            outcomes[n_trials] += row.versus_benchmark.outcome == "beats"
+            pair = returns[:, column : column + 2]
+            outcomes[n_trials] += judge(pair, [Pair(0, 1, "b")], quick, Trials(n_trials))[0].outcome == "beats"
     assert 1 <= outcomes[1] <= 16
     assert outcomes[100] == 0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -124,6 +125,21 @@ def test_probabilistic_sharpe_equals_its_formula() -> None:
     assert significance.compute_probabilistic_sharpe(returns, 0.3) == pytest.approx(expected, abs=2e-3)
 
 
+def overfitting_by_brute_force(returns: np.ndarray, n_blocks: int) -> float:
+    length = len(returns) // n_blocks
+    blocks = np.array_split(returns[len(returns) - n_blocks * length :], n_blocks)
+    below, total = 0, 0
+    for chosen in combinations(range(n_blocks), n_blocks // 2):
+        inside = np.concatenate([blocks[i] for i in chosen])
+        outside = np.concatenate([blocks[i] for i in range(n_blocks) if i not in chosen])
+        best = int(np.argmax(inside.mean(axis=0) / inside.std(axis=0)))
+        scores = outside.mean(axis=0) / outside.std(axis=0)
+        rank = 1 + int((scores < scores[best]).sum())
+        below += rank / (len(scores) + 1) <= 0.5
+        total += 1
+    return below / total
+
+
 @pytest.mark.parametrize("n_trials", [5, 50, 500])
 def test_expected_best_of_many_matches_simulation(n_trials: int) -> None:
     best = np.random.default_rng(9).standard_normal((4000, n_trials)).max(axis=1).mean() / np.sqrt(1000)
@@ -155,6 +171,7 @@ def test_the_best_of_many_without_skill_is_rarely_called_skill() -> None:
     assert np.mean(np.array(deflated) > 0.95) < 0.09
 
 
+@pytest.mark.parametrize(("n_days", "n_trials"), [(120, 5), (127, 8)])
 def test_overfitting_probability_equals_brute_force(n_days: int, n_trials: int) -> None:
     returns = np.random.default_rng(n_days).standard_normal((n_days, n_trials))
     expected = overfitting_by_brute_force(returns, 8)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from alfred.evaluation.report_format import format_number, format_percent, write_headline
+from alfred.evaluation.report_format import format_interval, format_number, format_percent, write_headline
 from alfred.evaluation.results import ResultRow
 from alfred.training.progress import Reporter
 
@@ -91,7 +91,12 @@ def show_progress() -> Iterator[Reporter]:
 
 def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
     """Print one line a strategy, with the interval beside each Sharpe ratio, and the verdict on the first."""
-    table = Table(title="Out of sample, net of costs", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title="Out of sample, net of costs, Sharpe ratios in excess of cash",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("strategy", overflow="fold")
     for heading in ("Sharpe", "CAGR", "max DD", "turns/y", f"Sharpe − {benchmark}"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -99,11 +104,11 @@ def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
         difference, interval = row.sharpe_minus_benchmark, row.sharpe_minus_benchmark_ci
         table.add_row(
             row.name,
-            f"{format_number(row.sharpe)} {_spell(row.sharpe_ci, sign=False)}",
+            f"{format_number(row.sharpe)} [{format_number(row.sharpe_ci[0])}, {format_number(row.sharpe_ci[1])}]",
             format_percent(row.cagr),
             format_percent(row.max_drawdown),
             format_number(row.turnover, 1),
-            f"{format_number(difference, sign=True)} {_spell(interval, sign=True)}",
+            f"{format_number(difference, sign=True)} [{format_interval(*interval, between=', ')}]",
             style="bold" if position == 0 else None,
         )
     results.print(table)
@@ -111,6 +116,7 @@ def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
     for verdict in (to_benchmark, to_peer):
         if verdict is not None:
             results.print(write_headline(verdict, rows[0].name), style="bold", highlight=False)
+            results.print(f"  {verdict.explain()}", highlight=False)
     if to_peer is not None and to_benchmark.outcome == "beats" and to_peer.outcome != "beats":
         results.print(
             f"note: a gain on {benchmark} that equal weight of the same universe shares is not the agent's",
@@ -126,7 +132,3 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str
     for row in rows:
         table.add_row(*row)
     results.print(table)
-
-
-def _spell(interval: tuple[float, float], *, sign: bool) -> str:
-    return f"[{format_number(interval[0], sign=sign)}, {format_number(interval[1], sign=sign)}]"

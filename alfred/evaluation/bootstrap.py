@@ -1,4 +1,4 @@
-"""Luck by resampling: the stationary bootstrap of daily returns, and the bootstrap over seeds.
+"""Luck by resampling: the stationary bootstrap of returns by session, and the bootstrap over seeds.
 
 Axes legend: T dates, S series, R replicates. Every series is resampled with the same dates, so that a difference
 between two of them keeps their correlation (paired resampling).
@@ -15,7 +15,8 @@ from scipy import stats
 
 from alfred.data.market import FloatArray
 from alfred.errors import DataError
-from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_drawdowns, is_constant
+from alfred.evaluation.block_length import compute_block_lengths
+from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_drawdowns, find_rounding
 from alfred.settings import Settings
 
 # Wealth after ruin, in place of zero: its logarithm is finite, so a replicate without the ruinous day is not NaN.
@@ -27,35 +28,47 @@ _CHUNK = 256
 class IntervalSettings(Settings):
     """How the intervals of a report are made.
 
-    On short histories they are a little narrow, as those of every block bootstrap: of 95 per cent intervals about 90
-    in 100 cover the true Sharpe ratio over one year, 92 over three and 95 over ten (`pytest -m slow -k
-    test_coverage_grows_with_the_history`).
+    The intervals of one strategy (Sharpe ratio, growth, volatility, drawdown) are percentiles of a stationary
+    bootstrap. On short histories they are a little narrow, as those of every such bootstrap: `docs/statistics.md` shows
+    how often they cover the truth. The intervals of Sharpe differences, on which verdicts rest, are studentised (see
+    `alfred.evaluation.sharpe_bootstrap`).
 
     Attributes:
         level: Coverage that an interval claims.
         n_replicates: Bootstrap replicates R.
-        mean_block_days: Mean length of a resampled block, in sessions. 21 suits daily portfolio returns: intervals
-            of the Sharpe difference hardly move between 5 and 63.
+        mean_block_days: Mean length of a resampled block, in sessions; left out, it is read off the series (Politis and
+            White, 2004).
         seed: Seed of the resampling.
     """
 
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
     n_replicates: int = Field(default=2000, ge=100)
-    mean_block_days: float = Field(default=21.0, ge=1.0)
+    mean_block_days: float | None = Field(default=None, ge=1.0)
     seed: int = 0
 
     def make_generator(self) -> np.random.Generator:
         """Return a generator that starts from `seed`."""
         return np.random.default_rng(self.seed)
 
+    def choose_mean_block(self, returns: FloatArray) -> float:
+        """Return the mean block of the stationary bootstrap, in sessions: as it is set, or read off returns `[T, S]`.
+
+        The longest that any series asks for, of its returns and of their squares: volatility comes in clusters, on
+        which the intervals of volatility and drawdown depend. At most a tenth of the history.
+        """
+        if self.mean_block_days is not None:
+            return self.mean_block_days
+        asked = [compute_block_lengths(values).stationary for column in returns.T for values in (column, column**2)]
+        return max(1.0, min(max(asked), len(returns) / 10))
+
 
 class Replicates(NamedTuple):
     """What each series would have shown in resampled histories.
 
     Attributes:
-        sharpe: Annualised Sharpe ratios, `[R, S]`; NaN for a constant series.
-        cagr: Compound annual growth rates, `[R, S]`.
-        volatility: Annualised standard deviations, `[R, S]`.
+        sharpe: Annualised Sharpe ratios in excess of cash, `[R, S]`; NaN for a constant series.
+        cagr: Compound annual growth rates of net returns, `[R, S]`.
+        volatility: Annualised standard deviations of net returns, `[R, S]`.
     """
 
     sharpe: FloatArray
@@ -96,26 +109,41 @@ def count_rows(indices: npt.NDArray[np.int64]) -> FloatArray:
     return np.bincount(cells.ravel(), minlength=indices.size).reshape(indices.shape).astype(np.float64)
 
 
-def resample_metrics(returns: FloatArray, indices: npt.NDArray[np.int64]) -> Replicates:
+def resample_metrics(
+    returns: FloatArray,
+    indices: npt.NDArray[np.int64],
+    periods_per_year: int = DAYS_PER_YEAR,
+    cash: FloatArray | None = None,
+) -> Replicates:
     """Recompute Sharpe ratio, CAGR and volatility on resampled dates, for all series at once.
 
     Args:
-        returns: Daily returns, `[T, S]`.
+        returns: Net returns, `[T, S]`.
         indices: Rows of each replicate, `[R, T]`.
+        periods_per_year: Sessions in a year.
+        cash: What cash returned, `[T]` or `[T, S]`; nothing when left out. Sharpe ratios are in excess of it.
     """
-    n_dates = len(returns)
     counts = count_rows(indices)
+    growth = counts @ np.log(np.maximum(1.0 + returns, _RUINED))
+    excess = returns if cash is None else returns - (cash[:, None] if cash.ndim == 1 else cash)
+    mean, deviation = _resample_moments(excess, counts)
+    volatility = deviation if cash is None else _resample_moments(returns, counts)[1]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        has_spread = deviation > find_rounding(excess)
+        sharpe = np.where(has_spread, mean / np.where(has_spread, deviation, 1.0) * np.sqrt(periods_per_year), np.nan)
+        cagr = np.expm1(growth * periods_per_year / len(returns))
+    return Replicates(sharpe, cagr, volatility * np.sqrt(periods_per_year))
+
+
+def _resample_moments(returns: FloatArray, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return means and standard deviations of replicates, `[R, S]` each."""
+    n_dates = len(returns)
     # Moments around the sample mean: the sum of squares then loses no digits.
     centre = returns.mean(axis=0)
     shift = counts @ (returns - centre) / n_dates
-    growth = counts @ np.log(np.maximum(1.0 + returns, _RUINED))
-    constant = np.array([is_constant(series) for series in returns.T])
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         variance = (counts @ (returns - centre) ** 2 - n_dates * shift**2) / np.float64(n_dates - 1)
-        deviation = np.sqrt(np.maximum(variance, 0.0))
-        sharpe = np.where(constant | (deviation == 0), np.nan, (centre + shift) / deviation * np.sqrt(DAYS_PER_YEAR))
-        cagr = np.expm1(growth * DAYS_PER_YEAR / n_dates)
-    return Replicates(sharpe, cagr, deviation * np.sqrt(DAYS_PER_YEAR))
+    return centre + shift, np.sqrt(np.maximum(variance, 0.0))
 
 
 def resample_max_drawdown(returns: FloatArray, indices: npt.NDArray[np.int64]) -> FloatArray:

@@ -1,8 +1,10 @@
-"""What a portfolio earned, risked, traded and paid: plain functions of daily net returns.
+"""What a portfolio earned, risked, traded and paid: plain functions of its returns by session.
 
-Axes legend: T dates, N symbols. Returns are simple and daily. A year has 252 sessions, the risk-free rate is zero, and
-standard deviations divide by T - 1. A ratio without a denominator (constant returns, a single day, no drawdown) is NaN
-rather than zero or infinite. After ruin (a net return of -1 or less) wealth stays at zero.
+Axes legend: T dates, N symbols. Returns are simple, one a session; a year has `periods_per_year` sessions. Ratios and
+regressions (Sharpe, Sortino, alpha, beta) are of returns in excess of cash, which the caller subtracts; growth, wealth,
+drawdown and volatility are of net returns. Standard deviations divide by T - 1. A ratio without a denominator (constant
+returns, a single session, no drawdown) is NaN rather than zero or infinite. After ruin (a net return of -1 or less)
+wealth stays at zero.
 """
 
 from __future__ import annotations
@@ -16,7 +18,12 @@ from alfred.data.market import FloatArray
 from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest
 
+# Sessions in a year when nothing else is said; a market and every backtest know their own.
 DAYS_PER_YEAR = 252
+# Simple returns are differences of numbers near one: what spreads less than this is rounding.
+_ROUNDING = 1e-12
+# The same for a series that hardly changes, as a share of its own size.
+_RELATIVE_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -25,19 +32,20 @@ class PortfolioMetrics:
 
     Attributes:
         n_days: Sessions T.
-        cagr: Compound annual growth rate, net.
+        periods_per_year: Sessions in a year, by which everything annual is scaled.
+        cagr: Compound annual growth rate of net returns.
         volatility: Annualised standard deviation of net returns.
-        sharpe: Annualised Sharpe ratio of net returns, risk-free rate zero.
-        sortino: Annualised Sortino ratio, target zero.
+        sharpe: Annualised Sharpe ratio of net returns in excess of cash.
+        sortino: Annualised Sortino ratio of net returns, the target is what cash earned.
         calmar: `cagr` over the depth of the worst drawdown.
         max_drawdown: Worst drawdown, zero or negative.
         turnover: One-way turnover a year (half the sum of absolute weight changes).
         cost: Costs a year, as a fraction of wealth.
-        win_rate: Share of days above the benchmark.
+        win_rate: Share of sessions above the benchmark.
         win_rate_months: Share of calendar months above the benchmark.
         win_rate_years: Share of calendar years above the benchmark.
-        beta: Slope of net returns on the benchmark's.
-        alpha: Annualised mean return that beta does not explain.
+        beta: Slope of net returns on the benchmark's, both in excess of cash.
+        alpha: Annualised mean return in excess of cash that beta does not explain.
         tracking_error: Annualised standard deviation of net returns less the benchmark's.
         information_ratio: Annualised mean of net returns less the benchmark's, over `tracking_error`.
         gross_exposure: Mean sum of absolute weights, cash left out.
@@ -47,6 +55,7 @@ class PortfolioMetrics:
     """
 
     n_days: int
+    periods_per_year: int
     cagr: float
     volatility: float
     sharpe: float
@@ -73,7 +82,7 @@ def compute_portfolio_metrics(backtest: Backtest, benchmark: FloatArray | None =
 
     Args:
         backtest: The record.
-        benchmark: Daily returns to compare with, `[T]`; `backtest.benchmark` when left out.
+        benchmark: Net returns to compare with, `[T]`, cash not yet subtracted; `backtest.benchmark` when left out.
 
     Raises:
         DataError: There is no day, a return is not finite, or the benchmark has another length.
@@ -92,24 +101,26 @@ def compute_portfolio_metrics(backtest: Backtest, benchmark: FloatArray | None =
                 "a finite number; correct the price behind it"
             )
     shares, effective = _compute_concentration(backtest.weights[:, :-1])
-    beta = compute_beta(net, rival)
+    periods, excess, rival_excess = backtest.periods_per_year, backtest.excess, rival - backtest.cash_return
+    beta = compute_beta(excess, rival_excess)
     return PortfolioMetrics(
         n_days=len(net),
-        cagr=compute_cagr(net),
-        volatility=compute_volatility(net),
-        sharpe=compute_sharpe(net),
-        sortino=compute_sortino(net),
-        calmar=compute_calmar(net),
+        periods_per_year=periods,
+        cagr=compute_cagr(net, periods),
+        volatility=compute_volatility(net, periods),
+        sharpe=compute_sharpe(excess, periods),
+        sortino=compute_sortino(excess, periods),
+        calmar=compute_calmar(net, periods),
         max_drawdown=compute_max_drawdown(net),
-        turnover=float(backtest.turnover.mean() * DAYS_PER_YEAR),
-        cost=float(backtest.costs.mean() * DAYS_PER_YEAR),
+        turnover=float(backtest.turnover.mean() * periods),
+        cost=float(backtest.costs.mean() * periods),
         win_rate=float((net > rival).mean()),
         win_rate_months=compute_win_rate(net, rival, backtest.dates, "M"),
         win_rate_years=compute_win_rate(net, rival, backtest.dates, "Y"),
         beta=beta,
-        alpha=float((net.mean() - beta * rival.mean()) * DAYS_PER_YEAR),
-        tracking_error=compute_volatility(net - rival),
-        information_ratio=compute_sharpe(net - rival),
+        alpha=float((excess.mean() - beta * rival_excess.mean()) * periods),
+        tracking_error=compute_volatility(net - rival, periods),
+        information_ratio=compute_sharpe(net - rival, periods),
         gross_exposure=float(np.abs(backtest.weights[:, :-1]).sum(axis=1).mean()),
         concentration=shares,
         effective_names=effective,
@@ -136,38 +147,51 @@ def compute_max_drawdown(returns: FloatArray) -> float:
     return float(compute_drawdowns(returns).min())
 
 
-def compute_cagr(returns: FloatArray) -> float:
-    """Return the compound annual growth rate, -1 after ruin; a single day is compounded to a year like any other."""
+def compute_cagr(returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR) -> float:
+    """Return the compound annual growth rate of net returns, -1 after ruin.
+
+    A single session is compounded to a year like any other.
+    """
     with np.errstate(over="ignore"):
-        return float(compute_wealth(returns)[-1] ** (DAYS_PER_YEAR / len(returns)) - 1.0)
+        return float(compute_wealth(returns)[-1] ** (periods_per_year / len(returns)) - 1.0)
 
 
-def compute_volatility(returns: FloatArray) -> float:
-    """Return the annualised standard deviation; NaN for a single day."""
-    return float(returns.std(ddof=1) * np.sqrt(DAYS_PER_YEAR)) if len(returns) > 1 else float("nan")
+def compute_volatility(returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR) -> float:
+    """Return the annualised standard deviation; NaN for a single session."""
+    return float(returns.std(ddof=1) * np.sqrt(periods_per_year)) if len(returns) > 1 else float("nan")
 
 
-def compute_sharpe(returns: FloatArray) -> float:
-    """Return the annualised Sharpe ratio, sqrt(252) mean / standard deviation; NaN for constant returns."""
+def compute_sharpe(returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR) -> float:
+    """Return the annualised Sharpe ratio, mean over standard deviation; NaN for constant returns.
+
+    Args:
+        returns: Returns in excess of cash, `[T]`.
+        periods_per_year: Sessions in a year.
+    """
     if is_constant(returns):
         return float("nan")
-    return float(np.sqrt(DAYS_PER_YEAR) * returns.mean() / returns.std(ddof=1))
+    return float(np.sqrt(periods_per_year) * returns.mean() / returns.std(ddof=1))
 
 
-def compute_sortino(returns: FloatArray) -> float:
-    """Return the annualised Sortino ratio: mean over the root mean square of losses; NaN when no day lost."""
+def compute_sortino(returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR) -> float:
+    """Return the annualised Sortino ratio: mean over the root mean square of losses; NaN when no session lost.
+
+    Args:
+        returns: Returns in excess of cash, `[T]`.
+        periods_per_year: Sessions in a year.
+    """
     downside = np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2))
-    return float(np.sqrt(DAYS_PER_YEAR) * returns.mean() / downside) if downside > 0 else float("nan")
+    return float(np.sqrt(periods_per_year) * returns.mean() / downside) if downside > _ROUNDING else float("nan")
 
 
-def compute_calmar(returns: FloatArray) -> float:
-    """Return CAGR over the depth of the worst drawdown; NaN without a drawdown."""
+def compute_calmar(returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR) -> float:
+    """Return CAGR over the depth of the worst drawdown, of net returns; NaN without a drawdown."""
     depth = -compute_max_drawdown(returns)
-    return compute_cagr(returns) / depth if depth > 0 else float("nan")
+    return compute_cagr(returns, periods_per_year) / depth if depth > _ROUNDING else float("nan")
 
 
 def compute_beta(returns: FloatArray, benchmark: FloatArray) -> float:
-    """Return the slope of the regression on the benchmark; NaN when the benchmark is constant."""
+    """Return the slope of the regression on the benchmark, both in excess of cash; NaN for a constant benchmark."""
     if is_constant(benchmark):
         return float("nan")
     centred = benchmark - benchmark.mean()
@@ -192,8 +216,18 @@ def compute_win_rate(returns: FloatArray, benchmark: FloatArray, dates: pd.Datet
 
 
 def is_constant(returns: FloatArray) -> bool:
-    """Whether a series has no spread to divide by: fewer than two values, or all of them equal."""
-    return len(returns) < 2 or bool(np.ptp(returns) == 0)
+    """Whether a series of returns has no spread to divide by.
+
+    That is fewer than two values, or a standard deviation that rounding alone explains: below 1e-12 (returns come from
+    ratios of wealth near one, each right to 2e-16), or below 1e-9 of the largest return. Cash in excess of cash is a
+    series of such noise; without a bound it would have any Sharpe ratio.
+    """
+    return len(returns) < 2 or bool(returns.std() <= find_rounding(returns))
+
+
+def find_rounding(returns: FloatArray) -> FloatArray:
+    """Return the standard deviation up to which the spread of returns `[T, ...]` is rounding; one value a series."""
+    return np.asarray(np.maximum(_ROUNDING, _RELATIVE_ROUNDING * np.abs(returns).max(axis=0)))
 
 
 def _compute_concentration(weights: FloatArray) -> tuple[float, float]:

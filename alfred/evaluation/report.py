@@ -10,7 +10,6 @@ import base64
 import gzip
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -20,12 +19,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from alfred.data.files import write_atomically
-from alfred.errors import DataError
 from alfred.evaluation import plots, uncertainty_plots
-from alfred.evaluation.bootstrap import SeedSummary, summarise_seeds
-from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe
 from alfred.evaluation.report_format import (
     format_cell,
+    format_interval,
     format_number,
     format_p_value,
     format_percent,
@@ -33,32 +30,13 @@ from alfred.evaluation.report_format import (
     write_headline,
 )
 from alfred.evaluation.report_input import FoldScore, MarketFacts, ReportInput
+from alfred.evaluation.report_tables import compute_folds, compute_seeds, describe_table
 from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_differences
 
 __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_report"]
 
-
-@dataclass(frozen=True)
-class FoldRow:
-    """One line of the fold table: annual Sharpe ratios, NaN where there is none."""
-
-    name: str
-    period: str
-    train: float
-    validation: float
-    test: float
-    benchmark: float
-    equal_weight: float
-
-
-@dataclass(frozen=True)
-class SeedTable:
-    """The seeds of the strategy, and their interquartile means of Sharpe ratio and of its gains."""
-
-    rows: Sequence[ResultRow]
-    sharpe: SeedSummary
-    minus_benchmark: SeedSummary
-    minus_equal_weight: SeedSummary | None
+# A year of fewer sessions has no Sharpe ratio worth a picture.
+_FEWEST_POINTS = 12
 
 
 def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
@@ -79,6 +57,7 @@ def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
         benchmark=report.benchmark,
         equal_weight=report.equal_weight,
         n_trials=report.n_trials,
+        trial_sharpes=report.trial_sharpes,
         intervals=report.intervals,
     )
     numbers = json.dumps([row.to_json() for row in rows], indent=2, allow_nan=False)
@@ -108,6 +87,7 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         "num": format_number,
         "prob": format_probability,
         "cell": format_cell,
+        "ends": format_interval,
         "headline": write_headline,
     }
     agent, row = report.backtests[0], rows[0]
@@ -120,8 +100,10 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         verdicts=[verdict for verdict in verdicts if verdict.baseline != row.name],
         level=f"{report.intervals.level:.0%}",
         figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
-        folds=_compute_folds(report),
-        seeds=_compute_seeds(report),
+        folds=compute_folds(report),
+        seeds=compute_seeds(report),
+        table_notes=describe_table(report, rows),
+        cash_rate=float(agent.cash_return.mean() * agent.periods_per_year),
         caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row)],
         skill=None if report.skill is None else report.skill.to_dict("records"),
         extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
@@ -153,11 +135,10 @@ def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, g
         "heatmap": plots.plot_return_heatmap(agent),
     }
     if baselines:
-        held = np.column_stack([baseline.net for baseline in baselines])
-        replicates = resample_sharpe_differences(agent.net, held, report.intervals)
-        by_baseline = {baseline.name: replicates[:, column] for column, baseline in enumerate(baselines)}
-        figures["difference"] = uncertainty_plots.plot_sharpe_difference(by_baseline, report.intervals.level)
-        if len(agent.dates) > DAYS_PER_YEAR:
+        differences = resample_sharpe_differences(agent, baselines, report.intervals)
+        figures["difference"] = uncertainty_plots.plot_sharpe_difference(differences, report.intervals.level)
+        year = agent.periods_per_year
+        if year >= _FEWEST_POINTS and len(agent.dates) > year:
             figures["rolling"] = uncertainty_plots.plot_rolling_sharpe(agent, baselines)
     if len(rows) > 1:
         figures["gains"] = uncertainty_plots.plot_sharpe_gains(rows)
@@ -166,60 +147,6 @@ def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, g
     if report.skill is not None and len(report.skill):
         figures["skill"] = uncertainty_plots.plot_signal_skill(report.skill)
     return figures
-
-
-def _compute_folds(report: ReportInput) -> list[FoldRow]:
-    """Return the Sharpe ratios of each fold; those of the test are read off the backtests."""
-    by_name = {backtest.name: backtest for backtest in report.backtests}
-    agent = report.backtests[0]
-    nan = float("nan")
-
-    def score(name: str | None, fold: FoldScore) -> float:
-        if name is None:
-            return nan
-        inside = (agent.dates >= fold.start) & (agent.dates <= fold.end)
-        if not inside.any():
-            raise DataError(
-                f"fold '{fold.name}' is tested from {fold.start.date()} to {fold.end.date()}, but the backtests run "
-                f"from {agent.dates[0].date()} to {agent.dates[-1].date()}; pass the folds of this test"
-            )
-        return compute_sharpe(by_name[name].net[inside])
-
-    return [
-        FoldRow(
-            name=fold.name,
-            period=f"{fold.start.date()} to {fold.end.date()}",
-            train=nan if fold.train_sharpe is None else fold.train_sharpe,
-            validation=nan if fold.validation_sharpe is None else fold.validation_sharpe,
-            test=score(agent.name, fold),
-            benchmark=score(report.benchmark, fold),
-            equal_weight=score(report.equal_weight, fold),
-        )
-        for fold in report.folds
-    ]
-
-
-def _compute_seeds(report: ReportInput) -> SeedTable | None:
-    """Return the results of every seed next to the same baselines, or None without seeds."""
-    if not report.seed_backtests:
-        return None
-    by_name = {backtest.name: backtest for backtest in report.backtests}
-    names = list(dict.fromkeys(name for name in (report.benchmark, report.equal_weight) if name is not None))
-    together = [*report.seed_backtests, *(by_name[name] for name in names)]
-    rows = compute_results(
-        together,
-        benchmark=report.benchmark,
-        equal_weight=report.equal_weight,
-        n_trials=report.n_trials,
-        intervals=report.intervals,
-    )[: len(report.seed_backtests)]
-    peers = [row.versus_equal_weight.difference for row in rows if row.versus_equal_weight is not None]
-    return SeedTable(
-        rows=rows,
-        sharpe=summarise_seeds([row.sharpe for row in rows], report.intervals),
-        minus_benchmark=summarise_seeds([row.sharpe_minus_benchmark for row in rows], report.intervals),
-        minus_equal_weight=summarise_seeds(peers, report.intervals) if peers else None,
-    )
 
 
 def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
@@ -233,10 +160,11 @@ def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
         )
     if np.isfinite(row.versus_benchmark.error):
         found.append(
-            f"{row.n_days / DAYS_PER_YEAR:.1f} years of test can only show a Sharpe difference to "
-            f"{row.versus_benchmark.baseline} of about {row.versus_benchmark.detectable:.2f} or more (4 chances in 5)."
+            f"{row.n_days / row.periods_per_year:.1f} years of test can only show a Sharpe difference to "
+            f"{row.versus_benchmark.baseline} of about {row.detectable:.2f} or more (4 chances in 5"
+            f"{'' if row.n_trials == 1 else f', after {row.n_trials} trials'})."
         )
-    if report.n_trials == 1:
+    if row.n_trials == 1:
         found.append("One trial is declared. If other settings were tried before, the deflated figures are too high.")
     if report.equal_weight is None:
         found.append("Equal weight of the same universe was not backtested: a universe of survivors flatters any rule.")

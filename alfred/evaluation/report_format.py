@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
-from alfred.evaluation.significance import Verdict
+# Digits that a number may be given to show on which side of zero it lies.
+_MOST_DIGITS = 6
+
+
+class Headline(Protocol):
+    """What a headline says: whether a baseline was beaten."""
+
+    @property
+    def baseline(self) -> str:
+        """Name of the baseline."""
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in one word."""
 
 
 def format_percent(value: float, digits: int = 1, *, sign: bool = False) -> str:
@@ -15,6 +30,14 @@ def format_percent(value: float, digits: int = 1, *, sign: bool = False) -> str:
 def format_number(value: float, digits: int = 2, *, sign: bool = False) -> str:
     """Return a number with a true minus sign, or a dash when it does not exist."""
     return _format(value, digits, sign)
+
+
+def format_interval(low: float, high: float, between: str = " to ") -> str:
+    """Return both ends of an interval of differences, with the digits that show on which side of zero they lie.
+
+    An end that two digits round to zero would say that zero is inside, or at the edge, where it is not.
+    """
+    return f"{_format_end(low)}{between}{_format_end(high)}"
 
 
 def format_p_value(value: float) -> str:
@@ -32,11 +55,18 @@ def format_cell(value: object) -> str:
     return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
-def write_headline(verdict: Verdict, name: str) -> str:
+def write_headline(verdict: Headline, name: str) -> str:
     """Return the verdict in one line."""
     if verdict.outcome == "cannot tell":
         return f"Cannot tell whether {name} beats {verdict.baseline}"
     return f"{name} {verdict.outcome} {verdict.baseline}"
+
+
+def _format_end(value: float) -> str:
+    digits = 2
+    while value and np.isfinite(value) and not round(value, digits) and digits < _MOST_DIGITS:
+        digits += 1
+    return _format(value, digits, True)
 
 
 def _format(value: float, digits: int, sign: bool) -> str:

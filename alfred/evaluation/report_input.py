@@ -54,7 +54,7 @@ class FoldScore:
         name: Name of the fold.
         start: First date of its test.
         end: Last date of its test.
-        train_sharpe: Annual net Sharpe ratio in training, or None when it was not measured.
+        train_sharpe: Annual Sharpe ratio in training, net and in excess of cash, or None when it was not measured.
         validation_sharpe: The same in validation, or None.
     """
 
@@ -75,7 +75,8 @@ class ReportInput:
         market: Which data were used.
         benchmark: Name of the backtest that holds the benchmark.
         equal_weight: Name of the backtest that holds the universe in equal weights, or None without one.
-        n_trials: Trials made to find the strategy, in searches and by hand.
+        n_trials: Trials made to find the strategy, in searches and by hand, those in the log included.
+        trial_sharpes: Annual Sharpe ratio in excess of cash of each logged trial, or None without a log.
         seed_backtests: The same strategy, trained from different seeds.
         skill: What `compute_signal_skill` returned, or None without signals.
         folds: Folds of the walk-forward test.
@@ -93,6 +94,7 @@ class ReportInput:
     benchmark: str
     equal_weight: str | None = None
     n_trials: int = 1
+    trial_sharpes: Sequence[float] | None = None
     seed_backtests: Sequence[Backtest] = ()
     skill: pd.DataFrame | None = None
     folds: Sequence[FoldScore] = ()

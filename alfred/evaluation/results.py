@@ -22,8 +22,10 @@ from alfred.evaluation.bootstrap import (
     resample_max_drawdown,
     resample_metrics,
 )
+from alfred.evaluation.comparisons import Pair, judge, resample_differences
+from alfred.evaluation.deflation import SpreadSource, Trials, compute_deflated_sharpe, compute_unskilled_spread
 from alfred.evaluation.portfolio_metrics import PortfolioMetrics, compute_portfolio_metrics
-from alfred.evaluation.significance import Verdict, compare_sharpe, compute_deflated_sharpe, decide, match_volatility
+from alfred.evaluation.significance import Verdict, compute_autocorrelated_sharpe, compute_sharpe_error
 
 Interval = tuple[float, float]
 
@@ -35,20 +37,34 @@ class ResultRow(PortfolioMetrics):
     Attributes:
         name: Name of the backtest.
         sharpe_ci: Bootstrap interval of `sharpe`.
+        sharpe_error: Standard error of `sharpe`, with skew, fat tails and serial correlation allowed for (Lo, 2002).
+        autocorrelated_sharpe: Sharpe ratio annualised for serially correlated returns (Lo, 2002).
         cagr_ci: Bootstrap interval of `cagr`.
         volatility_ci: Bootstrap interval of `volatility`.
         max_drawdown_ci: Bootstrap interval of `max_drawdown`: what other orders of such days would have shown.
         deflated_sharpe: Probability that the true Sharpe ratio is above zero, given the trials made.
+        n_trials: Trials made, logged or not.
+        trials_spread: Spread of the trials' annual Sharpe ratios that `deflated_sharpe` assumes.
+        spread_source: Where that spread comes from; see `Trials.assume_spread`.
+        mean_block_days: Mean block of the intervals of this row alone, in sessions.
+        block_days: Block of the comparison with the benchmark, in sessions.
         versus_benchmark: Against the benchmark.
         versus_equal_weight: Against equal weight of the same universe; None when it was not backtested.
     """
 
     name: str
     sharpe_ci: Interval
+    sharpe_error: float
+    autocorrelated_sharpe: float
     cagr_ci: Interval
     volatility_ci: Interval
     max_drawdown_ci: Interval
     deflated_sharpe: float
+    n_trials: int
+    trials_spread: float
+    spread_source: SpreadSource
+    mean_block_days: float
+    block_days: float
     versus_benchmark: Verdict
     versus_equal_weight: Verdict | None
 
@@ -62,6 +78,11 @@ class ResultRow(PortfolioMetrics):
         """Paired bootstrap interval of `sharpe_minus_benchmark`."""
         return self.versus_benchmark.interval
 
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference to the benchmark that the test would call `beats` four times in five."""
+        return self.versus_benchmark.detectable
+
     def to_json(self) -> dict[str, object]:
         """Return a flat mapping that JSON can hold: a number that does not exist is None, an interval a pair."""
         flat: dict[str, object] = {"name": self.name}
@@ -74,9 +95,13 @@ class ResultRow(PortfolioMetrics):
                     f"sharpe_minus_{label}": _to_plain(verdict.difference),
                     f"sharpe_minus_{label}_ci": _to_plain(verdict.interval),
                     f"{label}_p_value": _to_plain(verdict.p_value),
+                    f"{label}_p_adjusted": _to_plain(verdict.p_adjusted),
+                    f"{label}_detectable": _to_plain(verdict.detectable),
+                    f"{label}_trials_spread": _to_plain(verdict.trials_spread),
                     f"{label}_deflated": _to_plain(verdict.deflated),
                     f"{label}_verdict": verdict.outcome,
                 }
+        flat["detectable"] = _to_plain(self.detectable)
         return flat
 
 
@@ -86,87 +111,93 @@ def compute_results(
     benchmark: str | None = None,
     equal_weight: str | None = None,
     n_trials: int = 1,
+    trial_sharpes: Sequence[float] | None = None,
     intervals: IntervalSettings | None = None,
 ) -> list[ResultRow]:
     """Compute one row for each backtest, with paired intervals.
 
+    Sharpe ratios, tests and everything that rests on them are in excess of cash.
+
     Args:
-        backtests: Records of the same dates.
+        backtests: Records of the same dates, the strategy that is judged first. Its comparisons stand alone; all others
+            are one family (see `judge`).
         benchmark: Name of the backtest that holds the benchmark in the same ledger; when left out, the comparison is
             with the benchmark's own returns, free of cost.
         equal_weight: Name of the backtest that holds the universe in equal weights, or None without one.
-        n_trials: Trials made to find the strategies, in every search and by hand; every row pays for them.
+        n_trials: Trials made to find the strategies, in every search and by hand, those in the log included; every row
+            pays for them.
+        trial_sharpes: Annual Sharpe ratio in excess of cash of each logged trial (NaN for one that has none); their
+            spread is what deflation assumes. None without a log.
         intervals: How the intervals are made.
 
     Raises:
-        DataError: There is no backtest, a name is unknown or stands twice, or the dates differ.
+        DataError: There is no backtest, a name is unknown or stands twice, the dates or the sessions a year differ, or
+            there is no trial.
     """
     settings = intervals or IntervalSettings()
     check_aligned(backtests)
-    returns = np.column_stack([*(backtest.net for backtest in backtests), backtests[0].benchmark])
+    trials = Trials.declare(n_trials, trial_sharpes)
+    first = backtests[0]
+    periods = first.periods_per_year
+    net = np.column_stack([*(backtest.net for backtest in backtests), first.benchmark])
+    cash = np.column_stack([*(backtest.cash_return for backtest in backtests), first.cash_return])
+    excess = net - cash
     columns = [backtest.name for backtest in backtests]
     rival = len(backtests) if benchmark is None else _column_of(benchmark, columns)
-    rival_name = benchmark or "the benchmark, free of cost"
     peer = None if equal_weight is None else _column_of(equal_weight, columns)
-    indices = make_stationary_indices(
-        len(returns), settings.n_replicates, settings.mean_block_days, settings.make_generator()
-    )
-    replicates = resample_metrics(returns, indices)
-
-    def compare(column: int, against: int, name: str) -> Verdict:
-        own, other = returns[:, column], returns[:, against]
-        test = compare_sharpe(own, other)
-        interval = compute_interval(replicates.sharpe[:, column] - replicates.sharpe[:, against], settings.level)
-        deflated = compute_deflated_sharpe(match_volatility(own, other), n_trials)
-        return Verdict(
-            baseline=name,
-            outcome=decide(interval, deflated),
-            difference=test.difference,
-            interval=interval,
-            deflated=deflated,
-            p_value=test.p_value,
-            error=test.error,
-            n_trials=n_trials,
-        )
-
+    pairs = [Pair(column, rival, benchmark or "the benchmark, free of cost") for column in range(len(columns))]
+    if peer is not None and equal_weight is not None:
+        pairs += [Pair(column, peer, equal_weight) for column in range(len(columns))]
+    verdicts = judge(excess, pairs, settings, trials, periods)
+    mean_block = settings.choose_mean_block(excess[:, :1])
+    indices = make_stationary_indices(len(net), settings.n_replicates, mean_block, settings.make_generator())
+    replicates = resample_metrics(net, indices, periods, cash)
+    spread, source = trials.assume_spread(compute_unskilled_spread(len(net), periods))
     return [
         ResultRow(
-            **dataclasses.asdict(compute_portfolio_metrics(backtest, returns[:, rival])),
+            **dataclasses.asdict(compute_portfolio_metrics(backtest, net[:, rival])),
             name=backtest.name,
             sharpe_ci=compute_interval(replicates.sharpe[:, column], settings.level),
+            sharpe_error=compute_sharpe_error(backtest.excess, periods, autocorrelated=True),
+            autocorrelated_sharpe=compute_autocorrelated_sharpe(backtest.excess, periods_per_year=periods),
             cagr_ci=compute_interval(replicates.cagr[:, column], settings.level),
             volatility_ci=compute_interval(replicates.volatility[:, column], settings.level),
             max_drawdown_ci=compute_interval(resample_max_drawdown(backtest.net, indices), settings.level),
-            deflated_sharpe=compute_deflated_sharpe(backtest.net, n_trials),
-            versus_benchmark=compare(column, rival, rival_name),
-            versus_equal_weight=None if peer is None or equal_weight is None else compare(column, peer, equal_weight),
+            deflated_sharpe=compute_deflated_sharpe(backtest.excess, n_trials, trial_sharpes, periods),
+            n_trials=trials.count,
+            trials_spread=spread,
+            spread_source=source,
+            mean_block_days=mean_block,
+            block_days=verdicts[column].block_days,
+            versus_benchmark=verdicts[column],
+            versus_equal_weight=None if peer is None else verdicts[len(columns) + column],
         )
         for column, backtest in enumerate(backtests)
     ]
 
 
-def resample_sharpe_differences(returns: FloatArray, baselines: FloatArray, settings: IntervalSettings) -> FloatArray:
-    """Return paired bootstrap replicates of the annual Sharpe ratio less each baseline's, `[R, S]`.
+def resample_sharpe_differences(
+    first: Backtest, baselines: Sequence[Backtest], settings: IntervalSettings
+) -> dict[str, FloatArray]:
+    """Return the true Sharpe differences that resampled histories point to, by the name of the baseline, each `[R]`.
 
-    The replicates are those behind `compute_results` with the same settings.
+    The ends of the intervals of `compute_results` with the same settings are quantiles of these.
 
     Args:
-        returns: Daily returns of the strategy, `[T]`.
-        baselines: Daily returns of the baselines, `[T, S]`.
+        first: The strategy that is judged.
+        baselines: What it is compared with.
         settings: How the replicates are made.
     """
-    indices = make_stationary_indices(
-        len(returns), settings.n_replicates, settings.mean_block_days, settings.make_generator()
-    )
-    sharpe = resample_metrics(np.column_stack([returns, baselines]), indices).sharpe
-    return np.asarray(sharpe[:, :1] - sharpe[:, 1:])
+    excess = np.column_stack([first.excess, *(baseline.excess for baseline in baselines)])
+    pairs = [Pair(0, column, baseline.name) for column, baseline in enumerate(baselines, start=1)]
+    return resample_differences(excess, pairs, settings, first.periods_per_year)
 
 
 def check_aligned(backtests: Sequence[Backtest]) -> None:
     """Refuse backtests that cannot be compared day by day.
 
     Raises:
-        DataError: There is none, a name stands twice, or the dates differ.
+        DataError: There is none, a name stands twice, or the dates or the sessions a year differ.
     """
     if not backtests:
         raise DataError("there is no backtest to report; pass at least the agent's")
@@ -180,6 +211,11 @@ def check_aligned(backtests: Sequence[Backtest]) -> None:
             raise DataError(
                 f"backtest '{backtest.name}' covers {_describe_dates(backtest)}, but '{first.name}' covers "
                 f"{_describe_dates(first)}; backtest both over the same dates"
+            )
+        if backtest.periods_per_year != first.periods_per_year:
+            raise DataError(
+                f"backtest '{backtest.name}' has {backtest.periods_per_year} sessions a year, but '{first.name}' "
+                f"{first.periods_per_year}; backtest both on the same market"
             )
 
 

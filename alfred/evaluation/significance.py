@@ -1,27 +1,54 @@
 """Was it luck: standard errors, tests and verdicts on Sharpe ratios.
 
-Axes legend: T dates, K trials or strategies. Returns are daily and simple, Sharpe ratios annual (252 days, risk-free
-rate zero) unless a name says daily. A constant series has no Sharpe ratio: its results are NaN.
+Axes legend: T dates, K trials or strategies. Returns are simple, one a session, and in excess of cash; Sharpe ratios
+are annual. A constant series has no Sharpe ratio: its results are NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
-from skfolio.measures import deflated_sharpe_ratio, expected_max_sharpe_ratio, probabilistic_sharpe_ratio
 
 from alfred.data.market import FloatArray
-from alfred.errors import DataError, import_extra
+from alfred.errors import DataError
+from alfred.evaluation.deflation import (
+    SpreadSource,
+    Trials,
+    compute_deflated_sharpe,
+    compute_expected_max_sharpe,
+    compute_probabilistic_sharpe,
+)
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe, is_constant
+from alfred.evaluation.report_format import format_interval, format_number, format_probability
+
+__all__ = [
+    "DEFLATED_LIMIT",
+    "Outcome",
+    "SharpeTest",
+    "Verdict",
+    "compare_sharpe",
+    "compute_autocorrelated_sharpe",
+    "compute_deflated_sharpe",
+    "compute_expected_max_sharpe",
+    "compute_long_run_variance",
+    "compute_overfitting_probability",
+    "compute_probabilistic_sharpe",
+    "compute_sharpe_error",
+    "compute_sharpe_influence",
+    "decide",
+]
 
 Outcome = Literal["beats", "does not beat", "cannot tell"]
 # Probability that a deflated Sharpe ratio has to exceed before a strategy may be said to beat anything.
 DEFLATED_LIMIT = 0.95
+# Chance with which a difference of the detectable size is found.
+POWER = 0.8
+_LIMIT_ERRORS, _POWER_ERRORS = float(stats.norm.ppf(DEFLATED_LIMIT)), float(stats.norm.ppf(POWER))
+_NAN = float("nan")
 
 
 def compute_long_run_variance(series: FloatArray, n_lags: int | None = None) -> float:
@@ -41,7 +68,7 @@ def compute_long_run_variance(series: FloatArray, n_lags: int | None = None) -> 
 
 
 def compute_sharpe_influence(returns: FloatArray) -> FloatArray:
-    """Return how much each day moves the daily Sharpe ratio, `[T]`, mean zero.
+    """Return how much each session moves the Sharpe ratio of one session, `[T]`, mean zero.
 
     With mean m, variance s^2 and z = (r - m) / s, the influence is z - SR / 2 (z^2 - 1) (delta method).
     """
@@ -49,40 +76,47 @@ def compute_sharpe_influence(returns: FloatArray) -> FloatArray:
     return np.asarray(z - 0.5 * returns.mean() / returns.std() * (z**2 - 1))
 
 
-def compute_sharpe_error(returns: FloatArray, *, autocorrelated: bool = False) -> float:
+def compute_sharpe_error(
+    returns: FloatArray, periods_per_year: int = DAYS_PER_YEAR, *, autocorrelated: bool = False
+) -> float:
     """Return the standard error of the annual Sharpe ratio (Lo, 2002).
 
     Args:
-        returns: Daily returns, `[T]`.
-        autocorrelated: False for independent normal returns, sqrt((1 + SR^2 / 2) / T) with the daily SR; True for
-            the generalised method of moments, which allows for skew, fat tails and serial correlation.
+        returns: Returns in excess of cash, `[T]`.
+        periods_per_year: Sessions in a year.
+        autocorrelated: False for independent normal returns, sqrt((1 + SR^2 / 2) / T) with the SR of one session; True
+            for the generalised method of moments, which allows for skew, fat tails and serial correlation.
     """
     if is_constant(returns):
-        return float("nan")
+        return _NAN
     if autocorrelated:
         variance = compute_long_run_variance(compute_sharpe_influence(returns))
     else:
         variance = 1 + 0.5 * (returns.mean() / returns.std(ddof=1)) ** 2
-    return float(np.sqrt(variance / len(returns) * DAYS_PER_YEAR))
+    return float(np.sqrt(variance / len(returns) * periods_per_year))
 
 
-def compute_autocorrelated_sharpe(returns: FloatArray, n_lags: int = 21) -> float:
+def compute_autocorrelated_sharpe(
+    returns: FloatArray, n_lags: int = 21, periods_per_year: int = DAYS_PER_YEAR
+) -> float:
     """Return the Sharpe ratio annualised for serially correlated returns (Lo, 2002, equation 20).
 
-    eta(q) = q / sqrt(q + 2 sum_k (q - k) rho_k) takes the place of sqrt(q), q = 252.
+    eta(q) = q / sqrt(q + 2 sum_k (q - k) rho_k) takes the place of sqrt(q), q sessions in a year.
 
     Args:
-        returns: Daily returns, `[T]`.
-        n_lags: Autocorrelations that are estimated; later ones are taken as zero, for they are mostly noise.
+        returns: Returns in excess of cash, `[T]`.
+        n_lags: Autocorrelations that are estimated, fewer than q of them; later ones are taken as zero, for they are
+            mostly noise.
+        periods_per_year: Sessions q in a year.
     """
     if is_constant(returns):
-        return float("nan")
+        return _NAN
+    q = periods_per_year
     centred = returns - returns.mean()
-    lags = range(1, min(n_lags, len(returns) - 1) + 1)
+    lags = range(1, min(n_lags, len(returns) - 1, q - 1) + 1)
     correlations = [float(centred[lag:] @ centred[:-lag]) / float(centred @ centred) for lag in lags]
-    q = DAYS_PER_YEAR
     spread = q + 2 * sum((q - lag) * rho for lag, rho in zip(lags, correlations, strict=True))
-    return float("nan") if spread <= 0 else float(returns.mean() / returns.std(ddof=1) * q / np.sqrt(spread))
+    return _NAN if spread <= 0 else float(returns.mean() / returns.std(ddof=1) * q / np.sqrt(spread))
 
 
 class SharpeTest(NamedTuple):
@@ -91,7 +125,8 @@ class SharpeTest(NamedTuple):
     Attributes:
         difference: Annual Sharpe ratio of the first series less the second's.
         error: Its standard error.
-        p_value: Two-sided probability of a difference as large, were the true ones equal; NaN for equal series.
+        p_value: Two-sided probability of a difference as large, were the true ones equal, by the normal distribution;
+            NaN for series that are the same up to leverage.
     """
 
     difference: float
@@ -99,81 +134,35 @@ class SharpeTest(NamedTuple):
     p_value: float
 
 
-def compare_sharpe(first: FloatArray, second: FloatArray) -> SharpeTest:
+def compare_sharpe(
+    first: FloatArray, second: FloatArray, periods_per_year: int = DAYS_PER_YEAR, n_lags: int | None = None
+) -> SharpeTest:
     """Test whether two series have the same Sharpe ratio (Ledoit and Wolf, 2008).
 
     The delta method with a Newey-West variance, which allows for fat tails, serial correlation and the correlation of
-    the two series. Ledoit and Wolf write the gradient and the covariance of four moments; the influence of each day on
-    the difference is the same quantity in one series.
+    the two series. Ledoit and Wolf write the gradient and the covariance of four moments; the influence of each session
+    on the difference is the same quantity in one series.
 
     Args:
-        first: Daily returns, `[T]`.
-        second: Daily returns of the same days, `[T]`.
+        first: Returns in excess of cash, `[T]`.
+        second: Returns in excess of cash of the same sessions, `[T]`.
+        periods_per_year: Sessions in a year.
+        n_lags: Lags of the variance; see `compute_long_run_variance`.
 
     Raises:
         DataError: The lengths differ.
     """
     if first.shape != second.shape:
         raise DataError(f"cannot pair {len(first)} with {len(second)} days; backtest both over the same dates")
-    difference = compute_sharpe(first) - compute_sharpe(second)
-    if np.isnan(difference) or np.array_equal(first, second):
-        return SharpeTest(difference, float("nan"), float("nan"))
+    difference = compute_sharpe(first, periods_per_year) - compute_sharpe(second, periods_per_year)
+    if np.isnan(difference):
+        return SharpeTest(_NAN, _NAN, _NAN)
     influence = compute_sharpe_influence(first) - compute_sharpe_influence(second)
-    error = float(np.sqrt(compute_long_run_variance(influence) / len(first) * DAYS_PER_YEAR))
-    return SharpeTest(difference, error, float(2 * stats.norm.sf(abs(difference) / error)) if error > 0 else np.nan)
-
-
-def compute_probabilistic_sharpe(returns: FloatArray, reference: float = 0.0) -> float:
-    """Return the probability that the true annual Sharpe ratio exceeds `reference` (Bailey and Lopez de Prado, 2012).
-
-    Skew and fat tails are allowed for, serial correlation is not.
-    """
-    if is_constant(returns):
-        return float("nan")
-    return float(probabilistic_sharpe_ratio(returns, reference / np.sqrt(DAYS_PER_YEAR)))
-
-
-def compute_expected_max_sharpe(n_trials: int, n_days: int) -> float:
-    """Return the annual Sharpe ratio that the best of `n_trials` independent trials without skill shows by luck.
-
-    The spread of trials without skill is taken as 1 / sqrt(T) daily, the standard error of a Sharpe ratio of zero.
-
-    Raises:
-        DataError: There is no trial or no day.
-    """
-    if n_trials < 1 or n_days < 1:
-        raise DataError(f"n_trials is {n_trials} and n_days {n_days}: both must be at least 1")
-    return float(expected_max_sharpe_ratio(n_trials, 1 / np.sqrt(n_days)) * np.sqrt(DAYS_PER_YEAR))
-
-
-def compute_deflated_sharpe(
-    returns: FloatArray, n_trials: int = 1, trial_sharpes: Sequence[float] | None = None
-) -> float:
-    """Return the probability that the true Sharpe ratio is above zero, given the trials made to find it.
-
-    Bailey and Lopez de Prado (2014): the probabilistic Sharpe ratio against the best that luck alone would show.
-
-    Args:
-        returns: Daily returns of the selected strategy, `[T]`.
-        n_trials: Trials made, pruned ones included; used when `trial_sharpes` is left out.
-        trial_sharpes: Annual Sharpe ratio of every trial; their number and spread then set the bar.
-    """
-    if is_constant(returns):
-        return float("nan")
-    if trial_sharpes is not None:
-        return float(deflated_sharpe_ratio(returns, np.asarray(trial_sharpes) / np.sqrt(DAYS_PER_YEAR)))
-    return compute_probabilistic_sharpe(returns, compute_expected_max_sharpe(n_trials, len(returns)))
-
-
-def match_volatility(returns: FloatArray, baseline: FloatArray) -> FloatArray:
-    """Return the returns scaled to the baseline's volatility, less the baseline's, `[T]`.
-
-    Its mean is positive exactly when the Sharpe ratio is the higher one, so that deflating its Sharpe ratio asks how
-    surely a baseline was beaten, where deflating the strategy's own asks only whether it earned anything.
-    """
-    if is_constant(returns) or is_constant(baseline):
-        return np.full(len(returns), np.nan)
-    return np.asarray(returns * (baseline.std() / returns.std()) - baseline)
+    # Influences are of the size of one: less is rounding, and the two are one portfolio at two leverages.
+    if influence.std() < 1e-7:
+        return SharpeTest(difference, _NAN, _NAN)
+    error = float(np.sqrt(max(compute_long_run_variance(influence, n_lags), 0.0) / len(first) * periods_per_year))
+    return SharpeTest(difference, error, float(2 * stats.norm.sf(abs(difference) / error)) if error > 0 else _NAN)
 
 
 def compute_overfitting_probability(returns: FloatArray, n_blocks: int = 12) -> float:
@@ -183,7 +172,7 @@ def compute_overfitting_probability(returns: FloatArray, n_blocks: int = 12) -> 
     Sharpe ratio inside ends in the lower half outside. 0.5 is luck, near 0 is skill.
 
     Args:
-        returns: Daily returns of every trial, `[T, K]`.
+        returns: Returns of every trial in excess of cash, `[T, K]`.
         n_blocks: Blocks of equal length, even; rows left over at the start are dropped.
 
     Raises:
@@ -211,42 +200,6 @@ def compute_overfitting_probability(returns: FloatArray, n_blocks: int = 12) -> 
     return float((rank <= 0.5).mean())
 
 
-class SuperiorAbility(NamedTuple):
-    """Whether any of many strategies has a higher mean return than a benchmark.
-
-    Attributes:
-        p_value: Probability, were none better, of a best one as good (Hansen's consistent p-value).
-        superior: Columns that are better, with a family-wise error of 5 per cent (Romano and Wolf's StepM).
-    """
-
-    p_value: float
-    superior: tuple[int, ...]
-
-
-def compare_means(
-    benchmark: FloatArray, strategies: FloatArray, *, mean_block: int = 21, seed: int = 0
-) -> SuperiorAbility:
-    """Test many strategies against one benchmark at once (Hansen, 2005; Romano and Wolf, 2005).
-
-    These tests compare mean returns; pass the output of `match_volatility` against zeros to compare Sharpe ratios.
-
-    Args:
-        benchmark: Daily returns, `[T]`.
-        strategies: Daily returns, `[T, K]`.
-        mean_block: Mean block length of the stationary bootstrap, in days.
-        seed: Seed of the bootstrap.
-
-    Raises:
-        MissingExtraError: `arch` is not installed.
-    """
-    bootstrap = import_extra("arch.bootstrap", "stats")
-    ability = bootstrap.SPA(-benchmark, -strategies, block_size=mean_block, seed=seed)
-    ability.compute()
-    steps = bootstrap.StepM(-benchmark, -strategies, block_size=mean_block, seed=seed)
-    steps.compute()
-    return SuperiorAbility(float(ability.pvalues["consistent"]), tuple(int(column) for column in steps.superior_models))
-
-
 @dataclass(frozen=True)
 class Verdict:
     """A strategy against one baseline, in one word with its reasons.
@@ -254,12 +207,23 @@ class Verdict:
     Attributes:
         baseline: Name of the baseline.
         outcome: `beats`, `does not beat` or `cannot tell`.
-        difference: Annual Sharpe ratio less the baseline's.
-        interval: Paired bootstrap interval of the difference.
-        deflated: Probability that the true difference is above zero, given the trials made.
-        p_value: Of the Ledoit-Wolf test of equal Sharpe ratios.
-        error: Standard error of the difference, from the same test.
+        difference: Annual Sharpe ratio less the baseline's, both in excess of cash.
+        interval: Studentised bootstrap interval of the difference.
+        deflated: Probability that the true difference is above what luck gives the best of the trials.
+        p_value: Two-sided p-value of equal Sharpe ratios, from the same bootstrap.
+        error: Standard error of the difference.
         n_trials: Trials made to find the strategy.
+        trials_spread: Spread of the trials' annual Sharpe ratios that `deflated` assumes; NaN is that of trials without
+            skill, which is `error`.
+        spread_source: Where the spread comes from.
+        critical: Standard errors that the difference must exceed for the interval, or for the whole table, to allow
+            `beats`.
+        p_adjusted: The p-value after all comparisons of the table; None for the strategy that is judged first, whose
+            comparisons were fixed before.
+        block_days: Sessions in a block of the bootstrap.
+        level: Coverage of the interval.
+        error_detectable: Standard error were the true difference the detectable one: it grows with the Sharpe ratio,
+            most where returns are skewed. NaN is `error`.
     """
 
     baseline: str
@@ -270,37 +234,87 @@ class Verdict:
     p_value: float
     error: float
     n_trials: int
+    trials_spread: float = _NAN
+    spread_source: SpreadSource = "no skill"
+    critical: float = float(stats.norm.ppf(0.975))
+    p_adjusted: float | None = None
+    block_days: float = _NAN
+    level: float = 0.95
+    error_detectable: float = _NAN
 
     @property
     def detectable(self) -> float:
-        """The smallest true difference that this history would show four times in five, at 5 per cent."""
-        return float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * self.error
+        """The smallest true difference that this history would call `beats` four times in five.
+
+        The whole rule is inverted: the difference must clear the interval (or the table) and the deflation, whichever
+        asks for more, and exceed that by the 0.84 standard errors of a power of 0.8.
+        """
+        error = self.error if np.isnan(self.error_detectable) else self.error_detectable
+        spread = self.error if np.isnan(self.trials_spread) else self.trials_spread
+        if self.spread_source != "logged trials":
+            # The spread of trials without skill is a multiple of the error, and grows with it.
+            spread *= error / self.error
+        needed = Trials(self.n_trials).expect_best(spread) + _LIMIT_ERRORS * error
+        return max(self.critical * error, needed) + _POWER_ERRORS * error
 
     def explain(self) -> str:
         """Return the reasons in one sentence."""
         low, high = self.interval
         if np.isnan(low):
-            return "One of the two has no Sharpe ratio, so there is nothing to compare."
-        numbers = f"Sharpe difference {self.difference:+.2f}, interval {low:+.2f} to {high:+.2f}".replace("-", "−")
+            return "One of the two has no Sharpe ratio, here or in resampled histories: there is nothing to compare."
+        if low == high == 0:
+            return "The two have the same Sharpe ratio: one is the other, at another leverage perhaps."
+        numbers = (
+            f"Sharpe difference {format_number(self.difference, sign=True)}, interval {format_interval(low, high)}"
+        )
+        adjusted = (
+            f"p is {format_number(self.p_adjusted, 3)} after all comparisons of the table" if self.p_adjusted else ""
+        )
+        if low <= 0 <= high:
+            return f"{numbers}: zero is inside, so luck may explain it."
+        side = "below" if high < 0 else "above"
+        if self.p_adjusted is not None and not self.p_adjusted < 1 - self.level:
+            return f"{numbers}: {side} zero, but {adjusted}."
         if high < 0:
             return f"{numbers}: wholly below zero."
-        if low <= 0:
-            return f"{numbers}: zero is inside, so luck may explain it."
-        trials = "1 trial" if self.n_trials == 1 else f"{self.n_trials} trials"
-        sure = "over 0.999" if self.deflated >= 0.9995 else f"{self.deflated:.3f}"
-        paid = f"after {trials} the deflated probability of a true gain is {sure}"
+        sure = format_probability(self.deflated)
+        paid = f"after {self.write_trials()} the deflated probability of a true gain is {sure}"
         if self.outcome == "beats":
             return f"{numbers}: wholly above zero, and {paid}."
         return f"{numbers}: above zero, but {paid}, not above {DEFLATED_LIMIT}."
 
+    def write_trials(self) -> str:
+        """Return the number of trials and the spread that was assumed, as words."""
+        if self.n_trials == 1:
+            return "1 trial"
+        if np.isnan(self.trials_spread):
+            return f"{self.n_trials} trials"
+        source = {
+            "logged trials": "as logged",
+            "floor": "the least that so few logged trials can claim",
+            "no skill": "that of trials without skill, none being logged",
+        }[self.spread_source]
+        return f"{self.n_trials} trials (Sharpe ratios spread by {format_number(self.trials_spread)}, {source})"
 
-def decide(interval: tuple[float, float], deflated: float) -> Outcome:
+
+def decide(
+    interval: tuple[float, float], deflated: float, p_adjusted: float | None = None, level: float = 0.95
+) -> Outcome:
     """Say whether a baseline was beaten.
 
-    `beats` needs both: the paired interval of the Sharpe difference lies wholly above zero, and the deflated Sharpe
-    ratio of the difference (see `match_volatility`) exceeds 0.95, so that the number of trials is paid for. An
-    interval wholly below zero is `does not beat`. Anything else, a NaN included, is `cannot tell`.
+    `beats` needs both: the interval of the Sharpe difference lies wholly above zero, and the deflated probability of a
+    true difference exceeds 0.95, so that the number of trials is paid for. An interval wholly below zero is `does not
+    beat`. A row that shares its table with others needs more: its p-value after all comparisons is below 1 - `level`.
+    Anything else, a NaN included, is `cannot tell`.
+
+    Args:
+        interval: Of the Sharpe difference.
+        deflated: Probability of a true difference after all trials.
+        p_adjusted: Two-sided p-value after all comparisons of the table; None when there was only this one.
+        level: Coverage of the interval.
     """
+    if p_adjusted is not None and not p_adjusted < 1 - level:
+        return "cannot tell"
     if interval[0] > 0 and deflated > DEFLATED_LIMIT:
         return "beats"
     return "does not beat" if interval[1] < 0 else "cannot tell"

@@ -24,7 +24,6 @@ from alfred.evaluation.figure_style import (
     shrink,
     write_days,
 )
-from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR
 from alfred.evaluation.results import ResultRow
 
 _NORMAL_95 = 1.96
@@ -53,28 +52,31 @@ def plot_sharpe_gains(rows: Sequence[ResultRow]) -> go.Figure:
     return _finish_points(figure, len(rows), "annual Sharpe ratio less the baseline's")
 
 
-def plot_rolling_sharpe(backtest: Backtest, baselines: Sequence[Backtest], n_days: int = DAYS_PER_YEAR) -> go.Figure:
+def plot_rolling_sharpe(backtest: Backtest, baselines: Sequence[Backtest], n_days: int | None = None) -> go.Figure:
     """Draw the Sharpe ratio of trailing windows less each baseline's, with a band of 1.96 standard errors.
 
-    The error is sqrt(2 (1 - rho) / T), annualised: the leading term of Jobson and Korkie (1981), enough for a picture.
+    Sharpe ratios are in excess of cash. The error is sqrt(2 (1 - rho) / T), annualised: the leading term of Jobson and
+    Korkie (1981), enough for a picture.
 
     Args:
         backtest: The strategy.
         baselines: What it is compared with, at most a few.
-        n_days: Length of a window, in sessions.
+        n_days: Length of a window, in sessions; a year when left out.
     """
     figure = go.Figure()
-    own = pd.Series(backtest.net)
+    periods = backtest.periods_per_year
+    n_days = n_days or periods
+    own = pd.Series(backtest.excess)
     ends = find_point_ends(backtest.dates)
     ends = ends[ends >= n_days - 1]
     days = write_days(backtest.dates[ends])
     for position, baseline in enumerate(baselines, start=1):
-        other = pd.Series(baseline.net)
+        other = pd.Series(baseline.excess)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratios = [series.rolling(n_days).mean() / series.rolling(n_days).std() for series in (own, other)]
-            difference = ((ratios[0] - ratios[1]) * np.sqrt(DAYS_PER_YEAR)).to_numpy()[ends]
+            difference = ((ratios[0] - ratios[1]) * np.sqrt(periods)).to_numpy()[ends]
             correlation = own.rolling(n_days).corr(other).clip(-1, 1).to_numpy()[ends]
-        reach = _NORMAL_95 * np.sqrt(2 * (1 - correlation) / n_days * DAYS_PER_YEAR)
+        reach = _NORMAL_95 * np.sqrt(2 * (1 - correlation) / n_days * periods)
         title, group = f"less {baseline.name}", {"legendgroup": label(baseline.name)}
         edge = {"showlegend": False, "hoverinfo": "skip", "line": {"width": 0}, **group}
         fill = {"fill": "tonexty", "fillcolor": fade(colour_at(position))}
@@ -87,10 +89,11 @@ def plot_rolling_sharpe(backtest: Backtest, baselines: Sequence[Backtest], n_day
 
 
 def plot_sharpe_difference(replicates: Mapping[str, FloatArray], level: float = 0.95) -> go.Figure:
-    """Draw the bootstrap distribution of Sharpe differences, with the ends of their intervals.
+    """Draw the true Sharpe differences that resampled histories point to, with the ends of their intervals.
 
     Args:
-        replicates: Differences by the name of the baseline, each `[R]`; NaN replicates are left out.
+        replicates: What `resample_sharpe_differences` returned, by the name of the baseline, each `[R]`; NaN is left
+            out.
         level: Coverage of the interval whose ends are marked.
     """
     figure = go.Figure()

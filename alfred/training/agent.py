@@ -127,10 +127,10 @@ def train_agent(
         task = TrainingTask(tape, environment, seed, folder, validate, progress)
         policy = make_agent(settings).train(task)
         policy.save(folder)
-        chosen = walk(policy, fold.validation)
+        trained_on, chosen = walk(policy, fold.train), walk(policy, fold.validation)
         scores = {
-            "train_sharpe": compute_sharpe(walk(policy, fold.train).net),
-            "validation_sharpe": compute_sharpe(chosen.net),
+            "train_sharpe": compute_sharpe(trained_on.excess, trained_on.periods_per_year),
+            "validation_sharpe": compute_sharpe(chosen.excess, chosen.periods_per_year),
         }
         curves.write_chosen(chosen, settings, scores)
     # Written last: its presence says that the training is finished.

@@ -14,16 +14,16 @@ from torch.utils.tensorboard import SummaryWriter
 from alfred.agents.base import AgentSettings
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.images import draw_wealth, draw_weights
-from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_max_drawdown, compute_portfolio_metrics
+from alfred.evaluation.portfolio_metrics import compute_max_drawdown, compute_portfolio_metrics
 
 
 def compute_utility(record: Backtest, risk_aversion: float) -> float:
-    """Return the mean of `log(1 + r) - a/2 r^2` over net daily returns r, in per cent a year.
+    """Return the mean of `log(1 + r) - a/2 r^2` over net returns r, in per cent a year of the record's own sessions.
 
     Checkpoints compete in it: it is the reward's own currency, and less noisy than a Sharpe ratio of one year.
     """
     net = np.maximum(record.net, -0.999)
-    return float(100.0 * DAYS_PER_YEAR * np.mean(np.log1p(net) - 0.5 * risk_aversion * net**2))
+    return float(100.0 * record.periods_per_year * np.mean(np.log1p(net) - 0.5 * risk_aversion * net**2))
 
 
 class ValidationCurves:

@@ -103,6 +103,14 @@ def test_coverage_grows_with_the_history(n_days: int, covered: float) -> None:
     assert measure_coverage(n_days, 1500, 0.0, seed=n_days) == pytest.approx(covered, abs=0.022)
 
 
+def test_the_mean_block_is_read_off_the_series_unless_it_is_set() -> None:
+    noise = draw_returns(1000, [0.5], 0.0, seed=8)
+    slow = np.convolve(noise[:, 0], np.ones(40), mode="same")[:, None]
+    chosen = [IntervalSettings().choose_mean_block(values) for values in (noise, slow)]
+    assert 1 <= chosen[0] < 15 < chosen[1] <= 100
+    assert IntervalSettings(mean_block_days=21).choose_mean_block(slow) == 21
+
+
 def test_seed_summary_is_the_interquartile_mean_with_a_bootstrap_interval() -> None:
     scores = np.array([0.1, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 5.0])
     summary = summarise_seeds(scores, IntervalSettings(n_replicates=4000))

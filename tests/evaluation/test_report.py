@@ -18,6 +18,7 @@ from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
 from alfred.evaluation.report_format import (
     format_cell,
+    format_interval,
     format_number,
     format_p_value,
     format_percent,
@@ -113,8 +114,21 @@ def test_verdicts_trials_and_caveats_stand_in_the_open(written: tuple[Path, str]
     assert "Only survivors." in text
     assert "Pretrained models may have seen a part of the test (kronos)" in text
     assert "2.4 years of test can only show" in text
+    assert "After 12 trials (Sharpe ratios spread by 0.4" in text
+    assert "that of trials without skill, none being logged" in text
+    assert "in excess of cash (0.00% a year here)" in text and "risk-free" not in text
+    assert "Probability of backtest overfitting" in text and "comparisons share one table" in text
     closed = written[1].split("<details")
     assert "Only survivors." in closed[0]
+
+
+def test_logged_trials_stand_beside_the_verdict(tmp_path: Path) -> None:
+    report = make_report(trial_sharpes=[0.1, 0.9, 1.6], seed_backtests=(), folds=(), skill=None)
+    rows = write_report(tmp_path, report)
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "After 12 trials (Sharpe ratios spread by 0.75, as logged)" in text
+    assert "spread 0.75 (logged trials)" in text
+    assert json.loads((tmp_path / "results.json").read_text())[0]["trials_spread"] == rows[0].trials_spread
 
 
 def test_a_gain_of_the_universe_is_not_called_a_gain_of_the_strategy(tmp_path: Path) -> None:
@@ -208,6 +222,9 @@ def test_numbers_are_written_for_readers() -> None:
     assert format_number(0.126, sign=True) == "+0.13"
     assert format_number(-0.001, sign=True) == "0.00"
     assert format_number(float("nan")) == format_number(float("inf")) == "–"
+    assert format_interval(-0.0712, -0.0004) == "−0.07 to −0.0004"
+    assert format_interval(0.0, 0.5) == "0.00 to +0.50"
+    assert format_interval(float("nan"), float("nan")) == "– to –"
     assert format_percent(0.1234) == "12.3%" and format_percent(float("nan")) == "–"
     assert format_p_value(0.0001) == "p < 0.001" and format_p_value(0.0499) == "p 0.050"
     assert format_probability(0.99996) == "> 0.999" and format_probability(0.5) == "0.500"

@@ -8,6 +8,8 @@ import pytest
 from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.bootstrap import IntervalSettings, compute_interval
+from alfred.evaluation.comparisons import Pair, judge
+from alfred.evaluation.deflation import Trials
 from alfred.evaluation.portfolio_metrics import compute_portfolio_metrics
 from alfred.evaluation.results import compute_results, resample_sharpe_differences
 from alfred.evaluation.significance import compare_sharpe
@@ -33,9 +35,12 @@ def test_a_row_holds_what_the_parts_compute(backtests: list[Backtest]) -> None:
     assert agent.sharpe == expected.sharpe and agent.beta == expected.beta
     test = compare_sharpe(net, held)
     assert agent.sharpe_minus_benchmark == pytest.approx(agent.sharpe - rows[1].sharpe)
-    assert agent.versus_benchmark.p_value == test.p_value
-    again = compute_interval(resample_sharpe_differences(net, held[:, None], QUICK)[:, 0], 0.95)
-    assert agent.sharpe_minus_benchmark_ci == pytest.approx(again)
+    assert agent.versus_benchmark.p_value == pytest.approx(test.p_value, abs=0.1)
+    assert agent.versus_benchmark.error == pytest.approx(test.error, rel=0.1)
+    again = resample_sharpe_differences(backtests[0], backtests[1:], QUICK)
+    assert agent.sharpe_minus_benchmark_ci == pytest.approx(compute_interval(again["SPY"], 0.95))
+    assert agent.versus_equal_weight is not None
+    assert agent.versus_equal_weight.interval == pytest.approx(compute_interval(again["equal weight"], 0.95))
     for low, value, high in (
         (agent.sharpe_ci[0], agent.sharpe, agent.sharpe_ci[1]),
         (agent.cagr_ci[0], agent.cagr, agent.cagr_ci[1]),
@@ -64,6 +69,10 @@ def test_the_mapping_is_plain_json(backtests: list[Backtest]) -> None:
     text = json.dumps([row.to_json() for row in rows], allow_nan=False)
     agent, cash = json.loads(text)[0], json.loads(text)[3]
     assert agent["sharpe"] == rows[0].sharpe
+    for name in ("periods_per_year", "n_trials", "trials_spread", "block_days", "detectable", "sharpe_error"):
+        assert agent[name] is not None, name
+    assert agent["detectable"] == agent["benchmark_detectable"] == rows[0].detectable
+    assert agent["benchmark_p_adjusted"] is None and rows[2].to_json()["benchmark_p_adjusted"] is not None
     assert agent["sharpe_minus_benchmark_ci"] == list(rows[0].sharpe_minus_benchmark_ci)
     assert agent["equal_weight_verdict"] in ("beats", "does not beat", "cannot tell")
     assert cash["sharpe"] is None and cash["sharpe_ci"] == [None, None] and cash["benchmark_verdict"] == "cannot tell"
@@ -79,13 +88,12 @@ def test_a_planted_winner_beats_and_a_planted_loser_does_not() -> None:
 def test_equal_skill_rarely_beats_and_never_after_many_trials() -> None:
     """300 pairs of equal skill: the interval lies above zero in one of 40, so 7.5 are expected; 16 is 3 errors more."""
     returns = draw_returns(400, [0.5] * 600, 0.5, seed=5)
-    quick = IntervalSettings(n_replicates=200)
     outcomes = {1: 0, 100: 0}
     for column in range(0, 600, 2):
-        pair = [make_backtest(returns[:, column], "a"), make_backtest(returns[:, column + 1], "b")]
+        quick = IntervalSettings(n_replicates=199, seed=column)
         for n_trials in outcomes:
-            row = compute_results(pair, benchmark="b", n_trials=n_trials, intervals=quick)[0]
-            outcomes[n_trials] += row.versus_benchmark.outcome == "beats"
+            pair = returns[:, column : column + 2]
+            outcomes[n_trials] += judge(pair, [Pair(0, 1, "b")], quick, Trials(n_trials))[0].outcome == "beats"
     assert 1 <= outcomes[1] <= 16
     assert outcomes[100] == 0
 

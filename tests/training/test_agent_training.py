@@ -97,7 +97,8 @@ def test_what_comes_after_validation_cannot_change_a_training(
 def test_utility_is_its_formula() -> None:
     class Record:
         net = np.array([0.01, -0.02, 0.005])
+        periods_per_year = 52
 
-    expected = 25_200 * np.mean([np.log(1 + r) - 5 * r**2 for r in Record.net])
+    expected = 5_200 * np.mean([np.log(1 + r) - 5 * r**2 for r in Record.net])
     assert compute_utility(Record, 10.0) == pytest.approx(expected)  # type: ignore[arg-type]
     assert pd.Timestamp(FOLDS[0].test[0]) > pd.Timestamp(FOLDS[0].validation[1])

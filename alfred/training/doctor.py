@@ -23,7 +23,7 @@ from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.envs.policy import Policy
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
-from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe
+from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.training.agent import train_agent
 from alfred.training.curves import compute_utility
 from alfred.training.oracle import Oracle, Planted, plant_signal, shuffle_signals
@@ -208,7 +208,7 @@ def _choose_agents(agents: Sequence[AgentSettings], max_steps: int) -> list[Agen
 
 def measure_sharpe(record: Backtest) -> float:
     """Return the Sharpe ratio a year of a book's net returns in excess of cash; 0 for a book that is nothing else."""
-    sharpe = compute_sharpe(record.excess) * float(np.sqrt(record.periods_per_year / DAYS_PER_YEAR))
+    sharpe = compute_sharpe(record.excess, record.periods_per_year)
     return 0.0 if np.isnan(sharpe) else sharpe
 
 

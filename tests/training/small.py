@@ -13,7 +13,7 @@ from alfred.training import pipeline
 from alfred.training.pipeline import Prepared
 from tests.conftest import make_random_market
 
-DIRECT = {"kind": "direct", "total_steps": 256, "n_portfolios": 8, "episode_length": 32, "validate_every": 128}
+DIRECT = {"kind": "direct", "total_steps": 256, "n_portfolios": 8, "episode_length": 32, "validate_every": 256}
 
 
 class Lines:
@@ -67,7 +67,9 @@ def make_small(prices: Path, **changes: Any) -> Experiment:
     return parse_experiment(raw | changes)
 
 
-def run_small(root: Path, experiment: Experiment, *, fresh: bool = False) -> tuple[Prepared, Lines, list[Any]]:
+def run_small(
+    root: Path, experiment: Experiment, *, fresh: bool = False, judge: bool = True
+) -> tuple[Prepared, Lines, list[Any]]:
     lines = Lines()
-    prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, reporter=lines)
+    prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, judge=judge, reporter=lines)
     return prepared, lines, rows

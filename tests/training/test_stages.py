@@ -61,14 +61,12 @@ def read_policies(prepared: Prepared) -> list[bytes]:
 
 def test_nothing_changed_and_nothing_is_computed(root: Path) -> None:
     before = stamp(root), stamp(root, "0*.parquet")
+    shutil.rmtree(root / "runs" / ".cache")  # it is for other runs
     _, lines, _ = run_small(root / "runs", make_small(root / "prices.csv"))
     assert lines.reasons == []
     assert lines.begun == []
     assert (stamp(root), stamp(root, "0*.parquet")) == before
     assert before[0]
-    # Nor does the cache of forecasts have to be there.
-    shutil.rmtree(root / "runs" / ".cache")
-    assert run_small(root / "runs", make_small(root / "prices.csv"))[1].begun == []
 
 
 def test_earlier_history_trains_again_and_gives_what_a_new_run_gives(root: Path) -> None:
@@ -83,28 +81,23 @@ def test_earlier_history_trains_again_and_gives_what_a_new_run_gives(root: Path)
     assert [row.to_json() for row in rows] == [row.to_json() for row in expected]
 
 
-def test_one_changed_price_trains_again(root: Path) -> None:
+def test_one_changed_price_forecasts_and_trains_again(root: Path) -> None:
     table = pd.read_csv(root / "prices.csv")
     table.loc[3, ["close", "high"]] = table.loc[3, "high"] * 1.01
     table.to_csv(root / "prices.csv", index=False)
-    assert len(run_small(root / "runs", make_small(root / "prices.csv"))[1].reasons) == 5  # 2 analysts, 2 folds, 1 end
+    assert len(run_small(root / "runs", make_small(root / "prices.csv"), judge=False)[1].reasons) == 4
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"n_trials": 7},
-        {"intervals": {"n_replicates": 120}},
-        {"training": {"n_seeds": 1, "n_jobs": 2}},
-        {"forecast": {"min_train_days": 260, "refit_every_days": 100, "cache": None}},
-    ],
-    ids=["n_trials", "intervals", "n_jobs", "cache"],
-)
-def test_what_only_the_report_reads_computes_nothing(root: Path, changes: dict[str, object]) -> None:
-    prepared, lines, rows = run_small(root / "runs", make_small(root / "prices.csv", **changes))
+def test_what_only_the_report_reads_computes_nothing(root: Path) -> None:
+    changes: dict[str, object] = {
+        "n_trials": 7,
+        "intervals": {"n_replicates": 120},
+        "training": {"n_seeds": 1, "n_jobs": 2},
+        "forecast": {"min_train_days": 260, "refit_every_days": 100, "cache": None},
+    }
+    _, lines, rows = run_small(root / "runs", make_small(root / "prices.csv", **changes))
     assert (lines.begun, lines.reasons) == ([], [])
-    if "n_trials" in changes:
-        assert rows[0].versus_benchmark.n_trials == 8
+    assert rows[0].versus_benchmark.n_trials == 8
 
 
 def test_other_baselines_are_judged_without_training(root: Path) -> None:
@@ -122,39 +115,31 @@ def test_other_baselines_are_judged_without_training(root: Path) -> None:
 
 def test_only_the_agent_that_changed_is_trained_again(root: Path) -> None:
     two = [DIRECT, {**DIRECT, "name": "other"}]
-    run_small(root / "runs", make_small(root / "prices.csv", agents=two))
+    run_small(root / "runs", make_small(root / "prices.csv", agents=two), judge=False)
     before = stamp(root)
     changed = [DIRECT, {**DIRECT, "name": "other", "learning_rate": 0.002}]
-    _, lines, _ = run_small(root / "runs", make_small(root / "prices.csv", agents=changed))
-    assert lines.reasons == [
-        "other fold 0 seed 0: trained again, its settings changed",
-        "other fold 1 seed 0: trained again, its settings changed",
-        "evaluation: made again, the trained agents changed",
-    ]
+    _, lines, _ = run_small(root / "runs", make_small(root / "prices.csv", agents=changed), judge=False)
+    assert lines.reasons == [f"other fold {n} seed 0: trained again, its settings changed" for n in (0, 1)]
     after = stamp(root)
     assert {name for name in before if after[name] != before[name]} == {name for name in before if "other" in name}
 
 
-@pytest.mark.parametrize(
-    ("env", "reason"),
-    [({"cost_bps": 20}, "the environment changed"), ({"constraints": {"max_weight": 0.5}}, "the environment changed")],
-)
-def test_another_environment_trains_again(root: Path, env: dict[str, object], reason: str) -> None:
-    _, lines, _ = run_small(root / "runs", make_small(root / "prices.csv", env=env))
-    assert lines.reasons[:2] == [f"direct fold {n} seed 0: trained again, {reason}" for n in (0, 1)]
-    assert "analyst" not in " ".join(lines.reasons)
+def test_another_environment_trains_again(root: Path) -> None:
+    changed = make_small(root / "prices.csv", env={"constraints": {"max_weight": 0.5}})
+    _, lines, _ = run_small(root / "runs", changed, judge=False)
+    assert lines.reasons == [f"direct fold {n} seed 0: trained again, the environment changed" for n in (0, 1)]
 
 
 def test_more_seeds_train_only_the_new_ones(root: Path) -> None:
     before = stamp(root)
-    _, lines, _ = run_small(root / "runs", make_small(root / "prices.csv", training={"n_seeds": 2, "n_jobs": 1}))
-    assert lines.begun == ["direct fold 0 seed 1", "direct fold 1 seed 1", "evaluation"]
+    more = make_small(root / "prices.csv", training={"n_seeds": 2, "n_jobs": 1})
+    assert run_small(root / "runs", more, judge=False)[1].begun == ["direct fold 0 seed 1", "direct fold 1 seed 1"]
     assert before.items() <= stamp(root).items()
 
 
 def test_a_changed_analyst_forecasts_again_and_trains_who_hears_it(root: Path) -> None:
     shorter = [{"kind": "naive", "horizons": [1], "context_length": 50}, {"kind": "momentum", "horizons": [1]}]
-    _, lines, _ = run_small(root / "runs", make_small(root / "prices.csv", analysts=shorter))
+    _, lines, _ = run_small(root / "runs", make_small(root / "prices.csv", analysts=shorter), judge=False)
     assert lines.reasons[:2] == [
         "analyst naive: forecast again, its settings changed",
         "direct fold 0 seed 0: trained again, the signals of naive changed",
@@ -183,25 +168,31 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("place", ["class", "helper"])
-def test_a_sign_flipped_in_ones_own_analyst_counts(
-    tmp_path: Path, mine: Callable[[str, str], None], place: str
-) -> None:
+def test_a_sign_flipped_in_ones_own_analyst_counts(tmp_path: Path, mine: Callable[[str, str], None]) -> None:
     mine(MINE, "SIGN = +1.0\n")
-    experiment = make_small(write_prices(tmp_path), analysts=[{"kind": "naive", "horizons": [1], "name": "own"}])
-    first = run_small(tmp_path / "runs", experiment)[0].signals
+    experiment = make_small(
+        write_prices(tmp_path),
+        analysts=[{"kind": "naive", "horizons": [1], "name": "own"}],
+        splits={"n_folds": 1, "min_train_days": 60, "validation_days": 40, "embargo_days": 0},
+    )
+
+    def run() -> tuple[np.ndarray, list[str]]:
+        prepared, lines, _ = run_small(tmp_path / "runs", experiment, judge=False)
+        return prepared.signals.select(["own.expected_return_1"]).values, lines.reasons
+
+    first, _ = run()
     mine("# a comment\n" + MINE.replace("Follows the last move.", "Other words."), "SIGN = +1.0  # the same\n")
-    assert run_small(tmp_path / "runs", experiment)[1].reasons == []
-    in_class = place == "class"
-    mine(MINE.replace("SIGN *", "-SIGN *") if in_class else MINE, f"SIGN = {'+' if in_class else '-'}1.0\n")
-    prepared, lines, _ = run_small(tmp_path / "runs", experiment)
-    second = prepared.signals
-    assert lines.reasons[:2] == [
+    assert run()[1] == []
+    reasons = [
         "analyst own: forecast again, its code changed",
         "direct fold 0 seed 0: trained again, the signals of own changed",
     ]
-    column = first.names.index("own.expected_return_1")
-    np.testing.assert_array_equal(second.values[:, :, column], -first.values[:, :, column])
+    flipped = MINE.replace("SIGN *", "-SIGN *")
+    for source, helper, sign in ((flipped, "SIGN = +1.0\n", -1), (flipped, "SIGN = -1.0\n", 1)):
+        mine(source, helper)
+        values, said = run()
+        assert said == reasons
+        np.testing.assert_array_equal(values, sign * first)
 
 
 def test_fresh_computes_everything(root: Path) -> None:
@@ -210,7 +201,7 @@ def test_fresh_computes_everything(root: Path) -> None:
         np.save(path, np.full_like(np.load(path), 7.0))
     experiment = make_small(root / "prices.csv")
     truth = Signals.load(root / "runs" / "small" / "signals.parquet")
-    prepared, lines, _ = run_small(root / "runs", experiment, fresh=True)
+    prepared, lines, _ = run_small(root / "runs", experiment, fresh=True, judge=False)
     np.testing.assert_array_equal(prepared.signals.values, truth.values)
     assert set(lines.begun) >= {"analyst naive", "analyst momentum", "direct fold 0 seed 0"}
 
@@ -251,8 +242,8 @@ def test_a_half_finished_training_on_other_data_is_not_gone_on_with(root: Path) 
     (place / "checkpoints").mkdir()
     (place / "checkpoints" / "000000000128.safetensors").write_bytes(b"of the old data")
     write_prices(root, first=0)
-    prepared, _, _ = run_small(root / "runs", make_small(root / "prices.csv"))
-    clean, _, _ = run_small(root / "elsewhere", make_small(root / "prices.csv"))
+    prepared, _, _ = run_small(root / "runs", make_small(root / "prices.csv"), judge=False)
+    clean, _, _ = run_small(root / "elsewhere", make_small(root / "prices.csv"), judge=False)
     assert read_policies(prepared) == read_policies(clean)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -183,8 +184,7 @@ def tensorboard(
 
     if not folder.is_dir():
         raise AlfredError(f"{folder} is no folder; run `alfred demo` first, or name the folder of your runs")
-    if not 0 < port < 1 << 16:
-        raise AlfredError(f"there is no port {port}; choose one from 1 to {(1 << 16) - 1} with --port")
+    _require_free_port(port)
     server = program.TensorBoard()
     server.configure(argv=[None, "--logdir", str(folder), "--port", str(port)])
     try:
@@ -210,6 +210,24 @@ def _run(config: Path | None, overrides: Sequence[str], root: Path, *, fresh: bo
     with show_progress() as reporter:
         prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, reporter=reporter)
     _print_rows(prepared, rows, as_json=as_json)
+
+
+def _require_free_port(port: int) -> None:
+    """Refuse a port before TensorBoard starts its helpers.
+
+    Raises:
+        AlfredError: There is no such port, or it is taken.
+    """
+    if not 0 < port < 1 << 16:
+        raise AlfredError(f"there is no port {port}; choose one from 1 to {(1 << 16) - 1} with --port")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("localhost", port))
+        except OSError as error:
+            raise AlfredError(
+                f"cannot serve on port {port} ({error.strerror}); choose another one with --port"
+            ) from error
 
 
 def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 import typer
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from alfred.cli import app
 from alfred.cli.options import one_line_errors
+from alfred.data.files import write_atomically
 from alfred.training.locks import hold_run
 from tests.conftest import make_random_market
 from tests.training.small import write_market
@@ -205,6 +209,15 @@ def test_what_the_system_refuses_is_answered_in_one_line(tmp_path) -> None:
         with pytest.raises(typer.Exit) as caught:
             write()
         assert caught.value.exit_code == 2
+
+
+def test_a_refused_write_names_its_file_whatever_library_wrote(tmp_path) -> None:
+    tensors = {"a": torch.zeros(3)}
+    for write in (lambda path: (path / "x").write_text("x"), lambda path: save_file(tensors, path / "x")):
+        with pytest.raises(OSError, match="policy") as caught:
+            write_atomically(tmp_path / "policy", write)
+        assert caught.value.errno == errno.ENOENT
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_another_process_writes_is_left_alone(tmp_path) -> None:

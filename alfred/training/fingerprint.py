@@ -129,7 +129,8 @@ def _list_imports(text: str, package: str) -> Iterator[str]:
 
 def _find_home(item: type) -> tuple[str, _Home] | None:
     """Return the module of a class and where its relatives stand; None when it has no file or others wrote it."""
-    name: str = item.__module__
+    # A worker process knows the script that was started by another name.
+    name: str = "__main__" if item.__module__ == "__mp_main__" else item.__module__
     if name.split(".", 1)[0] == "alfred":
         return name, _Home(_ALFRED, "alfred")
     file = getattr(sys.modules.get(name), "__file__", None)

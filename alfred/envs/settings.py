@@ -88,3 +88,4 @@ class PortfolioSettings(MarketTerms, Mandate):
         """Return the same market terms without constraints and risk rules."""
         free = Mandate()
         return self.model_copy(update={name: getattr(free, name) for name in Mandate.model_fields})
+

@@ -40,19 +40,26 @@ def begin_worker(shared: Any) -> None:
 
 @contextmanager
 def shield_from_interrupts() -> Iterator[None]:
-    """Start processes that never hear of Ctrl-C: the parent hears of it, and ends them.
+    """Start processes that never hear of Ctrl-C: the parent hears of it afterwards, and ends them.
 
     A terminal sends it to all of them. One that is still loading would answer with a traceback.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield  # Windows: the worker turns it off itself, a moment later
-        return
-    # A child inherits the mask; here the signal waits until the mask is lifted.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    heard: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    # Here it waits: a process whose start is broken off halfway ends with a traceback of its own.
+    before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number)) if in_main else None
+    # A child inherits the mask. On Windows there is none: there the worker turns the signal off itself, a moment later.
+    has_mask = hasattr(signal, "pthread_sigmask")
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_mask else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if in_main:
+            signal.signal(signal.SIGINT, before)
+        if has_mask:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:

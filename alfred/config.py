@@ -22,7 +22,7 @@ from alfred.data.splits import SplitSettings
 from alfred.envs.portfolio import PortfolioSettings
 from alfred.errors import ConfigError, suggest
 from alfred.evaluation.bootstrap import IntervalSettings
-from alfred.settings import Settings
+from alfred.settings import Name, Settings, check_name
 
 # The lists of an experiment: what each holds by default, and where the settings class of an entry is found by kind.
 _DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
@@ -54,7 +54,7 @@ class ForecastSettings(Settings):
         refit_every_days: Sessions from one refit to the next.
         max_train_days: Sessions that a refit reads at most, the latest ones; all when left out.
         forecast_every_days: Sessions from one forecast to the next; a forecast stands until the next one.
-        cache: Folder that keeps finished pieces, so that a second run is instant and a killed one goes on, or None; a
+        cache: Folder that keeps finished pieces, so that other runs use them and a killed one goes on, or None; a
             relative one lies in the folder of all runs.
     """
 
@@ -94,10 +94,11 @@ class Experiment(Settings):
             there; each needs a `kind` and a name of its own.
         training: How many seeds, on how many cores.
         intervals: How the intervals of the report are made.
-        n_trials: Trials made by hand before this run, beside its own agents; the report deflates for them.
+        n_trials: Trials made elsewhere; the report deflates for them, and for every strategy that was ever judged on
+            the same data over an overlapping test, which the log beside the runs knows by itself.
     """
 
-    name: str = Field(default="demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: Name = "demo"
     seed: int = Field(default=0, ge=0)
     data: DataSettings = DataSettings()
     analysts: tuple[SerializeAsAny[AnalystSettings], ...] = Field(min_length=1)
@@ -162,6 +163,12 @@ def parse_experiment(raw: Mapping[str, Any], source: str = "the configuration") 
             except ValidationError as error:
                 raise ConfigError(_explain(error, (name, position), model, source)) from error
         labels = [settings.label for settings in parsed]
+        if name != "baselines":  # the names of analysts and agents become folders
+            for position, label in enumerate(labels):
+                try:
+                    check_name(label, name.removesuffix("s"))
+                except ConfigError as error:
+                    raise ConfigError(f"{source}: {name}.{position}.name: {error}") from error
         if twice := [label for label in labels if labels.count(label) > 1]:
             raise ConfigError(f"{source}: two {name} are called '{twice[0]}'; give one of them another name")
         data[name] = tuple(parsed)

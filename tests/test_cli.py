@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
+import typer
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 from alfred.cli import app
+from alfred.cli.options import one_line_errors
+from alfred.data.files import write_atomically
+from alfred.training.locks import hold_run
+from tests.conftest import make_random_market
+from tests.training.small import write_market
 
 QUICK = [
     "analysts=[{kind: naive}, {kind: momentum}]",
@@ -20,6 +32,7 @@ QUICK = [
     "agents=[{kind: ppo, total_steps: 256, n_envs: 4, n_steps: 16, validate_every: 256}]",
     "training={n_seeds: 1, n_jobs: 1}",
     "intervals.n_replicates=100",
+    "baselines=[{kind: momentum}]",
 ]
 
 
@@ -93,10 +106,15 @@ def test_forecast_then_train_then_evaluate(tmp_path) -> None:
     trained = json.loads(call("train", "--runs", tmp_path, "--json", *small).stdout)
     assert trained["trained"] == {"ppo": 1}
     check_results(json.loads(call("evaluate", tmp_path / "steps", "--json").stdout))
-    message = refuse("train", "--runs", tmp_path, *small, "--set", "env.cost_bps=50")
-    assert "env.cost_bps: 5.0 there, 50.0 here" in message
-    assert "--fresh" in message
-    assert call("train", "--runs", tmp_path, "--fresh", *small, "--set", "env.cost_bps=50").exit_code == 0
+    message = refuse("evaluate", tmp_path / "steps", "--set", "env.cost_bps=50")
+    assert "--set env.cost_bps cannot change what is done already" in message
+    assert "only data.path, baselines, intervals, n_trials, training.n_jobs can be set here" in message
+    message = refuse("report", tmp_path / "steps", "--set", "baselines=[]")
+    assert "only data.path, intervals, n_trials can be set here" in message
+    few = call("evaluate", tmp_path / "steps", "--json", *settings("baselines=[]", "n_trials=9"))
+    assert [row["name"] for row in json.loads(few.stdout)["results"]] == ["ppo", "SP500", "equal weight"]
+    again = call("train", "--runs", tmp_path, "--json", *small, "--set", "env.cost_bps=50")
+    assert "ppo fold 0 seed 0: trained again, the environment changed" in again.stderr
 
 
 def write_prices(folder: Path, change=None) -> Path:
@@ -156,6 +174,102 @@ def test_other_bad_input_is_answered_in_one_line(tmp_path) -> None:
     assert "is no folder" in refuse("tensorboard", tmp_path / "nowhere")
     (tmp_path / "broken.parquet").write_bytes(b"not parquet")
     assert "broken.parquet" in refuse("run", "--set", f"data.path={tmp_path / 'broken.parquet'}")
+
+
+def test_moved_prices_are_named_with_set(tmp_path) -> None:
+    path = tmp_path / "prices.csv"
+    write_market(path, make_random_market(760))
+    assert call("run", *settings(f"data.path={path}", *QUICK), "--runs", tmp_path / "runs").exit_code == 0
+    moved = path.rename(tmp_path / "moved.csv")
+    run = tmp_path / "runs" / "demo"
+    assert "prices.csv" in refuse("evaluate", run)
+    for command in ("evaluate", "report"):
+        assert call(command, run, "--json", "--set", f"data.path={moved}").exit_code == 0
+
+
+def test_what_the_system_refuses_is_answered_in_one_line(tmp_path) -> None:
+    path = tmp_path / "prices.csv"
+    write_market(path, make_random_market(760))
+    small = settings(f"data.path={path}", *QUICK)
+    (tmp_path / "file").write_text("a file where a folder should be")
+    assert "a file stands where a folder should be" in refuse("run", *small, "--runs", tmp_path / "file")
+    assert "a file stands where a folder should be" in refuse("run", *small, "--runs", tmp_path / "file" / "deeper")
+    assert "is no folder" in refuse("trials", tmp_path / "nowhere")
+    assert "there is no port 70000" in refuse("tensorboard", tmp_path, "--port", "70000")
+    with socket.socket() as busy:
+        busy.bind(("localhost", 0))
+        busy.listen()
+        assert "choose another one with --port" in refuse("tensorboard", tmp_path, "--port", busy.getsockname()[1])
+
+    @one_line_errors
+    def write() -> None:
+        Path("/dev/full").write_bytes(b"x")
+
+    if Path("/dev/full").exists():  # what a full disk answers
+        with pytest.raises(typer.Exit) as caught:
+            write()
+        assert caught.value.exit_code == 2
+
+
+def test_a_refused_write_names_its_file_whatever_library_wrote(tmp_path) -> None:
+    tensors = {"a": torch.zeros(3)}
+    for write in (lambda path: (path / "x").write_text("x"), lambda path: save_file(tensors, path / "x")):
+        with pytest.raises(OSError, match="policy") as caught:
+            write_atomically(tmp_path / "policy", write)
+        assert caught.value.errno == errno.ENOENT
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_another_process_writes_is_left_alone(tmp_path) -> None:
+    path = tmp_path / "prices.csv"
+    write_market(path, make_random_market(760))
+    # A thread of this process that holds the lock looks to the others like another process.
+    with ThreadPoolExecutor(1) as pool:
+        held = hold_run(tmp_path / "runs" / "demo")
+        pool.submit(held.__enter__).result()
+        for more in ([], ["--fresh"]):
+            found = refuse("run", *settings(f"data.path={path}", *QUICK), "--runs", tmp_path / "runs", *more)
+            assert "another process is writing to" in found
+        assert not (tmp_path / "runs" / "demo").exists()
+        pool.submit(held.__exit__, None, None, None).result()
+
+
+HOSTILE = ("../../../evil", "/tmp/evil", "a/b", "..", "", "a\x00b", "x" * 300)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=["up", "absolute", "below", "parent", "empty", "NUL", "long"])
+def test_no_name_leads_out_of_its_folder(tmp_path, name) -> None:
+    path = tmp_path / "prices.csv"
+    write_market(path, make_random_market(760))
+    quoted = json.dumps(name)
+    places = {
+        "name": f"name={quoted}",
+        "agents": f"agents=[{{kind: direct, name: {quoted}}}]",
+        "analysts": f"analysts=[{{kind: naive, name: {quoted}}}]",
+    }
+    for place, override in places.items():
+        if name == "" and place != "name":
+            continue  # an empty name of an agent or analyst is none: its kind is its name
+        message = refuse("run", *settings(f"data.path={path}", *QUICK, override), "--runs", tmp_path / "a" / "runs")
+        assert place in message
+    assert not (tmp_path / "a").exists()
+
+
+def test_names_that_are_only_shown_may_be_anything(tmp_path) -> None:
+    """Baselines and symbols appear in tables; their files are named by number and by letters and digits alone."""
+    path = tmp_path / "prices.csv"
+    market = make_random_market(760)
+    names = ("../../../evil", "/tmp/evil", "a/b", "SPY")
+    write_market(path, dataclasses.replace(market, symbols=names))
+    entries = [{"kind": "momentum", "name": name} for name in HOSTILE if name]
+    overrides = [f"data.path={path}", *QUICK[:-1], f"baselines={json.dumps(entries)}"]
+    result = call("run", *settings(*overrides), "--runs", tmp_path / "a" / "runs", "--json")
+    assert result.exit_code == 0, result.output
+    assert {row["name"] for row in json.loads(result.stdout)["results"]} >= {name for name in HOSTILE if name}
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["a", "prices.csv"]
+    assert [item.name for item in (tmp_path / "a").iterdir()] == ["runs"]
+    records = [item.name for item in (tmp_path / "a" / "runs" / "demo" / "backtests").glob("*.parquet")]
+    assert len(records) == 3 + len(entries)
 
 
 def test_data_commands(tmp_path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +19,8 @@ from alfred.errors import AlfredError
 if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them: --help answers at once
     from alfred.evaluation.results import ResultRow
     from alfred.training.pipeline import Prepared
+
+_TRIAL_HEADINGS = ("time (UTC)", "run", "strategy", "universe", "test", "Sharpe in excess of cash")
 
 app = typer.Typer(
     name="alfred",
@@ -49,7 +53,11 @@ def run(
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
-    """Run the whole job: forecast, train, evaluate, report. The same command goes on after an interruption."""
+    """Run the whole job: forecast, train, evaluate, report. The same command goes on after an interruption.
+
+    What stands on disk is used again while configuration, data and code are what it was made from; the rest is made
+    again, and a line says why.
+    """
     _run(config, overrides or [], root, fresh=fresh, as_json=as_json)
 
 
@@ -94,8 +102,7 @@ def train(
     prepare_process()
     experiment = load_experiment(config, overrides or [])
     with show_progress() as reporter:
-        prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
-        trained = pipeline.train(prepared, reporter=reporter)
+        prepared, trained, _ = pipeline.run_all(experiment, root, fresh=fresh, judge=False, reporter=reporter)
     if as_json:
         print_json({"run": str(prepared.run.path), "trained": {name: len(items) for name, items in trained.items()}})
     else:
@@ -104,13 +111,16 @@ def train(
 
 @app.command()
 @one_line_errors
-def evaluate(path: Run, as_json: AsJson = False) -> None:
-    """Judge a trained run out of sample against its baselines, and write the report."""
+def evaluate(path: Run, overrides: Set = None, as_json: AsJson = False) -> None:
+    """Judge a trained run out of sample against its baselines, and write the report.
+
+    --set takes what needs no new training: data.path, baselines, intervals, n_trials.
+    """
     from alfred.console import show_progress
     from alfred.training import pipeline
 
     prepare_process()
-    prepared = pipeline.reopen(path)
+    prepared = pipeline.reopen(path, overrides or [])
     with show_progress() as reporter:
         rows = pipeline.evaluate(prepared, pipeline.load_trainings(prepared), reporter=reporter)
     _print_rows(prepared, rows, as_json=as_json)
@@ -118,13 +128,49 @@ def evaluate(path: Run, as_json: AsJson = False) -> None:
 
 @app.command()
 @one_line_errors
-def report(path: Run, as_json: AsJson = False) -> None:
-    """Write the report of an evaluated run again, from its stored records."""
+def report(path: Run, overrides: Set = None, as_json: AsJson = False) -> None:
+    """Write the report of an evaluated run again, from its stored records.
+
+    --set takes what needs no new records: data.path, intervals, n_trials.
+    """
     from alfred.training import pipeline
 
-    prepared = pipeline.reopen(path)
+    prepared = pipeline.reopen(path, overrides or [], pipeline.REPORT_KEYS)
     rows = pipeline.rewrite_report(prepared)
     _print_rows(prepared, rows, as_json=as_json)
+
+
+@app.command()
+@one_line_errors
+def trials(
+    root: Annotated[Path, typer.Argument(help="The folder of all runs.")] = Path("runs"), as_json: AsJson = False
+) -> None:
+    """List every strategy that was ever judged in a folder of runs: what a verdict pays for."""
+    from alfred.console import print_table, results
+    from alfred.evaluation.report_format import format_number
+    from alfred.training.trials import TrialLog
+
+    if not root.is_dir():
+        raise AlfredError(f"{root} is no folder; run `alfred demo` first, or name the folder of your runs")
+    found = TrialLog(root).read()
+    if as_json:
+        print_json([asdict(trial) for trial in found])
+        return
+    if not found:
+        results.print(f"no trial was made in {root} yet", highlight=False)
+        return
+    rows = [
+        (
+            trial.time[:16].replace("T", " "),
+            trial.run,
+            trial.strategy,
+            f"{len(trial.symbols)} against {trial.benchmark}",
+            f"{trial.start} to {trial.end}",
+            "" if trial.sharpe is None else format_number(trial.sharpe),
+        )
+        for trial in found
+    ]
+    print_table(f"Trials ({len({trial.choice for trial in found})} different)", _TRIAL_HEADINGS, rows)
 
 
 @app.command()
@@ -138,9 +184,15 @@ def tensorboard(
 
     if not folder.is_dir():
         raise AlfredError(f"{folder} is no folder; run `alfred demo` first, or name the folder of your runs")
+    _require_free_port(port)
     server = program.TensorBoard()
     server.configure(argv=[None, "--logdir", str(folder), "--port", str(port)])
-    typer.echo(f"TensorBoard at {server.launch()} (stop with Ctrl-C)", err=True)
+    try:
+        address = server.launch()
+    except program.TensorBoardServerException as error:
+        reason = " ".join(str(error).split())
+        raise AlfredError(f"cannot serve on port {port} ({reason}); choose another one with --port") from error
+    typer.echo(f"TensorBoard at {address} (stop with Ctrl-C)", err=True)
     try:
         while True:
             time.sleep(3600)
@@ -156,10 +208,26 @@ def _run(config: Path | None, overrides: Sequence[str], root: Path, *, fresh: bo
     prepare_process()
     experiment = load_experiment(config, overrides)
     with show_progress() as reporter:
-        prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
-        trained = pipeline.train(prepared, reporter=reporter)
-        rows = pipeline.evaluate(prepared, trained, reporter=reporter)
+        prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, reporter=reporter)
     _print_rows(prepared, rows, as_json=as_json)
+
+
+def _require_free_port(port: int) -> None:
+    """Refuse a port before TensorBoard starts its helpers.
+
+    Raises:
+        AlfredError: There is no such port, or it is taken.
+    """
+    if not 0 < port < 1 << 16:
+        raise AlfredError(f"there is no port {port}; choose one from 1 to {(1 << 16) - 1} with --port")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("localhost", port))
+        except OSError as error:
+            raise AlfredError(
+                f"cannot serve on port {port} ({error.strerror}); choose another one with --port"
+            ) from error
 
 
 def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import logging
@@ -30,9 +31,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for 
 Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.")]
 
+_HELP = {
+    errno.ENOSPC: "; free some space, the same command goes on from here",
+    errno.EDQUOT: "; free some space, the same command goes on from here",
+    errno.EACCES: "; choose another folder, or give yourself the rights",
+    errno.EPERM: "; choose another folder, or give yourself the rights",
+    errno.EROFS: "; choose another folder, such as with --runs",
+    errno.ENOTDIR: "; a file stands where a folder should be",
+    errno.EEXIST: "; a file stands where a folder should be",
+    errno.ENAMETOOLONG: "; choose a shorter name",
+}
+
 
 def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """End a command with one clear line and exit code 2 when the user can fix what went wrong."""
+    """End a command with one clear line and exit code 2 when the user can fix what went wrong.
+
+    That holds for what the operating system refuses as well: a full disk, a file where a folder should be, no rights.
+    """
 
     @functools.wraps(command)
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -41,11 +56,23 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
         except AlfredError as error:
             typer.secho(f"error: {error}", fg="red", err=True)
             raise typer.Exit(2) from error
+        except BrokenPipeError:
+            raise  # the reader went away: nobody is left to tell
+        except OSError as error:
+            typer.secho(f"error: {_spell_refusal(error)}", fg="red", err=True)
+            raise typer.Exit(2) from error
         except KeyboardInterrupt:
             typer.secho("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
 
     return wrapped
+
+
+def _spell_refusal(error: OSError) -> str:
+    """Return what the operating system refused, on which file, and what helps."""
+    reason = " ".join(str(error.strerror or error).split())
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{reason}{': ' if names else ''}{', '.join(names)}{_HELP.get(error.errno or 0, '')}"
 
 
 def parse_date(text: str) -> date:

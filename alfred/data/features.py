@@ -74,7 +74,7 @@ def compute_features(market: Market, settings: FeatureSettings) -> Signals:
     """Compute features of every symbol on every session.
 
     Axes legend: T dates, N symbols, K features. A row reads its own session and earlier ones only. Nothing is
-    trained, so that each row carries its own date as `trained_until`, and the horizon is 0.
+    trained, so that each row carries its own date as its `trained_until`, and the horizon is 0.
 
     Args:
         market: The market.

@@ -14,6 +14,8 @@ import pandas as pd
 from alfred.data.files import write_atomically
 from alfred.errors import SignalError
 
+_STAMP = "trained_until"
+
 
 @dataclass(frozen=True, eq=False)
 class Signals:
@@ -26,8 +28,8 @@ class Signals:
         symbols: Names, `[N]`.
         names: Name of each signal, `analyst.quantity_horizon`, `[K]`.
         values: `[T, N, K]` float32; NaN where the analyst had too little to go by.
-        trained_until: Last date that the model behind each row had read in training, `[T]` datetime64; the row for
-            date t must come from a model trained before it.
+        trained_until: Last date that the model behind each signal had read in training, `[T, K]` datetime64; the row
+            for date t must come from a model trained before it. One stamp a row, `[T]`, is taken for all signals.
         horizons: Horizon in sessions of each signal, `[K]`.
         knowledge_cutoffs: Last date that a pretrained model may have seen, by analyst.
         notes: Caveats of the analysts for the report, one sentence each.
@@ -43,23 +45,31 @@ class Signals:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse rows from the future and shapes that disagree.
+        """Give every signal a stamp of its own; refuse rows from the future and shapes that disagree.
 
         Raises:
             SignalError: A row was made by a model trained after its date, or the shapes disagree.
         """
         shape = (len(self.dates), len(self.symbols), len(self.names))
-        if self.values.shape != shape or self.trained_until.shape != shape[:1] or len(self.horizons) != shape[2]:
+        stamps = self.trained_until
+        if stamps.shape == shape[:1]:
+            object.__setattr__(self, "trained_until", np.repeat(stamps[:, None], len(self.names), axis=1))
+        if (
+            self.values.shape != shape
+            or self.trained_until.shape != (shape[0], shape[2])
+            or len(self.horizons) != shape[2]
+        ):
             raise SignalError(
                 f"signals disagree: values {self.values.shape}, trained_until {self.trained_until.shape}, "
                 f"{len(self.horizons)} horizons, but dates x symbols x names is {shape}"
             )
-        late = self.trained_until > self.dates.to_numpy()
+        late = self.trained_until > self.dates.to_numpy()[:, None]
         if late.any():
-            row = int(np.argmax(late))
+            row, column = (int(position) for position in np.argwhere(late)[0])
             raise SignalError(
-                f"the signals of {self.dates[row].date()} come from a model trained until "
-                f"{pd.Timestamp(self.trained_until[row]).date()}: that is the future; refit on market.until(date)"
+                f"'{self.names[column]}': the signals of {self.dates[row].date()} come from a model trained until "
+                f"{pd.Timestamp(self.trained_until[row, column]).date()}: that is the future; refit on "
+                "market.until(date)"
             )
 
     @property
@@ -88,7 +98,7 @@ class Signals:
             symbols=self.symbols,
             names=tuple(names),
             values=self.values[:, :, columns],
-            trained_until=self.trained_until,
+            trained_until=self.trained_until[:, columns],
             horizons=tuple(self.horizons[column] for column in columns),
             knowledge_cutoffs={key: value for key, value in self.knowledge_cutoffs.items() if key in kept},
             notes=self.notes,
@@ -103,6 +113,14 @@ class Signals:
         """Return the rows up to and including `date`."""
         stop = int(self.dates.searchsorted(pd.Timestamp(date), side="right"))
         return self._rows(slice(0, stop))
+
+    def copy(self) -> Signals:
+        """Return the same signals in memory of their own: nothing in them leads back to what they were cut from."""
+        return self._replace(
+            dates=pd.DatetimeIndex(self.dates.to_numpy().copy()),
+            values=self.values.copy(),
+            trained_until=self.trained_until.copy(),
+        )
 
     def scaled(self, clip: float = 5.0) -> Signals:
         """Divide each signal by its root mean square over all earlier rows and symbols, clipped to +-`clip`.
@@ -129,7 +147,13 @@ class Signals:
         target = Path(path)
         index = pd.MultiIndex.from_product([self.dates, self.symbols], names=["date", "symbol"])
         table = pd.DataFrame(self.values.reshape(-1, self.n_signals), index=index, columns=list(self.names))
-        table["trained_until"] = np.repeat(self.trained_until.astype("datetime64[s]"), len(self.symbols))
+        stamps = self.trained_until.astype("datetime64[s]")
+        latest = stamps.max(axis=1) if self.n_signals else self.dates.to_numpy(dtype="datetime64[s]")
+        table[_STAMP] = np.repeat(latest, len(self.symbols))
+        # A signal whose model had read less than that has a column of its own.
+        for column, name in enumerate(self.names):
+            if (stamps[:, column] != latest).any():
+                table[_stamp_column(name)] = np.repeat(stamps[:, column], len(self.symbols))
         write_atomically(target, lambda temporary: table.reset_index().to_parquet(temporary, index=False))
         description = {
             "names": self.names,
@@ -155,12 +179,14 @@ class Signals:
             names, symbols = tuple(description["names"]), tuple(description["symbols"])
             dates = pd.DatetimeIndex(table["date"].unique())
             values = table[list(names)].to_numpy(dtype=np.float32)
+            columns = [_stamp_column(name) if _stamp_column(name) in table else _STAMP for name in names]
+            stamps = table[columns].to_numpy(dtype="datetime64[s]")[:: len(symbols)]
             return cls(
                 dates=dates,
                 symbols=symbols,
                 names=names,
                 values=values.reshape(len(dates), len(symbols), len(names)),
-                trained_until=table["trained_until"].to_numpy(dtype="datetime64[s]")[:: len(symbols)],
+                trained_until=stamps.reshape(len(dates), len(names)),
                 horizons=tuple(int(horizon) for horizon in description["horizons"]),
                 knowledge_cutoffs={name: pd.Timestamp(date) for name, date in description["knowledge_cutoffs"].items()},
                 notes=tuple(str(note) for note in description["notes"]),
@@ -178,10 +204,14 @@ class Signals:
         return Signals(**{**fields, **changes})
 
 
+def _stamp_column(name: str) -> str:
+    return f"{_STAMP} of {name}"
+
+
 def concatenate_signals(parts: Sequence[Signals]) -> Signals:
     """Put the signals of several analysts side by side, on the dates that all of them have.
 
-    Each row is stamped with the latest `trained_until` among its parts.
+    Each signal keeps the `trained_until` of its own model.
 
     Raises:
         SignalError: There is nothing to join, the symbols differ, a name stands twice or no date is common.
@@ -201,14 +231,13 @@ def concatenate_signals(parts: Sequence[Signals]) -> Signals:
     if not len(dates):
         raise SignalError("the analysts have no date in common; give them overlapping histories")
     rows = [part.dates.get_indexer(dates) for part in parts]
-    stamps = [part.trained_until[row] for part, row in zip(parts, rows, strict=True)]
     cutoffs = {name: date for part in parts for name, date in part.knowledge_cutoffs.items()}
     return Signals(
         dates=dates,
         symbols=first.symbols,
         names=tuple(names),
         values=np.concatenate([part.values[row] for part, row in zip(parts, rows, strict=True)], axis=2),
-        trained_until=np.max(np.stack(stamps), axis=0),
+        trained_until=np.concatenate([part.trained_until[row] for part, row in zip(parts, rows, strict=True)], axis=1),
         horizons=tuple(horizon for part in parts for horizon in part.horizons),
         knowledge_cutoffs=cutoffs,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,17 @@ from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.training.curves import ValidationCurves, compute_utility
 from alfred.training.parallel import Job, run_jobs
 from alfred.training.progress import Reporter
+from alfred.training.stages import (
+    Parts,
+    describe_trainings,
+    explain_change,
+    fingerprint_agent,
+    read_stage,
+    require_same_code,
+    write_stage,
+)
+
+SCORES_FILE = "scores.json"
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,10 @@ def train_agents(
     folder: Path,
     reporter: Reporter,
 ) -> list[TrainedAgent]:
-    """Train one agent on every fold from every seed; what is finished in `folder` is not trained again.
+    """Train one agent on every fold from every seed.
+
+    What is finished in `folder` is read while everything that it was trained on is the same; what is not the same is
+    deleted and trained again, and the reporter is told why. An interrupted training goes on on the same terms.
 
     Args:
         market: The whole market; each training is handed a cut of it.
@@ -75,11 +90,24 @@ def train_agents(
         folder: Where policies and TensorBoard curves go, a folder each fold and seed.
         reporter: Hears of the progress.
     """
-    jobs = []
+    jobs, trained = [], dict[tuple[int, int], TrainedAgent]()
     for fold in folds:
-        # Cut before the processes start: a training cannot reach its own test range.
-        known, heard = market.until(fold.validation[1]), signals.until(fold.validation[1])
+        # Cut before the processes start, and copied: a training cannot reach its own test range.
+        known, heard = market.until(fold.validation[1]).copy(), signals.until(fold.validation[1]).copy()
+        stage = describe_trainings(known, heard, fold, settings, environment)
         for number in range(training.n_seeds):
+            place = locate_training(folder, fold.index, seed + number)
+            name = f"{settings.label} fold {fold.index} seed {seed + number}"
+            reason = clear_stale(place, stage)
+            if (place / SCORES_FILE).exists():
+                try:
+                    trained[fold.index, seed + number] = load_trained(place, fold.index, seed + number)
+                    continue
+                except CheckpointError:
+                    reason = "its files are damaged"
+                    shutil.rmtree(place)
+            if reason:
+                reporter.say(f"{name}: trained again, {reason}")
             arguments = {
                 "market": known,
                 "signals": heard,
@@ -87,11 +115,27 @@ def train_agents(
                 "settings": settings,
                 "environment": environment,
                 "seed": seed + number,
-                "folder": locate_training(folder, fold.index, seed + number),
+                "folder": place,
+                "stage": stage,
             }
-            name = f"{settings.label} fold {fold.index} seed {seed + number}"
             jobs.append(Job(name, train_agent, arguments, settings.total_steps))
-    return run_jobs(jobs, n_jobs, reporter)
+    trained |= {(item.fold, item.seed): item for item in run_jobs(jobs, n_jobs, reporter)}
+    return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
+
+
+def clear_stale(folder: Path, stage: Parts) -> str:
+    """Delete what a training on anything else left in its folder, and say what was different.
+
+    Returns:
+        The reason on one line; empty when the folder holds nothing, or the same training, finished or interrupted.
+    """
+    if not folder.exists() or not (reason := explain_change(read_stage(folder), stage)):
+        return ""
+    finished = (folder / SCORES_FILE).exists()
+    # First what says that the training is finished, so that a crash in between leaves nothing that looks whole.
+    (folder / SCORES_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+    return reason if finished or reason != explain_change(None, stage) else ""
 
 
 def train_agent(
@@ -102,11 +146,20 @@ def train_agent(
     environment: PortfolioSettings,
     seed: int,
     folder: Path,
+    stage: Parts | None = None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> TrainedAgent:
-    """Train one agent on one fold from one seed, or read it when it is finished; see `train_agents`."""
-    if (folder / "scores.json").exists():
+    """Train one agent on one fold from one seed, or read it when it is finished; see `train_agents`.
+
+    Raises:
+        AlfredError: The code on disk is no longer that of `stage`.
+    """
+    if (folder / SCORES_FILE).exists():
         return load_trained(folder, fold.index, seed)
+    if stage is not None:
+        # A worker process loads the code as it stands when the worker starts.
+        require_same_code(fingerprint_agent(settings), stage, settings.label)
+        write_stage(folder, stage)
     torch.manual_seed(seed)
 
     def walk(policy: Policy, span: Range) -> Backtest:
@@ -134,7 +187,7 @@ def train_agent(
         }
         curves.write_chosen(chosen, settings, scores)
     # Written last: its presence says that the training is finished.
-    write_atomically(folder / "scores.json", lambda path: path.write_text(json.dumps(scores), encoding="utf-8"))
+    write_atomically(folder / SCORES_FILE, lambda path: path.write_text(json.dumps(scores), encoding="utf-8"))
     return TrainedAgent(fold.index, seed, policy, **scores)
 
 
@@ -158,7 +211,7 @@ def load_trained(folder: Path, fold: int, seed: int) -> TrainedAgent:
         CheckpointError: A file is missing or damaged.
     """
     try:
-        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
         train, validation = float(scores["train_sharpe"]), float(scores["validation_sharpe"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} does not hold a finished training ({error}); run `alfred train`") from error

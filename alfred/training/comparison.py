@@ -79,7 +79,7 @@ def compare_analysts(
             f"--since {since} leaves {row} sessions to fit on and {max(market.n_dates - row, 0)} to judge; it must lie "
             f"inside {market.dates[0].date()} to {market.dates[-1].date()}, {horizon} sessions before the end"
         )
-    past = market.until(market.dates[row - 1])
+    past = market.until(market.dates[row - 1]).copy()  # the memory behind a cut goes on past its end
     results = []
     for position, settings in enumerate(analysts):
         told = settings.model_copy(update={"horizons": (horizon,)})

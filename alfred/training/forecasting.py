@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +9,32 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alfred import __version__
 from alfred.analysts.base import Analyst, AnalystSettings
 from alfred.analysts.forecast import signal_names
-from alfred.analysts.registry import load_analyst_class, make_analyst
+from alfred.analysts.registry import make_analyst
 from alfred.config import ForecastSettings
 from alfred.data.contexts import iterate_contexts
-from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
-from alfred.errors import DataError
+from alfred.errors import DataError, SignalError
+from alfred.settings import check_name
+from alfred.training.cache import Cache, Grid, Shelf, identify_piece
 from alfred.training.parallel import Job, run_jobs
 from alfred.training.progress import Reporter
+from alfred.training.stages import (
+    STAGE_FILE,
+    Parts,
+    describe_forecast,
+    explain_change,
+    fingerprint_analyst,
+    read_stage,
+    require_same_code,
+    write_stage,
+)
 
 _BATCH = 4096  # windows in one cached piece: seconds of work for the slowest analyst, so that a kill loses little
-
-Grid = npt.NDArray[np.float32]
+SIGNALS_FILE = "signals.parquet"
 
 
 @dataclass(frozen=True)
@@ -64,18 +71,28 @@ def forecast_walk_forward(
     settings: AnalystSettings,
     schedule: ForecastSettings,
     progress: Callable[[int], None] = lambda _done: None,
+    *,
+    fresh: bool = False,
+    stage: Parts | None = None,
 ) -> Signals:
     """Forecast every session after the first refit with a model that was trained before it.
 
     Args:
-        market: The whole market; the analyst is handed cuts of it.
+        market: The whole market; the analyst is handed copies of cuts of it.
         settings: The analyst.
         schedule: When it is refitted.
         progress: Told the rows done so far.
+        fresh: Compute everything; the cache is written but not read.
+        stage: What the signals are described with, when they are to be kept.
 
     Raises:
         DataError: The history is too short.
+        AlfredError: The code on disk is no longer that of `stage`.
     """
+    code = fingerprint_analyst(settings)
+    if stage is not None:
+        # A worker process loads the code as it stands when the worker starts.
+        require_same_code(code, stage, settings.label)
     names, horizons = signal_names(settings.label, settings.horizons)
     schedule = _specialise(schedule, settings)
     blocks = make_blocks(market.n_dates, schedule)
@@ -85,7 +102,8 @@ def forecast_walk_forward(
     for block in blocks:
         # The block is cut before anything else happens: neither the fit nor a window can reach past it.
         visible = market.until(market.dates[block.rows[-1]])
-        values[block.rows], analyst = _forecast_block(visible, settings, schedule, block, progress)
+        cache = None if schedule.cache is None else Cache(schedule.cache, code, readable=not fresh)
+        values[block.rows], analyst = _forecast_block(visible, settings, schedule, block, cache, progress)
         cutoff = analyst.knowledge_cutoff
         notes |= dict.fromkeys(analyst.notes)
         trained[block.rows] = market.dates[block.fit_row].to_numpy()
@@ -109,19 +127,51 @@ def forecast_all(
     *,
     n_jobs: int,
     reporter: Reporter,
+    folder: Path | None = None,
+    fresh: bool = False,
 ) -> list[Signals]:
-    """Forecast with several analysts in parallel processes, in the order of `analysts`."""
-    total = market.n_dates - schedule.min_train_days
-    jobs = [
-        Job(
-            f"analyst {settings.label}",
-            forecast_walk_forward,
-            {"market": market, "settings": settings, "schedule": schedule},
-            total,
-        )
-        for settings in analysts
-    ]
-    return run_jobs(jobs, n_jobs, reporter)
+    """Forecast with several analysts in parallel processes.
+
+    Args:
+        market: The whole market.
+        analysts: Who forecasts.
+        schedule: When they are refitted.
+        n_jobs: Processes.
+        reporter: Hears of the progress, and why signals in `folder` are not used again.
+        folder: Where the signals of each analyst are kept; they are read again while all that they were made from is
+            the same.
+        fresh: Compute everything, whatever is kept.
+
+    Returns:
+        The signals, in the order of `analysts`.
+    """
+    checksum = compute_market_checksum(market)
+    found: dict[str, Signals] = {}
+    jobs, stages = [], {}
+    for settings in analysts:
+        stage = describe_forecast(checksum, settings, _specialise(schedule, settings))
+        place = None if folder is None else folder / check_name(settings.label, "analyst")
+        if place is not None and place.exists() and not fresh:
+            reason = explain_change(read_stage(place), stage)
+            if not reason:
+                try:
+                    found[settings.label] = Signals.load(place / SIGNALS_FILE)
+                    continue
+                except SignalError:
+                    reason = "its signals are damaged"
+            reporter.say(f"analyst {settings.label}: forecast again, {reason}")
+        stages[settings.label] = stage
+        arguments = {"market": market, "settings": settings, "schedule": schedule, "fresh": fresh, "stage": stage}
+        total = market.n_dates - schedule.min_train_days
+        jobs.append(Job(f"analyst {settings.label}", forecast_walk_forward, arguments, total))
+    for (label, stage), signals in zip(stages.items(), run_jobs(jobs, n_jobs, reporter), strict=True):
+        found[label] = signals
+        if folder is not None:
+            # The description goes first and comes back last: signals and description never disagree.
+            (folder / label / STAGE_FILE).unlink(missing_ok=True)
+            signals.save(folder / label / SIGNALS_FILE)
+            write_stage(folder / label, stage)
+    return [found[settings.label] for settings in analysts]
 
 
 def _forecast_block(
@@ -129,12 +179,14 @@ def _forecast_block(
     settings: AnalystSettings,
     schedule: ForecastSettings,
     block: Block,
+    cache: Cache | None,
     progress: Callable[[int], None],
 ) -> tuple[Grid, Analyst]:
     """Return the signals of a block, `[R, N, K]`, from the cache where it has them, and the analyst behind them."""
     start = 0 if schedule.max_train_days is None else max(0, block.fit_row + 1 - schedule.max_train_days)
-    past = visible.until(visible.dates[block.fit_row]).since(visible.dates[start])
-    folder = None if schedule.cache is None else schedule.cache / _identify(past, settings)
+    # A copy: the memory behind a cut goes on past its end.
+    past = visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy()
+    shelf = None if cache is None else cache.open(past, settings)
     analyst: Analyst | None = None
     names, _ = signal_names(settings.label, settings.horizons)
     result = np.full((len(block.rows), visible.n_symbols, len(names)), np.nan, dtype=np.float32)
@@ -143,29 +195,28 @@ def _forecast_block(
     for position in range(0, len(wanted), per_piece):
         rows = wanted[position : position + per_piece]
         window = visible.until(visible.dates[rows[-1]])
-        path = None if folder is None else folder / f"{_identify_piece(window, rows, settings)}.npy"
-        piece = _read_piece(path, (len(rows), *result.shape[1:]))
+        name = "" if shelf is None else identify_piece(window, rows, settings)
+        piece = None if shelf is None else shelf.read(name, (len(rows), *result.shape[1:]))
         if piece is None:
-            analyst = analyst or _fit_or_load(past, settings, folder)
+            analyst = analyst or _fit_or_load(past, settings, shelf)
             piece = _predict_rows(analyst, window, rows)
-            if path is not None:
-                _write_piece(path, piece)
+            if shelf is not None:
+                shelf.write(name, piece)
         result[rows - block.rows[0]] = piece
         progress(int(rows[-1]) - schedule.min_train_days + 1)
     if schedule.forecast_every_days > 1:
         latest = np.arange(len(block.rows)) // schedule.forecast_every_days * schedule.forecast_every_days
         result = result[latest]
     # With every piece in the cache the model is there as well, and reading it takes no time.
-    return result, analyst or _fit_or_load(past, settings, folder)
+    return result, analyst or _fit_or_load(past, settings, shelf)
 
 
-def _fit_or_load(past: Market, settings: AnalystSettings, folder: Path | None) -> Analyst:
-    saved = None if folder is None else folder / "model"
-    if saved is not None and (saved / "settings.json").exists():
-        return load_analyst_class(settings.kind).from_pretrained(saved)
-    analyst = make_analyst(settings).fit(past)
-    if saved is not None:
-        analyst.save_pretrained(saved)
+def _fit_or_load(past: Market, settings: AnalystSettings, shelf: Shelf | None) -> Analyst:
+    analyst = None if shelf is None else shelf.read_model(settings)
+    if analyst is None:
+        analyst = make_analyst(settings).fit(past)
+        if shelf is not None:
+            analyst.save_pretrained(shelf.model)
     return analyst
 
 
@@ -179,45 +230,7 @@ def _predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64])
     return values
 
 
-def _identify(past: Market, settings: AnalystSettings) -> str:
-    """Name the cache folder of one fit by everything that it depends on."""
-    fields = settings.model_dump(mode="json", exclude={"name", "refit_every_days", "forecast_every_days"})
-    return f"{settings.kind}-{_digest(fields, compute_market_checksum(past), __version__)}"
-
-
-def _identify_piece(window: Market, rows: npt.NDArray[np.int64], settings: AnalystSettings) -> str:
-    """Name one piece by the bars that its windows hold and by which symbols have enough history."""
-    first = max(0, int(rows[0]) - settings.context_length + 1)
-    history = window.tradable[: rows[0] + 1].sum(axis=0)
-    return _digest(
-        compute_market_checksum(window.since(window.dates[first])), (rows - first).tolist(), history.tolist()
-    )
-
-
 def _specialise(schedule: ForecastSettings, settings: AnalystSettings) -> ForecastSettings:
     """Return the schedule with an analyst's own wishes in it."""
     wishes = {"refit_every_days": settings.refit_every_days, "forecast_every_days": settings.forecast_every_days}
     return schedule.model_copy(update={name: value for name, value in wishes.items() if value is not None})
-
-
-def _digest(*parts: object) -> str:
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _read_piece(path: Path | None, shape: tuple[int, ...]) -> Grid | None:
-    if path is None or not path.exists():
-        return None
-    try:
-        piece = np.load(path, allow_pickle=False)
-    except (OSError, ValueError):
-        return None  # a damaged piece is made again
-    return piece if piece.shape == shape and piece.dtype == np.float32 else None
-
-
-def _write_piece(path: Path, piece: Grid) -> None:
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, piece, allow_pickle=False)
-
-    write_atomically(path, write)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
 
+from alfred.errors import AlfredError
+from alfred.training import workers
 from alfred.training.progress import Reporter
 
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.25
-_progress: Any = None  # the shared counters, set once in each worker process
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
     """Run jobs and return their results in the order of the jobs.
 
     The results do not depend on `n_jobs`: every job seeds itself and has one torch thread. An exception of a job
-    cancels those that have not begun and is raised here.
+    ends the others and is raised here.
 
     Args:
         jobs: What to do.
@@ -59,22 +61,42 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
     # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
     context = multiprocessing.get_context("spawn")
     counters = context.Array("q", len(jobs))
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        min(n_jobs, len(jobs)), mp_context=context, initializer=_initialise, initargs=(counters,)
+        min(n_jobs, len(jobs)), mp_context=context, initializer=workers.begin_worker, initargs=(counters,)
     ) as pool:
-        futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
-        pending = set(futures)
         try:
-            while pending:
-                done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for index, update in enumerate(updates):
-                    update(jobs[index].total if futures[index].done() else counters[index])
-                for future in done:
-                    future.result()
-        except BaseException:
+            with workers.shield_from_interrupts():
+                futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
+            _watch(futures, jobs, updates, counters)
+        except BaseException as error:
+            # Nobody waits for work whose result is not wanted any more; every file appears whole or not at all.
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise AlfredError(
+                    "a worker process was killed, most often for want of memory; the same command goes on, with fewer "
+                    "at once under --set training.n_jobs=1"
+                ) from error
             raise
     return [future.result() for future in futures]
+
+
+def _watch(
+    futures: Sequence[Future[Result]],
+    jobs: Sequence[Job[Result]],
+    updates: Sequence[Callable[[int], None]],
+    counters: Any,
+) -> None:
+    """Pass the progress on until all is done; raise what a job raised."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for index, update in enumerate(updates):
+            update(jobs[index].total if futures[index].done() else counters[index])
+        for future in done:
+            future.result()
 
 
 def _run_here(jobs: Sequence[Job[Result]], updates: Sequence[Callable[[int], None]]) -> list[Result]:
@@ -91,14 +113,8 @@ def _run_here(jobs: Sequence[Job[Result]], updates: Sequence[Callable[[int], Non
         torch.set_num_threads(threads)
 
 
-def _initialise(counters: Any) -> None:
-    global _progress  # noqa: PLW0603  a worker process has one set of counters for its whole life
-    _progress = counters
-    torch.set_num_threads(1)
-
-
 def _run(index: int, job: Job[Result]) -> Result:
     def progress(done: int) -> None:
-        _progress[index] = done
+        workers.counters[index] = done
 
     return job.function(**job.arguments, progress=progress)

@@ -6,16 +6,19 @@ import importlib.metadata
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from alfred import __version__
-from alfred.config import Experiment, parse_experiment
+from alfred.config import Experiment, load_experiment
 from alfred.data.files import write_atomically
+from alfred.data.market import Market
+from alfred.data.sources import compute_market_checksum
+from alfred.data.splits import Fold
 from alfred.errors import ConfigError
+from alfred.settings import check_name
+from alfred.training.trials import DataIdentity
 
 _PACKAGES = (
     "gymnasium",
@@ -27,8 +30,9 @@ _PACKAGES = (
     "stable-baselines3",
     "torch",
 )
-# What may differ between two commands that continue one run: neither changes a number.
-_FREE = {"training": {"n_jobs"}, "forecast": {"cache"}}
+# What a later command may change about a run without training anything again, by command.
+EVALUATION_KEYS = ("data.path", "baselines", "intervals", "n_trials", "training.n_jobs")
+REPORT_KEYS = ("data.path", "intervals", "n_trials")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ class RunFolder:
         return self.path / "signals.parquet"
 
     @property
+    def forecasts(self) -> Path:
+        """Folder of the signals of each analyst, a folder each."""
+        return self.path / "forecasts"
+
+    @property
     def backtests(self) -> Path:
         """Folder of the daily records, one Parquet file a strategy."""
         return self.path / "backtests"
@@ -78,64 +87,96 @@ class RunFolder:
 
     def agent(self, label: str) -> Path:
         """Folder of one agent's trainings and curves."""
-        return self.path / "agents" / label
+        return self.path / "agents" / check_name(label, "agent")
 
 
-def open_run(experiment: Experiment, root: Path | str, *, fresh: bool = False) -> RunFolder:
-    """Make the directory of a run, or go on with one of the same configuration.
+def open_run(experiment: Experiment, root: Path | str, market: Market, *, fresh: bool = False) -> RunFolder:
+    """Make the directory of a run, or go on with the one that is there.
+
+    A run may go on with another configuration: each stage knows what it was made from, and what does not hold any more
+    is made again. Only a run on another market is kept: nothing of it could be used, and all of it would be lost.
 
     Args:
         experiment: The run; its name is that of the directory.
         root: Folder of all runs.
+        market: The data of the run.
         fresh: Delete what an earlier run of this name left.
 
     Raises:
-        ConfigError: The directory holds a run with another configuration, or something that is no run.
+        ConfigError: The directory holds a run on another market, or something that is no run.
     """
-    run = RunFolder(Path(root) / experiment.name)
+    run = locate_run(experiment, root)
     if run.path.exists() and not run.config.exists() and any(run.path.iterdir()):
         raise ConfigError(f"{run.path} is not empty and holds no run; choose another name with --set name=...")
     if fresh and run.config.exists():
         shutil.rmtree(run.path)
-    if run.config.exists():
-        earlier = load_run(run.path)[1]
-        if difference := _find_difference(_comparable(earlier), _comparable(experiment)):
+    if run.manifest.exists():
+        identity, earlier = DataIdentity.from_market(market), _read_identity(run)
+        if earlier is not None and not identity.matches(earlier):
             raise ConfigError(
-                f"{run.path} holds a run with another configuration ({difference}); "
-                "start over with --fresh, or choose another name with --set name=..."
+                f"{run.path} holds a run on another market ({_spell_identity(earlier)} there, "
+                f"{_spell_identity(identity)} here); start over with --fresh, or choose another name with "
+                "--set name=..."
             )
-    text = experiment.to_yaml()
-    write_atomically(run.config, lambda path: path.write_text(text, encoding="utf-8"))
+    write_config(run, experiment)
     return run
 
 
-def load_run(path: Path | str) -> tuple[RunFolder, Experiment]:
+def locate_run(experiment: Experiment, root: Path | str) -> RunFolder:
+    """Return where a run stands."""
+    return RunFolder(Path(root) / check_name(experiment.name, "run"))
+
+
+def write_config(run: RunFolder, experiment: Experiment) -> None:
+    """Write the resolved configuration."""
+    text = experiment.to_yaml()
+    write_atomically(run.config, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def load_run(
+    path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[str] = EVALUATION_KEYS
+) -> tuple[RunFolder, Experiment]:
     """Find the run in a directory.
 
+    Args:
+        path: The directory.
+        overrides: `a.b=value` each; see `load_experiment`.
+        accepted: Keys that they may change.
+
     Raises:
-        ConfigError: There is none, or its configuration is damaged.
+        ConfigError: There is none, its configuration is damaged, or an override would need a new training.
     """
     run = RunFolder(Path(path))
+    if not run.config.is_file():
+        raise ConfigError(f"{path} holds no run (no config.yaml); make one with `alfred run`")
+    for override in overrides:
+        key = override.partition("=")[0]
+        if not any(key == name or key.startswith(f"{name}.") for name in accepted):
+            raise ConfigError(
+                f"--set {key} cannot change what is done already; only {', '.join(accepted)} can be set here. Use "
+                f"`alfred run {run.config} --set {override}`, which makes again what it concerns"
+            )
     try:
-        raw = yaml.safe_load(run.config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} holds no run (no config.yaml); make one with `alfred run`") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"{run.config} is damaged ({' '.join(str(error).split())}); run again with --fresh"
-        ) from error
-    return run, parse_experiment(raw, source=str(run.config))
+        return run, load_experiment(run.config, overrides)
+    except ConfigError as error:
+        if overrides or "is not valid YAML" not in str(error):
+            raise
+        raise ConfigError(f"{error}; the run is damaged, run again with --fresh") from error
 
 
-def write_manifest(run: RunFolder, experiment: Experiment, facts: Mapping[str, object]) -> None:
+def write_manifest(run: RunFolder, experiment: Experiment, market: Market, folds: Sequence[Fold]) -> None:
     """Write what another person needs to get the same numbers."""
+    identity = DataIdentity.from_market(market)
     manifest = {
         "alfred": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": read_versions(),
         "seeds": list_seeds(experiment),
-        **facts,
+        "data_checksum": compute_market_checksum(market),
+        "benchmark": identity.benchmark,
+        "universe": identity.symbols,
+        "folds": [str(fold) for fold in folds],
     }
     text = json.dumps(manifest, indent=2, default=str)
     write_atomically(run.manifest, lambda path: path.write_text(text, encoding="utf-8"))
@@ -163,18 +204,14 @@ def list_seeds(experiment: Experiment) -> list[int]:
     return list(range(experiment.seed, experiment.seed + experiment.training.n_seeds))
 
 
-def _comparable(experiment: Experiment) -> dict[str, object]:
-    return json.loads(experiment.model_dump_json(exclude=_FREE))  # type: ignore[no-any-return]
+def _read_identity(run: RunFolder) -> DataIdentity | None:
+    manifest = read_manifest(run)
+    benchmark, symbols = manifest.get("benchmark"), manifest.get("universe")
+    if not isinstance(benchmark, str) or not isinstance(symbols, list):
+        return None
+    return DataIdentity(benchmark, tuple(str(symbol) for symbol in symbols))
 
 
-def _find_difference(earlier: object, now: object, key: str = "") -> str:
-    """Return the first key at which two configurations differ, with both values; empty when they are equal."""
-    if isinstance(earlier, dict) and isinstance(now, dict):
-        for name in {**earlier, **now}:
-            if found := _find_difference(earlier.get(name), now.get(name), f"{key}.{name}".lstrip(".")):
-                return found
-        return ""
-    if isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
-        pairs = enumerate(zip(earlier, now, strict=True))
-        return next((found for i, (a, b) in pairs if (found := _find_difference(a, b, f"{key}.{i}"))), "")
-    return "" if earlier == now else f"{key}: {earlier!r} there, {now!r} here"
+def _spell_identity(identity: DataIdentity) -> str:
+    shown = ", ".join(identity.symbols[:3]) + (", ..." if len(identity.symbols) > 3 else "")
+    return f"{shown} against {identity.benchmark}"

@@ -27,7 +27,7 @@ def test_features_come_by_the_door_of_signals(market: Market) -> None:
     assert signals.values.dtype == np.float32
     assert signals.analysts == ("feature",)
     assert set(signals.horizons) == {0}
-    np.testing.assert_array_equal(signals.trained_until, market.dates.to_numpy())
+    np.testing.assert_array_equal(signals.trained_until, np.repeat(market.dates.to_numpy()[:, None], 25, axis=1))
     assert np.isfinite(signals.values[-1]).all()
 
 

@@ -28,6 +28,10 @@ def test_a_row_from_the_future_is_refused() -> None:
     late[3] = DATES[4].to_numpy()
     with pytest.raises(SignalError, match="signals of 2020-01-06"):
         make(trained_until=late)
+    late = np.stack([(DATES - pd.Timedelta(days=1)).to_numpy()] * 2, axis=1)
+    late[3, 1] = DATES[4].to_numpy()
+    with pytest.raises(SignalError, match=r"'a\.up_5': the signals of 2020-01-06 come from a model trained until 2020"):
+        make(trained_until=late)
 
 
 def test_round_trip(tmp_path) -> None:
@@ -62,19 +66,33 @@ def test_a_tampered_stamp_is_refused_on_loading(tmp_path) -> None:
         Signals.load(tmp_path / "s.parquet")
 
 
-def test_concatenation_keeps_common_dates_and_the_latest_stamp() -> None:
+def test_concatenation_keeps_common_dates_and_the_stamp_of_each_signal(tmp_path) -> None:
     first, second = make("a", lag_days=9), make("b", dates=DATES[2:], lag_days=2, seed=1)
     joined = concatenate_signals([first, second])
     assert joined.names == ("a.up_1", "a.up_5", "b.up_1", "b.up_5")
     assert list(joined.dates) == list(DATES[2:])
     np.testing.assert_array_equal(joined.values[:, :, :2], first.values[2:])
-    np.testing.assert_array_equal(joined.trained_until, second.trained_until)
+    np.testing.assert_array_equal(joined.trained_until[:, :2], first.trained_until[2:])
+    np.testing.assert_array_equal(joined.trained_until[:, 2:], second.trained_until)
+    joined.save(tmp_path / "s.parquet")
+    for same in (Signals.load(tmp_path / "s.parquet"), joined.scaled(), joined.copy()):
+        np.testing.assert_array_equal(same.trained_until, joined.trained_until)
+    np.testing.assert_array_equal(joined.select(["a.up_5"]).trained_until, first.trained_until[2:, :1])
+    np.testing.assert_array_equal(joined.since(DATES[4]).trained_until, joined.trained_until[2:])
     assert joined.analysts == ("a", "b")
     assert joined.select(["b.up_5"]).horizons == (5,)
     with pytest.raises(SignalError, match=r"'a\.up_1' stands twice"):
         concatenate_signals([first, first])
     with pytest.raises(SignalError, match=r"unknown signal 'a.down'"):
         joined.select(["a.down"])
+
+
+def test_a_forecast_beside_a_feature_still_says_when_it_was_trained() -> None:
+    forecast = make("a", lag_days=300)
+    feature = make("feature", trained_until=DATES.to_numpy())
+    joined = concatenate_signals([forecast, feature])
+    assert (joined.trained_until[:, :2] < DATES.to_numpy()[:, None] - np.timedelta64(200, "D")).all()
+    np.testing.assert_array_equal(joined.trained_until[:, 2], DATES.to_numpy())
 
 
 def test_scaling_uses_earlier_rows_only() -> None:

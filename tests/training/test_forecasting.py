@@ -28,7 +28,7 @@ def test_rows_equal_a_plain_refit_and_carry_its_date() -> None:
     assert signals.dates[0] == MARKET.dates[300]
     for row in (300, 349, 350, 419):
         fit_row = 299 + (row - 300) // 50 * 50
-        stamp = pd.Timestamp(signals.trained_until[row - 300])
+        [stamp] = {pd.Timestamp(date) for date in signals.trained_until[row - 300]}
         assert stamp == MARKET.dates[fit_row] < signals.dates[row - 300]
         past = MARKET.until(MARKET.dates[fit_row])
         analyst = forecasting.make_analyst(MOMENTUM).fit(past)

@@ -23,6 +23,7 @@ SMALL = {
     "splits": {"n_folds": 2, "min_train_days": 200, "validation_days": 100},
     "agents": [{"kind": "ppo", "total_steps": 512, "n_envs": 8, "n_steps": 16, "validate_every": 256}],
     "training": {"n_seeds": 2},
+    "baselines": [{"kind": "mix", "hold": True}, {"kind": "momentum"}],
     "intervals": {"n_replicates": 200},
 }
 
@@ -102,13 +103,6 @@ def test_judging_and_reporting_again_give_the_same(small) -> None:
     assert [row.to_json() for row in pipeline.rewrite_report(reopened)] == expected
 
 
-def test_another_configuration_is_not_mixed_in(small) -> None:
-    prepared, _ = small
-    root = prepared.run.path.parent
-    with pytest.raises(ConfigError, match=r"another configuration \(training\.n_seeds: 2 there, 3 here\)"):
-        run_small(root, training={"n_seeds": 3})
-
-
 def test_a_finished_training_is_not_repeated(small) -> None:
     prepared, _ = small
     path = prepared.run.agent("ppo") / "fold0" / "seed0" / "policy.safetensors"
@@ -121,7 +115,7 @@ def test_what_is_missing_or_changed_is_named(small, tmp_path) -> None:
     prepared, _ = small
     copy = tmp_path / "copy"
     shutil.copytree(prepared.run.path, copy)
-    shutil.rmtree(copy / "backtests")
+    shutil.rmtree(copy / "backtests")  # the log of trials stays behind: the agents count all the same
     reopened = pipeline.reopen(copy)
     with pytest.raises(CheckpointError, match="was not evaluated yet"):
         pipeline.rewrite_report(reopened)

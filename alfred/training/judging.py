@@ -1,0 +1,260 @@
+"""Judging: everyone is walked through the test range once, and the records become numbers and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from alfred.agents.base import AgentSettings, EnsemblePolicy
+from alfred.agents.baseline_registry import make_baselines
+from alfred.data.splits import Fold
+from alfred.envs.policy import Policy
+from alfred.errors import CheckpointError
+from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env
+from alfred.evaluation.forecast_metrics import compute_signal_skill
+from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
+from alfred.evaluation.results import ResultRow
+from alfred.training.agent import TrainedAgent, load_trained, locate_training
+from alfred.training.caveats import find_execution_caveat
+from alfred.training.locks import hold_run
+from alfred.training.prepared import Prepared
+from alfred.training.progress import Reporter, Silence
+from alfred.training.runs import list_seeds, read_versions, write_config
+from alfred.training.stages import (
+    STAGE_FILE,
+    Parts,
+    describe_evaluation,
+    describe_trainings,
+    explain_change,
+    hash_choice,
+    read_stage,
+    write_stage,
+)
+from alfred.training.trials import DataIdentity, Trial, TrialLog, select_trials
+
+EQUAL_WEIGHT = "equal weight"
+_SLUG_LENGTH = 60  # letters of a name in the name of a file
+
+
+def evaluate(
+    prepared: Prepared, trained: dict[str, list[TrainedAgent]], *, reporter: Reporter | None = None
+) -> list[ResultRow]:
+    """Walk everyone through the test range once, and write the records, the numbers, the page and the log of trials.
+
+    Records of an evaluation of the same policies, baselines and data are read again.
+    """
+    listener = reporter or Silence()
+    run, experiment = prepared.run, prepared.experiment
+    with hold_run(run.path):
+        write_config(run, experiment)
+        now = describe_evaluation(
+            prepared.market,
+            prepared.signals,
+            prepared.folds,
+            experiment,
+            {settings.label: _list_trainings(prepared, settings) for settings in experiment.agents},
+        )
+        stored = _read_records(prepared, now, listener)
+        records, seeds = stored or _walk_all(prepared, trained, now, listener)
+        log = TrialLog(run.path.parent)
+        for settings, record in zip(experiment.agents, records, strict=False):
+            log.add(record, prepared.market, hash_choice(experiment, settings), run.path.name)
+        return _report(prepared, records, seeds, trained[experiment.agents[0].label])
+
+
+def rewrite_report(prepared: Prepared) -> list[ResultRow]:
+    """Write the page again from the records of the last evaluation.
+
+    Raises:
+        CheckpointError: The run was not evaluated, or a record is damaged.
+    """
+    with hold_run(prepared.run.path):
+        write_config(prepared.run, prepared.experiment)
+        records, seeds = _load_records(prepared)
+        trained = _load_all(prepared, prepared.experiment.agents[0])
+        return _report(prepared, records, seeds, trained)
+
+
+def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:
+    """Read every training of a run.
+
+    Raises:
+        CheckpointError: One of them is not finished, or was trained on anything but what stands in the run.
+    """
+    scaled = prepared.signals.scaled()
+    for fold in prepared.folds:
+        known, heard = prepared.market.until(fold.validation[1]), scaled.until(fold.validation[1])
+        for settings in prepared.experiment.agents:
+            now = describe_trainings(known, heard, fold, settings, prepared.experiment.env)
+            for seed in list_seeds(prepared.experiment):
+                place = locate_training(prepared.run.agent(settings.label), fold.index, seed)
+                earlier = read_stage(place)
+                if earlier is not None and (reason := explain_change(earlier, now)):
+                    raise CheckpointError(
+                        f"{settings.label} fold {fold.index} seed {seed} was trained on something else: {reason}; "
+                        "`alfred run` trains it again"
+                    )
+    return {settings.label: _load_all(prepared, settings) for settings in prepared.experiment.agents}
+
+
+def _load_all(prepared: Prepared, settings: AgentSettings) -> list[TrainedAgent]:
+    seeds = list_seeds(prepared.experiment)
+    numbers = [(fold.index, seed) for fold in prepared.folds for seed in seeds]
+    places = _list_trainings(prepared, settings)
+    return [load_trained(place, fold, seed) for place, (fold, seed) in zip(places, numbers, strict=True)]
+
+
+def _list_trainings(prepared: Prepared, settings: AgentSettings) -> list[Path]:
+    folder = prepared.run.agent(settings.label)
+    seeds = list_seeds(prepared.experiment)
+    return [locate_training(folder, fold.index, seed) for fold in prepared.folds for seed in seeds]
+
+
+def _read_records(prepared: Prepared, now: Parts, reporter: Reporter) -> tuple[list[Backtest], list[Backtest]] | None:
+    """Return the records of the last evaluation, or None, with the reason, when they hold no more."""
+    folder = prepared.run.backtests
+    if not folder.exists():
+        return None
+    reason = explain_change(read_stage(folder), now)
+    if not reason:
+        try:
+            return _load_records(prepared)
+        except CheckpointError:
+            reason = "its records are damaged"
+    reporter.say(f"evaluation: made again, {reason}")
+    return None
+
+
+def _load_records(prepared: Prepared) -> tuple[list[Backtest], list[Backtest]]:
+    run = prepared.run
+    if read_stage(run.backtests) is None:
+        raise CheckpointError(f"{run.path} was not evaluated yet; run `alfred evaluate {run.path}`")
+    records, seeds = (
+        [Backtest.load(path) for path in sorted(folder.glob("*.parquet"))]
+        for folder in (run.backtests, run.seed_backtests)
+    )
+    return records, seeds
+
+
+def _walk_all(
+    prepared: Prepared, trained: dict[str, list[TrainedAgent]], now: Parts, reporter: Reporter
+) -> tuple[list[Backtest], list[Backtest]]:
+    """Walk everyone through the test range; return the records of all strategies and those of the first's seeds."""
+    experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
+    scaled = prepared.signals.scaled()
+    # The first decision is taken on the session before the test, so that the first execution is its first session.
+    start = market.dates[market.dates.get_loc(folds[0].test[0]) - 1]
+
+    def walk(policy: Policy, stages: Sequence[Stage] | None = None) -> Backtest:
+        env = make_backtest_env(market, scaled, experiment.env, policy, start=start, end=folds[-1].test[1])
+        return backtest(policy if stages is None else stages, env)
+
+    baselines = make_baselines(experiment.baselines, market, prepared.signals.names)
+    update = reporter.begin("evaluation", len(trained) + len(baselines) + 1)
+    agents, seeds = [], []
+    for number, settings in enumerate(experiment.agents):
+        stages = _make_stages(settings, trained[settings.label], folds)
+        agents.append(walk(stages[0].policy, stages))
+        if number == 0:
+            seeds = _walk_seeds(trained[settings.label], folds, walk)
+        update(number + 1)
+    held = []
+    for policy in baselines:
+        held.append(walk(policy))
+        update(len(agents) + len(held))
+    records = [*agents, *held]
+    # First what says that they are whole; then those that are not overwritten.
+    (prepared.run.backtests / STAGE_FILE).unlink(missing_ok=True)
+    _save_records(records, prepared.run.backtests)
+    _save_records(seeds, prepared.run.seed_backtests)
+    write_stage(prepared.run.backtests, now)
+    update(len(trained) + len(baselines) + 1)
+    return records, seeds
+
+
+def _save_records(records: Sequence[Backtest], folder: Path) -> None:
+    """Write records in their order, and delete what else was there."""
+    names = [f"{number:02d}-{record.slug[:_SLUG_LENGTH]}.parquet" for number, record in enumerate(records)]
+    for name, record in zip(names, records, strict=True):
+        record.save(folder / name)
+    for path in folder.glob("*.parquet"):
+        if path.name not in names:
+            path.unlink()
+
+
+def _report(
+    prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Sequence[TrainedAgent]
+) -> list[ResultRow]:
+    return write_report(prepared.run.path, _describe(prepared, records, seeds, trained))
+
+
+def _list_trials(prepared: Prepared, records: Sequence[Backtest]) -> list[Trial]:
+    """Return the logged trials that this run's verdict pays for, its own agents among them."""
+    first, last = records[0].dates[0], records[0].dates[-1]
+    log = TrialLog(prepared.run.path.parent)
+    return select_trials(log.read(), DataIdentity.from_market(prepared.market), first, last)
+
+
+def _make_stages(settings: AgentSettings, trained: Sequence[TrainedAgent], folds: Sequence[Fold]) -> list[Stage]:
+    """Return one ensemble of all seeds a fold, each taking over on the first day of its test."""
+    return [
+        Stage(
+            fold.test[0],
+            EnsemblePolicy([item.policy for item in trained if item.fold == fold.index], settings.label),
+        )
+        for fold in folds
+    ]
+
+
+def _walk_seeds(
+    trained: Sequence[TrainedAgent], folds: Sequence[Fold], walk: Callable[[Policy, Sequence[Stage]], Backtest]
+) -> list[Backtest]:
+    records = []
+    for seed in sorted({item.seed for item in trained}):
+        policies = {item.fold: item.policy for item in trained if item.seed == seed}
+        stages = [Stage(fold.test[0], policies[fold.index]) for fold in folds]
+        records.append(replace(walk(stages[0].policy, stages), name=f"{stages[0].policy.name} seed {seed}"))
+    return records
+
+
+def _describe(
+    prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Sequence[TrainedAgent]
+) -> ReportInput:
+    experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
+    scores = []
+    for fold in folds:
+        own = [item for item in trained if item.fold == fold.index]
+        scores.append(
+            FoldScore(
+                name=f"fold {fold.index}",
+                start=fold.test[0],
+                end=fold.test[1],
+                train_sharpe=float(np.mean([item.train_sharpe for item in own])),
+                validation_sharpe=float(np.mean([item.validation_sharpe for item in own])),
+            )
+        )
+    caveats = [*prepared.signals.notes, *filter(None, [find_execution_caveat(market, experiment.env)])]
+    trials = _list_trials(prepared, records)
+    choices = {hash_choice(experiment, settings) for settings in experiment.agents}
+    # A run that was moved away from its log still pays for its own agents.
+    missing = len(choices - {trial.config for trial in trials})
+    return ReportInput(
+        title=f"alfred: {experiment.name}",
+        backtests=records,
+        market=MarketFacts.from_market(market),
+        benchmark=market.benchmark,
+        equal_weight=EQUAL_WEIGHT,
+        n_trials=experiment.n_trials + len(trials) + missing,
+        # trial_sharpes=[math.nan if trial.sharpe is None else trial.sharpe for trial in trials],
+        seed_backtests=seeds,
+        skill=compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1]),
+        folds=scores,
+        caveats=caveats,
+        config=experiment.to_yaml(),
+        versions=read_versions(),
+        seeds=list_seeds(experiment),
+        intervals=experiment.intervals,
+    )

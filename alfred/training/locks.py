@@ -1,0 +1,37 @@
+"""One writer a run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from alfred.errors import AlfredError
+
+
+@contextmanager
+def hold_run(path: Path | str) -> Iterator[None]:
+    """Keep other processes from writing to a run directory.
+
+    The lock is the operating system's: it ends with the process that holds it, so that nothing is left to clean up
+    after a kill. It stands beside the directory, which `--fresh` deletes. A process that holds it may take it again.
+
+    Raises:
+        AlfredError: Another process holds it.
+    """
+    target = Path(path).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(target.parent / f".{target.name}.lock", timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise AlfredError(
+            f"another process is writing to {path}; wait until it is done, stop it, or choose another name with "
+            "--set name=..."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,119 @@
+"""The log of trials: nobody types it, nothing is lost from it, nothing counts twice."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from alfred.cli import app
+from alfred.evaluation.backtest import Backtest
+from alfred.training.trials import DataIdentity, TrialLog, count_trials, select_trials
+from tests.conftest import make_random_market
+from tests.training.small import DIRECT, make_small, run_small, write_prices
+
+MARKET = make_random_market(300)
+HERE = DataIdentity.from_market(MARKET)
+
+
+def record(start: int = 100, stop: int = 200, seed: int = 0) -> Backtest:
+    net = np.random.default_rng(seed).normal(5e-4, 0.01, stop - start)
+    zeros, n = np.zeros(len(net)), MARKET.n_symbols
+    weights = np.tile(np.eye(1, n + 1), (len(net), 1))
+    cash = np.full(len(net), 1e-4)
+    return Backtest("ppo", MARKET.dates[start:stop], MARKET.symbols, weights, net, zeros, net, zeros, zeros, cash)
+
+
+def add(log: TrialLog, config: str, run: str = "a", **where: int) -> None:
+    log.add(record(**where), MARKET, config, run)
+
+
+def count(log: TrialLog, start: int = 100, stop: int = 200, identity: DataIdentity = HERE) -> int:
+    return count_trials(log, identity, MARKET.dates[start], MARKET.dates[stop - 1])
+
+
+def test_a_choice_counts_once_and_across_runs(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path)
+    assert count(log) == 0
+    add(log, "one")
+    add(log, "one")
+    assert len(log.path.read_text().splitlines()) == 1
+    add(log, "one", run="b")
+    add(log, "one", run="b", seed=3)  # the same choice on other last digits
+    assert count(log) == 1
+    add(log, "two", run="b")
+    assert count(log) == 2
+
+
+def test_overlapping_tests_and_the_same_data_count(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path)
+    add(log, "one")
+    assert count(log, 199, 250) == 1
+    assert count(log, 200, 250) == 0
+    assert count(log, 20, 101) == 1
+    # Half of the smaller universe is enough; another benchmark is another question.
+    assert count(log, identity=DataIdentity("SPY", ("S0", "S1", "X", "Y"))) == 1
+    assert count(log, identity=DataIdentity("SPY", ("S0", "X", "Y"))) == 0
+    assert count(log, identity=DataIdentity("QQQ", HERE.symbols)) == 0
+
+
+def test_the_sharpe_is_in_excess_of_cash_and_the_returns_are_kept(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path)
+    trial = log.add(record(), MARKET, "one", "a")
+    excess = record().net - 1e-4
+    assert trial.sharpe == pytest.approx(np.sqrt(252) * excess.mean() / excess.std(ddof=1))
+    kept = log.read_returns(log.read()[0])
+    np.testing.assert_array_equal(kept.to_numpy(), excess)
+    assert list(kept.index) == list(record().dates)
+
+
+def test_a_torn_line_is_skipped_and_harms_no_other(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path)
+    add(log, "one")
+    whole = log.path.read_bytes()
+    log.path.write_bytes(whole + whole[: len(whole) // 2])  # killed in the middle of a write
+    assert count(log) == 1
+    add(log, "two")
+    assert count(log) == 2
+    assert [trial.config for trial in select_trials(log.read(), HERE, *MARKET.dates[[100, 199]])] == ["one", "two"]
+
+
+def append_many(root: Path, name: str) -> None:
+    for number in range(20):
+        add(TrialLog(root), f"{name}{number}", run=name)
+
+
+def test_two_runs_may_write_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=append_many, args=(tmp_path, name)) for name in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert count(TrialLog(tmp_path)) == 40
+
+
+def test_a_run_enters_its_agents_and_pays_for_those_of_others(tmp_path: Path) -> None:
+    prices = write_prices(tmp_path)
+    one_fold = {"n_folds": 1, "min_train_days": 60, "validation_days": 40, "embargo_days": 0}
+    trained = {"n_seeds": 2, "n_jobs": 1}
+    first = make_small(prices, splits=one_fold, training=trained)
+    _, _, rows = run_small(tmp_path / "runs", first)
+    assert rows[0].versus_benchmark.n_trials == 1  # two seeds are one agent, and baselines are not chosen
+    second = make_small(
+        prices, name="second", splits=one_fold, training=trained, n_trials=4, agents=[{**DIRECT, "learning_rate": 2e-3}]
+    )
+    _, _, rows = run_small(tmp_path / "runs", second)
+    assert rows[0].versus_benchmark.n_trials == 6
+    _, _, rows = run_small(tmp_path / "runs", first)
+    assert rows[0].versus_benchmark.n_trials == 2
+    found = json.loads(CliRunner().invoke(app, ["trials", str(tmp_path / "runs"), "--json"]).stdout)
+    assert [(item["run"], item["strategy"]) for item in found] == [("small", "direct"), ("second", "direct")]
+    assert pd.Timestamp(found[0]["start"]) < pd.Timestamp(found[0]["end"])
+    shown = CliRunner().invoke(app, ["trials", str(tmp_path / "runs")])
+    assert "Trials (2 different)" in shown.stdout

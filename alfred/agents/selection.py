@@ -6,6 +6,7 @@ import copy
 import hashlib
 import math
 
+import numpy as np
 import torch
 
 from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
@@ -104,13 +105,18 @@ class Selection:
 
 
 def open_checkpoints(settings: AgentSettings, task: TrainingTask) -> CheckpointFolder:
-    """Return the checkpoints of a training; its identity is its settings, its seed and the dates it learns from."""
+    """Return the checkpoints of a training; its identity is its settings, its seed and the data that it learns from."""
     tape = task.tape
+    content = hashlib.sha256()
+    for panel in (tape.overnight, tape.intraday, tape.tradable, tape.delisted, tape.signals, tape.features):
+        if panel is not None:
+            content.update(np.ascontiguousarray(panel).data)
     parts = (
         settings.model_dump_json(exclude={"checkpoint_every"}),
         task.settings.model_dump_json(),
         str(task.seed),
         f"{tape.dates[0]} {tape.dates[-1]} {','.join(tape.symbols)} {','.join(tape.signal_names)}",
+        content.hexdigest(),
     )
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return CheckpointFolder(task.folder / "checkpoints", f"{settings.label} seed {task.seed} {digest}")

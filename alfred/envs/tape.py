@@ -185,7 +185,7 @@ def make_tape(
         reference_growth=_equal_weight_growth(growth[:, universe], tradable[:, universe]),
         benchmark_growth=_equal_weight_growth(growth[:, [bench]], tradable[:, [bench]]),
         benchmark_returns=simple[marks, bench],
-        cash_returns=np.concatenate([[0.0], cash - 1.0])[: len(marks)],
+        cash_returns=np.concatenate([[0.0], cash[: len(marks) - 1] - 1.0]),
         periods_per_year=market.periods_per_year,
         final_mark=None if timing == "next_open" else market.dates[last + 1],
         signal_names=() if signals is None else signals.names,

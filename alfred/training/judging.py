@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -248,7 +249,7 @@ def _describe(
         benchmark=market.benchmark,
         equal_weight=EQUAL_WEIGHT,
         n_trials=experiment.n_trials + len(trials) + missing,
-        # trial_sharpes=[math.nan if trial.sharpe is None else trial.sharpe for trial in trials],
+        trial_sharpes=[math.nan if trial.sharpe is None else trial.sharpe for trial in trials],
         seed_backtests=seeds,
         skill=compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1]),
         folds=scores,

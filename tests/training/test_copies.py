@@ -96,7 +96,7 @@ def test_an_agent_is_handed_copies(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     class PryingAgent(DirectAgent):
         def train(self, task: TrainingTask) -> Any:
             # The tape cuts its own last mark off one of its arrays; that was made from the cut market.
-            found.extend(find_reach(task.tape, spare_rows=1))
+            found.extend(find_reach(task.tape))
             names.update(name for name, _ in list_arrays(task.tape))
             for cell in task.validate.__closure__ or ():  # type: ignore[attr-defined]
                 for inner in getattr(cell.cell_contents, "__closure__", None) or ():

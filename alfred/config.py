@@ -73,7 +73,7 @@ class TrainingSettings(Settings):
         n_jobs: Processes; one a core when left out.
     """
 
-    n_seeds: int = Field(default=5, ge=1)
+    n_seeds: int = Field(default=3, ge=1)
     n_jobs: int | None = Field(default=None, ge=1)
 
 
@@ -104,11 +104,11 @@ class Experiment(Settings):
     analysts: tuple[SerializeAsAny[AnalystSettings], ...] = Field(min_length=1)
     features: FeatureSettings | None = FeatureSettings()
     forecast: ForecastSettings = ForecastSettings()
-    splits: SplitSettings = SplitSettings(n_folds=3)
+    splits: SplitSettings = SplitSettings()
     env: PortfolioSettings = PortfolioSettings()
     agents: tuple[SerializeAsAny[AgentSettings], ...] = Field(min_length=1)
     baselines: tuple[SerializeAsAny[BaselineSettings], ...]
-    training: TrainingSettings = TrainingSettings(n_seeds=3)
+    training: TrainingSettings = TrainingSettings()
     intervals: IntervalSettings = IntervalSettings()
     n_trials: int = Field(default=0, ge=0)
 

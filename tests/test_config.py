@@ -1,5 +1,6 @@
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from alfred.config import Experiment, load_experiment, parse_experiment
 from alfred.errors import ConfigError
@@ -78,3 +79,12 @@ def test_parse_refuses_an_empty_list() -> None:
     with pytest.raises(ConfigError, match="analysts: tuple should have at least 1 item"):
         parse_experiment({"analysts": []})
     assert isinstance(parse_experiment(yaml.safe_load("name: x")), Experiment)
+
+
+def test_one_key_that_is_set_leaves_the_defaults_beside_it() -> None:
+    """`--set training.n_jobs=1` once trained five seeds instead of three: the experiment had defaults of its own."""
+    plain = load_experiment()
+    for name, field in type(plain).model_fields.items():
+        if isinstance(field.default, BaseModel):
+            assert field.default == type(field.default)(), name
+    assert load_experiment(overrides=["training.n_jobs=1"]).training.n_seeds == plain.training.n_seeds

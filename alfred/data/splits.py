@@ -30,7 +30,7 @@ class SplitSettings(Settings):
 
     test_start: date | None = None
     test_end: date | None = None
-    n_folds: int = Field(default=5, ge=1)
+    n_folds: int = Field(default=3, ge=1)
     validation_days: int = Field(default=252, ge=1)
     min_train_days: int = Field(default=756, ge=1)
     train_days: int | None = Field(default=None, ge=1)

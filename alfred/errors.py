@@ -32,6 +32,10 @@ class CheckpointError(AlfredError):
     """A saved model or run is missing, damaged, or belongs to something else."""
 
 
+class StorageError(AlfredError, OSError):
+    """A file cannot be written: no rights, no space, a file where a folder should be."""
+
+
 class NotFittedError(AlfredError):
     """`predict` was called before `fit` or `from_pretrained`."""
 

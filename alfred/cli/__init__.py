@@ -232,6 +232,7 @@ def _require_free_port(port: int) -> None:
 
 def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool) -> None:
     from alfred.console import print_results, results
+    from alfred.training.judging import list_caveats
 
     if as_json:
         print_json(
@@ -243,7 +244,7 @@ def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool)
         )
         return
     print_results(rows, prepared.market.benchmark)
-    for note in prepared.market.notes:
+    for note in (*prepared.market.notes, *list_caveats(prepared)):
         results.print(f"note: {note}", highlight=False)
     results.print(f"report: {prepared.run.report}", highlight=False)
     results.print(f"curves: alfred tensorboard {prepared.run.path}", highlight=False)

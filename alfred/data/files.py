@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from alfred.errors import AlfredError
+from alfred.errors import StorageError
 
 
 def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
@@ -20,7 +20,7 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
         write: Called with a temporary path in the same folder; it must write the whole file there.
 
     Raises:
-        AlfredError: The file cannot be written: no rights, no space, a file where a folder should be.
+        StorageError: The file cannot be written: no rights, no space, a file where a folder should be.
     """
     target = Path(path)
     try:
@@ -28,7 +28,7 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
     # safetensors has an error of its own for what is an OSError elsewhere.
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise AlfredError(
+        raise StorageError(
             f"{target} cannot be written ({reason}); make room or give the rights, or choose another place"
         ) from error
 

@@ -85,7 +85,8 @@ def build_market(
         high=panels.get("high"),
         low=panels.get("low"),
         volume=panels.get("volume"),
-        sectors={symbol: sector for symbol, sector in (sectors or {}).items() if symbol in names},
+        # Both listings of a reused ticker get its sector: a cap that one of them escaped would be none.
+        sectors={item.name: sectors[item.symbol] for item in listings if item.symbol in sectors} if sectors else {},
         notes=[*_make_notes(table, len(rows), absent, rescaled=rescaled), *note_listings(listings, dates)],
         delistings=assign_delistings(delistings or {}, listings, dates),
     )

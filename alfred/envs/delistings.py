@@ -5,6 +5,8 @@ Axes legend: T dates, N symbols.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,10 +14,23 @@ from alfred.data.market import Market
 from alfred.envs.ledger import Float
 
 DEFAULT_PAYOUT = 0.7
-_MONTHS_PER_YEAR = 12
 
 
-def find_delistings(market: Market, after: int | None, payout: float) -> tuple[npt.NDArray[np.bool_], Float]:
+class Delistings(NamedTuple):
+    """When holdings are paid out.
+
+    Attributes:
+        event: Whether a symbol is paid out at a session, `[T, N]`.
+        payout: What is paid, as a fraction of its last price; one elsewhere, `[T, N]`.
+        assumed: Whether that fraction is an assumption, since nobody stated it, `[T, N]`.
+    """
+
+    event: npt.NDArray[np.bool_]
+    payout: Float
+    assumed: npt.NDArray[np.bool_]
+
+
+def find_delistings(market: Market, after: int | None, payout: float) -> Delistings:
     """Return when holdings are paid out, and at what.
 
     A delisting that the market knows of is paid at the first session after its date. Any other symbol counts as
@@ -24,18 +39,16 @@ def find_delistings(market: Market, after: int | None, payout: float) -> tuple[n
 
     Args:
         market: The market.
-        after: Sessions without a trade; a month of them when None.
+        after: Sessions without a trade; half a year of them, and two at least, when None: a few rows that are missing
+            are a halt, not an end.
         payout: Paid where the market does not know, as a fraction of the last price.
-
-    Returns:
-        Whether a symbol is paid out at a session, and what is paid as a fraction of its last price, one elsewhere,
-        both `[T, N]`.
     """
-    patience = after if after is not None else max(1, round(market.periods_per_year / _MONTHS_PER_YEAR))
+    patience = after if after is not None else max(2, round(market.periods_per_year / 2))
     rows = np.arange(market.n_dates)[:, None]
     last = np.maximum.accumulate(np.where(market.tradable, rows, -1), axis=0)
     event = (last >= 0) & (rows - last == patience)
     paid = np.where(event, payout, 1.0)
+    assumed = event.copy()
     for symbol, delisting in market.delistings.items():
         column = market.index_of(symbol)
         row = int(market.dates.searchsorted(delisting.date, side="right"))
@@ -44,8 +57,9 @@ def find_delistings(market: Market, after: int | None, payout: float) -> tuple[n
         # A payout before that day stands: nobody knew yet. None follows after it, until the symbol trades again.
         upcoming = market.tradable[row:, column]
         until = row + int(np.argmax(upcoming)) if upcoming.any() else market.n_dates
-        event[row:until, column] = False
+        event[row:until, column] = assumed[row:until, column] = False
         paid[row:until, column] = 1.0
         event[row, column] = True
+        assumed[row, column] = delisting.payout is None
         paid[row, column] = payout if delisting.payout is None else delisting.payout
-    return event, paid
+    return Delistings(event, paid, assumed)

@@ -35,7 +35,7 @@ class MarketTerms(Settings):
         borrow_rate_pct: Yearly fee on the value of short positions, in per cent.
         margin_rate_pct: Yearly fee on borrowed cash, on top of `cash_rate_pct`, in per cent.
         delisting_after: Sessions without a trade after which a symbol counts as delisted, when `symbols.csv` does not
-            say; a month of sessions when left out.
+            say; half a year of sessions when left out.
         delisting_payout_pct: What is paid for it then, in per cent of the last price, when `symbols.csv` does not say.
             Delistings for performance lose about 30 per cent on the New York exchanges (Shumway, 1997).
     """

@@ -54,9 +54,9 @@ class Tape:
         reference_growth: Growth of equal weights in the universe from one execution to the next, `[E]`.
         benchmark_growth: The same of the benchmark, `[E]`.
         benchmark_returns: Simple return of the benchmark from the close before to each marked close: those of the bars,
-            then that of `final_mark` when there is one, `[E]` or `[E + 1]`.
-        cash_returns: What cash earned from the close before to each marked close, like `benchmark_returns`; zero at
-            the first, since a book begins there.
+            then that of `final_mark` when there is one, `[E]` or `[E + 1]`; at the first from the execution, since no
+            book can earn what came before it.
+        cash_returns: What cash earned from the close before to each marked close, likewise; zero at the first.
         periods_per_year: Sessions in a year.
         final_mark: Date of a last mark at a close after the last bar, or None when the last bar marks itself.
         signal_names: `[K]`.
@@ -118,7 +118,7 @@ def make_tape(
         lookback: Sessions of log returns in an observation, L.
         cash_rate_pct: Yearly rate that cash earns, in per cent; see `alfred.data.rates.resolve_cash_rate`.
         impact: Market impact, or None without.
-        delisting_after: Sessions without a trade after which a symbol counts as delisted; a month when left out.
+        delisting_after: Sessions without a trade after which a symbol counts as delisted; half a year when left out.
         delisting_payout: What is paid for it then, as a fraction of the last price.
 
     Raises:
@@ -154,7 +154,7 @@ def make_tape(
     overnight[over], cash[over] = 1.0, 1.0  # nothing is earned after the last close
     intraday = _with_cash(close[bars] / price[bars], 1.0) if timing == "next_open" else None
     growth = overnight if intraday is None else overnight * intraday[:, :-1]
-    delisted, payout = find_delistings(market, delisting_after, delisting_payout)
+    delisted, payout, _ = find_delistings(market, delisting_after, delisting_payout)
     # The reference is held in what trades, so that only the books lose what a payout lacks to the last price.
     paid = np.where(over[:, None], overnight, overnight * payout[following])
     padded = np.vstack([np.zeros((lookback, market.n_symbols)), np.log1p(simple)])
@@ -184,7 +184,9 @@ def make_tape(
         lookback=lookback,
         reference_growth=_equal_weight_growth(growth[:, universe], tradable[:, universe]),
         benchmark_growth=_equal_weight_growth(growth[:, [bench]], tradable[:, [bench]]),
-        benchmark_returns=simple[marks, bench],
+        benchmark_returns=np.concatenate(
+            [[0.0 if intraday is None else intraday[0, bench] - 1.0], simple[marks[1:], bench]]
+        ),
         cash_returns=np.concatenate([[0.0], cash[: len(marks) - 1] - 1.0]),
         periods_per_year=market.periods_per_year,
         final_mark=None if timing == "next_open" else market.dates[last + 1],

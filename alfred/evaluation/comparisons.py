@@ -35,6 +35,9 @@ _FEWEST_BLOCKS = 20
 # Turns in which the detectable difference and its standard error settle, to which precision, and how far the latter may
 # grow: on a few sessions it outgrows every difference, and none can be detected.
 _TURNS, _SETTLED, _UNDETECTABLE = 30, 1e-4, 100.0
+# Share of resampled histories without a statistic (none of the sessions on which two series differ was drawn) that are
+# left out; with more, nothing is told.
+_FEW_EMPTY = 0.02
 _NAN = float("nan")
 
 
@@ -77,12 +80,14 @@ def judge(
         block, replicates = _resample(returns, [pairs[number] for number in group], settings)
         tests = [_compare(returns, pairs[number], periods_per_year, block) for number in group]
         observed = np.array([test.difference / test.error for test in tests])
-        known = np.isfinite(observed) & np.isfinite(replicates).all(axis=0)
+        known = np.isfinite(observed) & (np.isfinite(replicates).mean(axis=0) >= 1.0 - _FEW_EMPTY)
+        complete = np.isfinite(replicates[:, known]).all(axis=1)
         adjusted = np.full(len(group), _NAN)
         critical = np.full(len(group), float(stats.norm.ppf((1 + settings.level) / 2)))
         if known.any():
-            adjusted[known] = adjust_p_values(observed[known], replicates[:, known])
-            critical[known] = np.quantile(replicates[:, known].max(axis=1), (1 + settings.level) / 2)
+            shared = replicates[complete][:, known]
+            adjusted[known] = adjust_p_values(observed[known], shared)
+            critical[known] = np.quantile(shared.max(axis=1), (1 + settings.level) / 2)
         for place, number in enumerate(group):
             verdict = _conclude(
                 pairs[number].baseline,
@@ -120,7 +125,7 @@ def resample_differences(
         block, replicates = _resample(returns, [pair], settings)
         test = _compare(returns, pair, periods_per_year, block)
         if np.isfinite(test.error):
-            found[pair.baseline] = test.difference - test.error * replicates[:, 0]
+            found[pair.baseline] = test.difference - test.error * replicates[np.isfinite(replicates[:, 0]), 0]
     return found
 
 
@@ -166,7 +171,8 @@ def _conclude(
     if np.isnan(test.error) and np.isfinite(test.difference):
         # One portfolio at two leverages: the two ratios are the same, and known to be.
         interval = (0.0, 0.0)
-    elif np.isfinite(replicates).all() and np.isfinite(test.error):
+    elif np.isfinite(replicates).mean() >= 1.0 - _FEW_EMPTY and np.isfinite(test.error):
+        replicates = replicates[np.isfinite(replicates)]
         low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
         interval = (test.difference - float(high) * test.error, test.difference - float(low) * test.error)
         p_value = float(adjust_p_values(np.array([test.difference / test.error]), replicates[:, None])[0])

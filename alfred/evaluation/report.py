@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 
 from alfred.data.files import write_atomically
 from alfred.evaluation import plots, uncertainty_plots
+from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.report_format import (
     format_cell,
     format_interval,
@@ -37,6 +38,8 @@ __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_re
 
 # A year of fewer sessions has no Sharpe ratio worth a picture.
 _FEWEST_POINTS = 12
+# Sessions below which autocorrelation is hardly seen by blocks of a twentieth of them.
+_FEW_SESSIONS = 120
 
 
 def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
@@ -103,12 +106,18 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         folds=compute_folds(report),
         seeds=compute_seeds(report),
         table_notes=describe_table(report, rows),
-        cash_rate=float(agent.cash_return.mean() * agent.periods_per_year),
+        cash_rate=_compute_cash_rate(agent),
         caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row)],
         skill=None if report.skill is None else report.skill.to_dict("records"),
         extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
         library=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
     )
+
+
+def _compute_cash_rate(record: Backtest) -> float:
+    """Return what cash earned a year over a record, compounded; nothing was in it before the first mark."""
+    earned = record.cash_return[1:]
+    return float(np.expm1(np.log1p(earned).mean() * record.periods_per_year)) if len(earned) else 0.0
 
 
 def _embed_figure(figure: go.Figure) -> Markup:
@@ -158,7 +167,12 @@ def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
             f"{row.name} beats {row.versus_benchmark.baseline}, but equal weight of the same universe may have done so "
             "as well: the gain is the universe's until the strategy beats equal weight, too."
         )
-    if np.isfinite(row.versus_benchmark.error):
+    if row.n_days < _FEW_SESSIONS:
+        found.append(
+            f"{row.n_days} sessions are few. Where returns are autocorrelated, histories this short are called a gain "
+            "or a loss more often than the intervals promise (docs/statistics.md)."
+        )
+    if np.isfinite(row.detectable):
         found.append(
             f"{row.n_days / row.periods_per_year:.1f} years of test can only show a Sharpe difference to "
             f"{row.versus_benchmark.baseline} of about {row.detectable:.2f} or more (4 chances in 5"

@@ -28,6 +28,8 @@ from alfred.evaluation.portfolio_metrics import PortfolioMetrics, compute_portfo
 from alfred.evaluation.significance import Verdict, compute_autocorrelated_sharpe, compute_sharpe_error
 
 Interval = tuple[float, float]
+RUIN = 1e-6
+"""Wealth, in units of the beginning, at which nothing is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,10 @@ def compute_results(
     pairs = [Pair(column, rival, benchmark or "the benchmark, free of cost") for column in range(len(columns))]
     if peer is not None and equal_weight is not None:
         pairs += [Pair(column, peer, equal_weight) for column in range(len(columns))]
-    verdicts = judge(excess, pairs, settings, trials, periods)
+    verdicts = [
+        _mark_ruin(verdict, net[:, pair.own])
+        for verdict, pair in zip(judge(excess, pairs, settings, trials, periods), pairs, strict=True)
+    ]
     mean_block = settings.choose_mean_block(excess[:, :1])
     indices = make_stationary_indices(len(net), settings.n_replicates, mean_block, settings.make_generator())
     replicates = resample_metrics(net, indices, periods, cash)
@@ -174,6 +179,13 @@ def compute_results(
         )
         for column, backtest in enumerate(backtests)
     ]
+
+
+def _mark_ruin(verdict: Verdict, net: FloatArray) -> Verdict:
+    """Return the verdict of a book that lost everything: it beats nothing, whatever its ratio says."""
+    if np.cumprod(1.0 + net).min() > RUIN:
+        return verdict
+    return dataclasses.replace(verdict, outcome="does not beat", ruined=True)
 
 
 def resample_sharpe_differences(

@@ -224,6 +224,7 @@ class Verdict:
         level: Coverage of the interval.
         error_detectable: Standard error were the true difference the detectable one: it grows with the Sharpe ratio,
             most where returns are skewed. NaN is `error`.
+        ruined: Whether the strategy lost all its wealth, which no ratio makes good.
     """
 
     baseline: str
@@ -241,6 +242,7 @@ class Verdict:
     block_days: float = _NAN
     level: float = 0.95
     error_detectable: float = _NAN
+    ruined: bool = False
 
     @property
     def detectable(self) -> float:
@@ -249,6 +251,8 @@ class Verdict:
         The whole rule is inverted: the difference must clear the interval (or the table) and the deflation, whichever
         asks for more, and exceed that by the 0.84 standard errors of a power of 0.8.
         """
+        if np.isnan(self.interval[0]) or self.ruined:
+            return _NAN
         error = self.error if np.isnan(self.error_detectable) else self.error_detectable
         spread = self.error if np.isnan(self.trials_spread) else self.trials_spread
         if self.spread_source != "logged trials":
@@ -260,8 +264,14 @@ class Verdict:
     def explain(self) -> str:
         """Return the reasons in one sentence."""
         low, high = self.interval
+        if self.ruined:
+            return "All wealth was lost: a Sharpe ratio over what came before and after says nothing."
+        if np.isnan(self.difference):
+            return "One of the two has no Sharpe ratio: there is nothing to compare."
         if np.isnan(low):
-            return "One of the two has no Sharpe ratio, here or in resampled histories: there is nothing to compare."
+            return (
+                "The two differ on too few sessions: many resampled histories hold none of them, and nothing is told."
+            )
         if low == high == 0:
             return "The two have the same Sharpe ratio: one is the other, at another leverage perhaps."
         numbers = (

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from alfred.data.market import Market
+from alfred.envs.delistings import find_delistings
 from alfred.envs.settings import PortfolioSettings
 
 _SAME_PRICE = 1e-4  # one basis point
+_SHOWN = 5  # payouts that are named
 OPTIMISTIC = "Decisions trade at the very close that they are based on: this is optimistic."
 
 
@@ -25,6 +28,35 @@ def find_execution_caveat(market: Market, settings: PortfolioSettings) -> str:
     if share <= 0.5:
         return ""
     return f"{OPTIMISTIC} The next open is the same price as the close on {share:.0%} of the bars."
+
+
+def find_payout_caveat(market: Market, settings: PortfolioSettings, start: pd.Timestamp, end: pd.Timestamp) -> str:
+    """Name the payouts between two dates that nobody stated; empty when there are none.
+
+    Args:
+        market: The market.
+        settings: Says when a symbol counts as delisted, and what is paid then.
+        start: First date of the test.
+        end: Last date of it.
+    """
+    payout = settings.delisting_payout_pct / 100.0
+    found = find_delistings(market, settings.delisting_after, payout)
+    inside = np.asarray((market.dates >= start) & (market.dates <= end))
+    rows, columns = np.nonzero(found.assumed & inside[:, None])
+    if not len(rows):
+        return ""
+    told = []
+    for row, column in zip(rows[:_SHOWN], columns[:_SHOWN], strict=True):
+        back = bool(market.tradable[row:, column].any())
+        told.append(
+            f"{market.symbols[column]} on {market.dates[row].date()}{' (it trades again later)' if back else ''}"
+        )
+    more = f", and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return (
+        f"Payouts of {payout:.0%} of the last price are assumed for symbols that stopped trading and whose delisting "
+        f"return is not stated: {', '.join(told)}{more}. State `delisted` and `delisting_return` in symbols.csv, or "
+        "fill the missing rows."
+    )
 
 
 def share_of_opens_at_close(market: Market) -> float:

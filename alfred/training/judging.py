@@ -19,7 +19,7 @@ from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
 from alfred.evaluation.results import ResultRow
 from alfred.training.agent import TrainedAgent, load_trained, locate_training
-from alfred.training.caveats import find_execution_caveat
+from alfred.training.caveats import find_execution_caveat, find_payout_caveat
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared
 from alfred.training.progress import Reporter, Silence
@@ -221,6 +221,13 @@ def _walk_seeds(
     return records
 
 
+def list_caveats(prepared: Prepared) -> list[str]:
+    """Return what a reader must know about how a run's test was traded."""
+    market, env, folds = prepared.market, prepared.experiment.env, prepared.folds
+    found = (find_execution_caveat(market, env), find_payout_caveat(market, env, folds[0].test[0], folds[-1].test[1]))
+    return [caveat for caveat in found if caveat]
+
+
 def _describe(
     prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Sequence[TrainedAgent]
 ) -> ReportInput:
@@ -237,7 +244,7 @@ def _describe(
                 validation_sharpe=float(np.mean([item.validation_sharpe for item in own])),
             )
         )
-    caveats = [*prepared.signals.notes, *filter(None, [find_execution_caveat(market, experiment.env)])]
+    caveats = [*prepared.signals.notes, *list_caveats(prepared)]
     trials = _list_trials(prepared, records)
     choices = {hash_choice(experiment, settings) for settings in experiment.agents}
     # A run that was moved away from its log still pays for its own agents.

@@ -71,7 +71,7 @@ class Reference:
 
     def gone(self, t: int, i: int) -> bool:
         """Whether it is session t at which a symbol has not traded for so long that it is paid out."""
-        after = self.settings.delisting_after or 21
+        after = self.settings.delisting_after or 126
         if t >= self.market.n_dates or t < after or not self.trades(t - after, i):
             return False
         return not any(self.trades(s, i) for s in range(t - after + 1, t + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from alfred.agents.baselines import BaselineSettings
 from alfred.agents.registry import load_agent_class
 from alfred.analysts.base import AnalystSettings
 from alfred.analysts.registry import load_analyst_class
+from alfred.data.features import PREFIX as FEATURE_PREFIX
 from alfred.data.features import FeatureSettings
 from alfred.data.sources import DataSettings
 from alfred.data.splits import SplitSettings
@@ -132,12 +134,14 @@ def load_experiment(path: Path | str | None = None, overrides: Sequence[str] = (
         key, separator, text = override.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set needs key=value, for instance env.cost_bps=10; got '{override}'")
+        parts = key.split(".")
+        if not all(part.strip() for part in parts):
+            raise ConfigError(f"--set {override}: a part of the key is empty; write it as env.cost_bps=10")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"--set {override}: the value is not YAML ({reason}); quote it") from error
-        raw = _override(raw, key.split("."), value, key)
+            value = _parse_yaml(text)
+        except ValueError as error:
+            raise ConfigError(f"--set {_shorten(override)}: the value is not YAML ({error}); quote it") from error
+        raw = _override(raw, parts, value, key)
     return parse_experiment(raw, source="the defaults" if path is None else str(path))
 
 
@@ -169,6 +173,22 @@ def parse_experiment(raw: Mapping[str, Any], source: str = "the configuration") 
                     check_name(label, name.removesuffix("s"))
                 except ConfigError as error:
                     raise ConfigError(f"{source}: {name}.{position}.name: {error}") from error
+                if name == "analysts" and label.split(".")[0] == FEATURE_PREFIX:
+                    raise ConfigError(
+                        f"{source}: {name}.{position}.name: an analyst cannot be called '{label}', since the signals "
+                        f"of the features are called {FEATURE_PREFIX}.NAME; give it another name"
+                    )
+            # A file system may take PPO and ppo for one folder.
+            alike = [
+                (one, other)
+                for one, other in itertools.combinations(labels, 2)
+                if one != other and one.casefold() == other.casefold()
+            ]
+            if alike:
+                raise ConfigError(
+                    f"{source}: two {name} are called '{alike[0][0]}' and '{alike[0][1]}', which differ only by case; "
+                    "give one of them another name"
+                )
         if twice := [label for label in labels if labels.count(label) > 1]:
             raise ConfigError(f"{source}: two {name} are called '{twice[0]}'; give one of them another name")
         data[name] = tuple(parsed)
@@ -180,16 +200,39 @@ def parse_experiment(raw: Mapping[str, Any], source: str = "the configuration") 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}; name a YAML file") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    try:
+        raw = _parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if raw is None:
         return {}
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping of keys to values, got {type(raw).__name__}")
     return raw
+
+
+def _parse_yaml(text: str) -> Any:
+    """Return what a text of YAML holds.
+
+    Raises:
+        ValueError: It is not YAML; the text of the error is one line.
+    """
+    try:
+        return yaml.safe_load(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    # PyYAML reads what looks like a date or a number by Python's own means and lets their errors through.
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    except (LookupError, AttributeError, TypeError) as error:
+        raise ValueError("a value does not fit its tag") from error
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) < 80 else text[:77] + "..."
 
 
 def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
@@ -200,7 +243,8 @@ def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
     if whole.split(".")[0] == head and isinstance(raw, dict) and head in _DEFAULT_LISTS and head not in raw:
         raw = {**raw, head: _DEFAULT_LISTS[head]}
     if isinstance(raw, list):
-        if not head.isdigit() or int(head) >= len(raw):
+        # Of ASCII only: `isdigit` takes signs that `int` does not.
+        if not (head.isascii() and head.isdigit() and len(head) < 10) or int(head) >= len(raw):
             raise ConfigError(f"--set {whole}: '{head}' must be a number from 0 to {len(raw) - 1}")
         return [_override(item, rest, value, whole) if i == int(head) else item for i, item in enumerate(raw)]
     if raw is not None and not isinstance(raw, dict):
@@ -219,8 +263,7 @@ def _explain(error: ValidationError, prefix: tuple[str | int, ...], model: type[
         name = str(first["loc"][-1])
         known = list(_descend(model, first["loc"][:-1]).model_fields)
         return f"{source}: unknown key '{key}'; known here: {', '.join(known)}.{suggest(name, known)}{more}"
-    shown = repr(first["input"])
-    given = f", got {shown if len(shown) < 80 else shown[:77] + '...'}" if first["type"] != "missing" else ""
+    given = f", got {_shorten(repr(first['input']))}" if first["type"] != "missing" else ""
     message = first["msg"].removeprefix("Value error, ")
     return f"{source}: {key}: {message[0].lower()}{message[1:]}{given}{more}"
 

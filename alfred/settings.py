@@ -17,6 +17,9 @@ from alfred.errors import ConfigError, suggest
 MAX_NAME_LENGTH = 100
 """Letters of a name; file systems take 255 bytes, and endings and counters are added to it."""
 
+# What Windows takes for a device, whatever the ending and the case.
+_DEVICE = re.compile(r"(?:NUL|CON|PRN|AUX|COM[1-9]|LPT[1-9]) *(?:\..*)?", re.IGNORECASE)
+
 
 class Settings(BaseModel):
     """A frozen configuration in which an unknown key is an error."""
@@ -55,7 +58,8 @@ def check_name(name: str, what: str, *, also: str = "") -> str:
 
     Raises:
         ConfigError: It is empty, longer than `MAX_NAME_LENGTH`, begins with anything but a letter, a digit or one of
-            `also`, ends with a dot or a blank, or holds anything but letters, digits, inner blanks and `_ . -`.
+            `also`, ends with a dot or a blank, holds anything but letters, digits, inner blanks and `_ . -`, or is the
+            name of a device on Windows (NUL, CON, PRN, AUX, COM1 to COM9, LPT1 to LPT9), with or without an ending.
     """
     extra = re.escape(also)
     pattern = rf"[A-Za-z0-9_{extra}](?:[A-Za-z0-9_. \-{extra}]*[A-Za-z0-9_\-{extra}])?"
@@ -64,6 +68,11 @@ def check_name(name: str, what: str, *, also: str = "") -> str:
         raise ConfigError(
             f"{shown!r} cannot be the name of this {what}, since it becomes part of a path: up to {MAX_NAME_LENGTH} "
             f"letters, digits, inner blanks and {' '.join('_.-' + also)} are accepted, with a letter or digit first"
+        )
+    if _DEVICE.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of this {what}, since it becomes part of a path and is a device on Windows; "
+            "choose another"
         )
     return name
 

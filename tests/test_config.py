@@ -51,6 +51,16 @@ def test_overrides_win_over_the_file_and_step_into_lists(tmp_path) -> None:
         ("env.cost_bps.deep=1", "--set env.cost_bps.deep"),
         ("env.cost_bps", "--set needs key=value"),
         ("env.cost_bps=[", "the value is not YAML"),
+        ("data.start=2020-13-01", "the value is not YAML .month must be in 1..12"),
+        ("env.cost_bps=" + "[" * 5000, "the value is not YAML .it is nested too deeply"),
+        ("agents.²=1", "'²' must be a number from 0 to"),
+        (f"agents.{'9' * 5000}=1", "must be a number from 0 to"),
+        ("..=1", "a part of the key is empty"),
+        ("env..cost_bps=1", "a part of the key is empty"),
+        ("agents=[{kind: ppo}, {kind: ppo, name: PPO}]", "two agents are called 'ppo' and 'PPO', which differ only by"),
+        ("analysts=[{kind: naive}, {kind: lstm, name: Naive}]", "two analysts are called 'naive' and 'Naive'"),
+        ("analysts=[{kind: naive, name: feature}]", "analysts.0.name: an analyst cannot be called 'feature'"),
+        ("analysts=[{kind: naive, name: con}]", "'con' cannot be the name of this"),
     ],
 )
 def test_bad_overrides_are_answered(override, message) -> None:
@@ -64,6 +74,12 @@ def test_bad_files_are_named(tmp_path) -> None:
         load_experiment(tmp_path / "nowhere.yaml")
     with pytest.raises(ConfigError, match="is not valid YAML"):
         load_experiment(write(tmp_path, "a: [1"))
+    with pytest.raises(ConfigError, match=r"config\.yaml is not valid YAML: month must be in 1\.\.12"):
+        load_experiment(write(tmp_path, "data: {start: 2020-13-01}"))
+    with pytest.raises(ConfigError, match=r"config\.yaml is not valid YAML: it is nested too deeply"):
+        load_experiment(write(tmp_path, "a: " + "[" * 5000))
+    with pytest.raises(ConfigError, match=r"config\.yaml is not valid YAML: a value does not fit its tag"):
+        load_experiment(write(tmp_path, "seed: !!bool x"))
     with pytest.raises(ConfigError, match="must hold a mapping"):
         load_experiment(write(tmp_path, "- 1"))
     with pytest.raises(ConfigError, match=r"config\.yaml: unknown key 'analyst'"):

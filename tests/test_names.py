@@ -64,3 +64,11 @@ def test_a_field_of_a_configuration_is_refused_by_its_key() -> None:
     assert Named().label is None
     with pytest.raises(ValidationError, match=r"label\n.*'\.\./x' cannot be the name"):
         Named(label="../x")
+
+
+@pytest.mark.parametrize("name", ["NUL", "con", "PRN.txt", "aux.parquet.json", "COM1", "lpt9.x", "nul .txt"])
+def test_devices_of_windows_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="is a device on Windows"):
+        check_name(name, "agent")
+    for harmless in ("COM0", "console", "nul-1", "my.con"):
+        assert check_name(harmless, "agent") == harmless

@@ -46,6 +46,8 @@ _WORDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "adj_close": (_ADJUSTED,),
 }
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
 
 def match_columns(names: Sequence[str], path: Path) -> dict[str, str]:
     """Return name in the file by our name (`date`, `symbol`, `open`, ..., `volume`).
@@ -59,8 +61,17 @@ def match_columns(names: Sequence[str], path: Path) -> dict[str, str]:
         path: The file, for the message.
 
     Raises:
-        DataError: Two columns are the same, date or close is missing, or an adjusted column is unknown.
+        DataError: Two columns are the same, date or close is missing, an adjusted column is unknown, or the
+            columns are separated by anything but commas.
     """
+    if len(names) == 1:
+        for separator, word in _SEPARATORS.items():
+            if separator in str(names[0]):
+                raise DataError(
+                    f"{path} has a single column '{names[0]}': its cells are separated by {word}; write them "
+                    f"with commas, and a point in decimals (pandas: read_csv(path, sep={separator!r}), then "
+                    "to_csv(path, index=False))"
+                )
     plain = {name: squeeze(name) for name in map(str, names)}
     if len(plain) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)

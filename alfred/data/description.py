@@ -107,7 +107,7 @@ def describe_market(settings: DataSettings, calendar: str | None = "XNYS") -> Ma
     Args:
         settings: Which source; `symbols`, `start` and `end` narrow what is described.
         calendar: Exchange whose sessions the benchmark must have (see `find_missing_sessions`), or None to leave that
-            out. Sessions that it lacks are reported as `missing_session`.
+            out. Sessions that it lacks are reported as `missing_session`, where the market is daily.
 
     Raises:
         DataError: A file cannot be read at all, or nothing is left to describe.
@@ -135,7 +135,7 @@ def describe_market(settings: DataSettings, calendar: str | None = "XNYS") -> Ma
         periods, longest = infer_periods_per_year(sessions), find_longest_halt(sessions)
     except DataError as error:
         problems.append(Problem(benchmark or "", sessions[0], "irregular", float(len(sessions)), reason=str(error)))
-    if benchmark is not None and calendar is not None:
+    if benchmark is not None and calendar is not None and _is_daily(sessions, periods):
         missing = find_missing_sessions(sessions, calendar)
         problems += [Problem(benchmark, day, "missing_session", 1.0) for day in missing]
     for item in series:
@@ -233,6 +233,12 @@ def _find_sessions(series: list[Series], benchmark: str | None) -> pd.DatetimeIn
     days = counts.index.to_numpy()
     listed = np.searchsorted(firsts, days, side="right") - np.searchsorted(lasts, days, side="left")
     return pd.DatetimeIndex(days[counts.to_numpy() >= listed / 2])
+
+
+def _is_daily(sessions: pd.DatetimeIndex, periods: int | None) -> bool:
+    if periods is None:  # irregular: a daily table with a hole is daily
+        return bool(np.median(np.diff(sessions.to_numpy()) / np.timedelta64(1, "D")) < 2)
+    return periods >= 252
 
 
 def _describe_symbol(series: Series, sessions: pd.DatetimeIndex, delisting: Delisting | None) -> SymbolDescription:

@@ -5,6 +5,7 @@ Axes legend: T dates, N symbols.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ class Listing:
 
     Attributes:
         symbol: What the source calls it.
-        name: What the market calls it: the symbol for the latest listing, `SYMBOL-until-DATE` for one before it.
+        name: What the market calls it: the symbol for the latest listing, `SYMBOL.1` for the oldest, `SYMBOL.2` for the
+            one after it, and so on.
         column: Column of the symbol among the source's.
         first: First row with a price.
         last: Last row with a price.
@@ -53,7 +55,10 @@ def find_longest_halt(dates: pd.DatetimeIndex) -> int:
 def find_listings(
     rows_of: Iterable[tuple[str, npt.NDArray[np.int64]]], dates: pd.DatetimeIndex, longest: int | None = None
 ) -> list[Listing]:
-    """Return the listings of all symbols, the latest of a symbol first and those before it behind it.
+    """Return the listings of all symbols, the latest of a symbol first and those before it behind it by age.
+
+    The name of an earlier listing says nothing of when it ends: who sees the name must not know the end before it
+    comes. A number that a symbol of the source has already is passed over.
 
     Args:
         rows_of: Each symbol, and the sessions on which it has a price, ascending.
@@ -61,14 +66,17 @@ def find_listings(
         longest: Sessions that a symbol may lack; half a year of them when left out.
     """
     longest = find_longest_halt(dates) if longest is None else longest
+    pairs = list(rows_of)
+    taken = {symbol for symbol, _ in pairs}
     found = []
-    for column, (symbol, rows) in enumerate(rows_of):
+    for column, (symbol, rows) in enumerate(pairs):
         parts = [rows]
         if len(rows) and rows[-1] - rows[0] >= len(rows) + longest:
             parts = np.split(rows, np.flatnonzero(np.diff(rows) - 1 > longest) + 1)
         found.append(Listing(symbol, symbol, column, *_get_bounds(parts[-1])))
-        for part in parts[:-1]:
-            name = f"{symbol}-until-{dates[part[-1]].date()}"
+        free = (name for number in itertools.count(1) if (name := f"{symbol}.{number}") not in taken)
+        for part, name in zip(parts[:-1], free, strict=False):
+            taken.add(name)
             found.append(Listing(symbol, name, column, *_get_bounds(part)))
     return found
 

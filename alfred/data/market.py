@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from alfred.data.arrays import as_floats, as_numbers, show_type
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 
@@ -120,21 +121,24 @@ class Market:
             DataError: Anything that would make a later result wrong; the text names symbol, date and value.
         """
         index = to_session_dates(dates)
-        mask = np.isfinite(close) if tradable is None else np.asarray(tradable, dtype=bool)
+        closes = as_floats(close, "close")
+        _check_types(symbols, benchmark, notes, sectors=sectors, extras=extras, delistings=delistings)
+        # An infinite close is no missing one: it is tradable, and refused as such.
+        mask = ~np.isnan(closes) if tradable is None else as_numbers(tradable, "tradable").astype(bool, copy=False)
         market = cls(
             dates=index,
             symbols=tuple(str(symbol) for symbol in symbols),
-            close=_as_float(close),
+            close=closes,
             tradable=mask,
             benchmark=benchmark,
-            open=None if open is None else _as_float(open),
-            high=None if high is None else _as_float(high),
-            low=None if low is None else _as_float(low),
-            volume=None if volume is None else _as_float(volume),
+            open=None if open is None else as_floats(open, "open"),
+            high=None if high is None else as_floats(high, "high"),
+            low=None if low is None else as_floats(low, "low"),
+            volume=None if volume is None else as_floats(volume, "volume"),
             sectors=dict(sectors or {}),
-            extras={name: _as_float(array) for name, array in (extras or {}).items()},
+            extras={name: as_floats(array, f"extra field '{name}'") for name, array in (extras or {}).items()},
             notes=tuple(notes),
-            cash_rate=None if cash_rate is None else _as_float(cash_rate),
+            cash_rate=None if cash_rate is None else as_floats(cash_rate, "cash_rate"),
             # One to come is the future.
             delistings={symbol: item for symbol, item in (delistings or {}).items() if item.date <= index[-1:].max()},
         )
@@ -363,6 +367,24 @@ class Market:
         )
 
 
-def _as_float(array: npt.ArrayLike) -> FloatArray:
-    values = np.asarray(array)
-    return values if values.dtype in (np.dtype(np.float32), np.dtype(np.float64)) else values.astype(np.float64)
+def _check_types(symbols: object, benchmark: object, notes: object, **mappings: object) -> None:
+    """Refuse what `from_arrays` would stumble over, or take apart letter by letter."""
+    for name, value in (("symbols", symbols), ("notes", notes)):
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise DataError(f"{name} must be a list of texts, got {show_type(value)}")
+    if not isinstance(benchmark, str):
+        raise DataError(f"the benchmark must be one of the symbols, got {show_type(benchmark)}; name it: 'SPY'")
+    for name, value in mappings.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise DataError(f"{name} must be a mapping with one entry a name, got {show_type(value)}")
+    for symbol, item in cast("Mapping[str, object]", mappings["delistings"] or {}).items():
+        if not (
+            isinstance(item, Delisting)
+            and isinstance(item.date, pd.Timestamp)
+            and item.date.tz is None
+            and isinstance(item.payout, int | float | np.integer | np.floating | None)
+        ):
+            raise DataError(
+                f"the delisting of '{symbol}' must be a Delisting of a Timestamp without a zone and "
+                f"a number or None, got {item!r:.80}"
+            )

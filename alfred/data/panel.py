@@ -36,7 +36,7 @@ def build_market(
     at a time, so that the peak is the market itself and a few columns.
 
     A symbol that lacks more than half a year of sessions and comes back is another company under the same ticker: the
-    rows before are a listing of their own, `SYMBOL-until-DATE`, so that no return spans the gap.
+    rows before are a listing of their own, `SYMBOL.1`, so that no return spans the gap.
 
     Args:
         table: The rows as read.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -184,8 +184,8 @@ def _forecast_block(
 ) -> tuple[Grid, Analyst]:
     """Return the signals of a block, `[R, N, K]`, from the cache where it has them, and the analyst behind them."""
     start = 0 if schedule.max_train_days is None else max(0, block.fit_row + 1 - schedule.max_train_days)
-    # A copy: the memory behind a cut goes on past its end.
-    past = visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy()
+    # A copy: the memory behind a cut goes on past its end. Notes are of the whole market, and may tell what comes.
+    past = replace(visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy(), notes=())
     shelf = None if cache is None else cache.open(past, settings)
     analyst: Analyst | None = None
     names, _ = signal_names(settings.label, settings.horizons)

@@ -94,6 +94,12 @@ FILES = {
     "cut gzip": ("a.csv.gz", b"\x1f\x8b\x08\x00\x00", "cannot be read"),
     "not parquet": ("a.parquet", b"PAR1 and then nothing", "cannot be read"),
     "not text": ("a.csv", b"\xff\xfe\x00d\x00a", "cannot be read"),
+    "semicolons": (
+        "a.csv",
+        b"date;symbol;adj_close\n2020-01-06;A;1,5\n",
+        "separated by semicolons; write them with commas",
+    ),
+    "tabs": ("a.csv", b"date\tclose\n2020-01-06\t1\n", "separated by tabs"),
     "ending": ("a.xlsx", b"", "unknown ending"),
 }
 

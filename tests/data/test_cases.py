@@ -132,7 +132,7 @@ def test_volume_that_needs_no_basis_stays_and_says_nothing(tmp_path: Path) -> No
 
 def test_a_reused_ticker_is_two_listings() -> None:
     market = load(CASES / "reused_ticker.csv.gz")
-    assert market.symbols == ("GM", "GM-until-2014-05-30", "SPY", "XOM")
+    assert market.symbols == ("GM", "GM.1", "SPY", "XOM")
     returns = np.exp(market.log_returns()) - 1
     assert np.nanmax(returns) < 0.1  # +5,820 % across the gap
     new, old = market.tradable[:, 0], market.tradable[:, 1]

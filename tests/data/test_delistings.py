@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from alfred.data.description import describe_market
+from alfred.data.listings import find_listings
 from alfred.data.market import Delisting, Market
 from alfred.data.sources import DataSettings, compute_market_checksum, load_market
 from alfred.data.symbols import read_delistings
 from alfred.errors import DataError
+from alfred.settings import check_name
 from tests.data.tables import make_rows, write_rows
 
 
@@ -99,8 +101,8 @@ def test_each_listing_of_a_reused_ticker_has_its_own_end(tmp_path: Path) -> None
     first, last = dates[99], dates[-1]
     (tmp_path / "symbols.csv").write_text(f"symbol,delisted,delisting_return\nAAA,{first},-1\nAAA,{last},0.2\n")
     market = load(tmp_path)
-    assert market.symbols == ("AAA", f"AAA-until-{first}", "SPY")
-    assert market.delistings[f"AAA-until-{first}"] == Delisting(pd.Timestamp(first), 0.0)
+    assert market.symbols == ("AAA", "AAA.1", "SPY")
+    assert market.delistings["AAA.1"] == Delisting(pd.Timestamp(first), 0.0)
     assert market.delistings["AAA"].payout == pytest.approx(1.2)
     # From a start after the first listing its end is no contradiction, and of no interest.
     assert set(load(tmp_path, start=dates[300]).delistings) == {"AAA"}
@@ -130,3 +132,13 @@ def test_the_description_shows_a_reused_ticker() -> None:
     path = Path(__file__).parent / "cases" / "reused_ticker.csv.gz"
     found = describe_market(DataSettings(path=path), calendar=None)
     assert [(item.symbol, item.kind, item.value) for item in found.problems] == [("GM", "new_listing", 371.0)]
+
+
+def test_the_name_of_an_earlier_listing_is_neutral_and_free() -> None:
+    dates = pd.date_range("2015-01-02", periods=60, freq="W-FRI")
+    rows = np.array([0, 1, 20, 21, 40, 41])
+    pairs = [("GM", rows), ("GM.1", np.arange(60))]
+    listings = find_listings(iter(pairs), dates, longest=10)
+    assert [item.name for item in listings] == ["GM", "GM.2", "GM.3", "GM.1"]
+    assert [item.first for item in listings] == [40, 0, 20, 0]
+    assert all(check_name(item.name, "symbol") == item.name for item in listings)

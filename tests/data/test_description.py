@@ -168,3 +168,18 @@ def test_the_embedded_table_can_be_described() -> None:
     description = describe_market(DataSettings(start="2010-01-01"), calendar=None)
     assert len(description.symbols) == 21
     assert description.benchmark == "SP500TR"
+
+
+def test_weekly_bars_lack_no_session_of_the_exchange() -> None:
+    description = describe_market(DataSettings(path=Path(__file__).parent / "cases" / "weekly.csv.gz"))
+    assert description.periods_per_year == 52
+    assert "missing_session" not in {item.kind for item in description.problems}
+
+
+def test_a_daily_table_with_a_hole_still_lacks_sessions(tmp_path: Path) -> None:
+    table = make_table()
+    dates = table["date"].unique()
+    path = write_rows(table[~table["date"].isin(dates[100:140])], tmp_path / "a.csv")
+    kinds = [item.kind for item in describe_market(DataSettings(path=path)).problems]
+    assert "irregular" in kinds
+    assert kinds.count("missing_session") >= 38

@@ -105,3 +105,37 @@ def test_delistings_are_checked_and_those_to_come_are_left_out() -> None:
         build(Delisting(dates[-1], -0.1))
     with pytest.raises(DataError, match="unknown delisted symbol 'BBB'"):
         build(Delisting(dates[-1], 0.5), "BBB")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"close": [["1", "2"]] * 3}, "close must hold numbers, got an array of <U1"),
+        ({"close": np.array([[1.0, None]] * 3)}, "close must hold numbers, got an array of object"),
+        ({"close": None}, "close must hold numbers"),
+        ({"close": [[1.0, 2.0], [1.0]]}, "close is no array of numbers .* rows of one length"),
+        ({"close": np.ones((3, 2), dtype=complex)}, "close must hold numbers, got an array of complex128"),
+        ({"close": [[1.0, 1.0], [np.inf, 1.0], [1.0, 1.0]]}, "close of 'AAA' is inf on 2020-01-02"),
+        ({"open": [["1", "2"]] * 3}, "open must hold numbers"),
+        ({"tradable": "yes"}, "tradable must hold numbers"),
+        ({"symbols": None}, "symbols must be a list of texts, got None"),
+        ({"symbols": "AB"}, "symbols must be a list of texts, got str 'AB'"),
+        ({"benchmark": None}, "the benchmark must be one of the symbols, got None"),
+        ({"delistings": ["AAA"]}, "delistings must be a mapping"),
+        ({"delistings": {"AAA": "2020-01-02"}}, "the delisting of 'AAA' must be a Delisting .* got '2020-01-02'"),
+        ({"delistings": {"AAA": Delisting("2020-01-02")}}, "the delisting of 'AAA' must be"),
+        ({"delistings": {"AAA": Delisting(DATES[1], "half")}}, "the delisting of 'AAA' must be"),
+        ({"extras": {"vix": "high"}}, "extra field 'vix' must hold numbers"),
+        ({"sectors": ["tech"]}, "sectors must be a mapping"),
+        ({"notes": "one"}, "notes must be a list"),
+    ],
+)
+def test_wrong_types_are_one_error(changes, message) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        make(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_frame_of_numbers_is_an_array() -> None:
+    market = make(close=pd.DataFrame({"AAA": [1.0, np.nan, 3.0], "SPY": [10, 11, 12]}))
+    assert market.tradable.tolist() == [[True, True], [False, True], [True, True]]

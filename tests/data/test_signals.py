@@ -55,6 +55,11 @@ def test_damaged_files_are_named(tmp_path) -> None:
         Signals.load(tmp_path / "s.parquet")
     with pytest.raises(SignalError, match="does not hold signals"):
         Signals.load(tmp_path / "nothing.parquet")
+    make().save(tmp_path / "t.parquet")
+    description = tmp_path / "t.json"
+    description.write_text(description.read_text().replace('"knowledge_cutoffs": {}', '"knowledge_cutoffs": []'))
+    with pytest.raises(SignalError, match="does not hold signals"):
+        Signals.load(tmp_path / "t.parquet")
 
 
 def test_a_tampered_stamp_is_refused_on_loading(tmp_path) -> None:

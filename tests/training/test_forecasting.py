@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,3 +86,12 @@ def test_errors_cross_processes_as_they_are() -> None:
     short = ForecastSettings(min_train_days=50, cache=None)
     with pytest.raises(DataError, match="'momentum' needs more than"):
         forecast_all(MARKET, (NaiveSettings(), MOMENTUM), short, n_jobs=2, reporter=Silence())
+
+
+def test_analysts_are_not_shown_the_notes(monkeypatch) -> None:
+    seen = []
+    fit = NaiveAnalyst.fit
+    monkeypatch.setattr(NaiveAnalyst, "fit", lambda self, past: (seen.append(past.notes), fit(self, past))[1])
+    noted = replace(MARKET, notes=("'GM' has no rows for long after 2014-05-30",))
+    forecast_walk_forward(noted, NaiveSettings(), SCHEDULE)
+    assert set(seen) == {()}

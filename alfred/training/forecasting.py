@@ -34,6 +34,8 @@ from alfred.training.stages import (
 )
 
 _BATCH = 4096  # windows in one cached piece: seconds of work for the slowest analyst, so that a kill loses little
+_SHARE = 0.25  # of the windows may answer differently alone: a sampled token flips now and then
+_FEW = 8  # windows that say too little: one flip among them is a large share
 SIGNALS_FILE = "signals.parquet"
 
 
@@ -87,6 +89,7 @@ def forecast_walk_forward(
 
     Raises:
         DataError: The history is too short.
+        SignalError: A forecast depends on later windows of its batch.
         AlfredError: The code on disk is no longer that of `stage`.
     """
     code = fingerprint_analyst(settings)
@@ -200,6 +203,8 @@ def _forecast_block(
         if piece is None:
             analyst = analyst or _fit_or_load(past, settings, shelf)
             piece = _predict_rows(analyst, window, rows)
+            if position == 0:
+                _check_alone(analyst, window, rows, piece)
             if shelf is not None:
                 shelf.write(name, piece)
         result[rows - block.rows[0]] = piece
@@ -228,6 +233,39 @@ def _predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64])
     ):
         values[np.searchsorted(rows, row), column] = analyst.predict(contexts).to_signals()
     return values
+
+
+def _check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], piece: Grid) -> None:
+    """Raise when the first windows of a piece are answered differently without the later ones.
+
+    A batch holds windows of many dates. An analyst that looks up the next window, or scales by the mean of the batch,
+    reads the future there. A date with few windows that fails is followed by the next one, for chance may have done it.
+
+    Raises:
+        SignalError: More than a quarter of the windows differ.
+    """
+    answered = np.flatnonzero(np.isfinite(piece).any(axis=(1, 2)))
+    # Nothing in the batch is later than the last date.
+    asked = answered[answered < len(rows) - 1]
+    spread = np.ma.masked_invalid(piece.astype(np.float64)).std(axis=(0, 1)).filled(0.0)
+    checked = differing = 0
+    for position in asked:
+        row = rows[position : position + 1]
+        alone = _predict_rows(analyst, window.until(window.dates[row[0]]), row)[0]
+        together = piece[position]
+        same = np.isclose(alone, together, rtol=0.0, atol=1e-3 * spread + 1e-6, equal_nan=True).all(axis=1)
+        checked += int((np.isfinite(alone) | np.isfinite(together)).any(axis=1).sum())
+        differing += int((~same).sum())
+        if differing <= _SHARE * checked:
+            return
+        if checked >= _FEW:
+            break
+    if checked:
+        date = window.dates[rows[asked[0]]].date()
+        raise SignalError(
+            f"forecast each window from itself alone: '{analyst.settings.label}' answers differently when {date} is "
+            f"asked alone, so that later windows of the batch reach it (or its random draws follow the batch)"
+        )
 
 
 def _specialise(schedule: ForecastSettings, settings: AnalystSettings) -> ForecastSettings:

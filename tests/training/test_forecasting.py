@@ -4,13 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alfred.analysts.forecast import Forecast
 from alfred.analysts.momentum import MomentumSettings
 from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
+from alfred.analysts.registry import load_analyst_class
 from alfred.config import ForecastSettings
-from alfred.errors import DataError
+from alfred.data.contexts import Contexts
+from alfred.errors import DataError, SignalError
 from alfred.training import forecasting
 from alfred.training.forecasting import forecast_all, forecast_walk_forward, make_blocks
 from alfred.training.progress import Silence
+from tests.analysts.small import SMALL
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(420, late_listing=True)
@@ -58,7 +62,8 @@ def test_cache_gives_the_same_numbers_and_is_used(tmp_path, monkeypatch) -> None
     monkeypatch.setattr(NaiveAnalyst, "predict", lambda self, contexts: (calls.append(1), predict(self, contexts))[1])
     again = forecast_walk_forward(MARKET, NaiveSettings(), schedule)
     np.testing.assert_array_equal(again.values, first.values)
-    assert len(calls) == 2
+    # The piece that comes first in its block is asked once more alone.
+    assert len(calls) == 2 + 2
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -95,3 +100,49 @@ def test_analysts_are_not_shown_the_notes(monkeypatch) -> None:
     noted = replace(MARKET, notes=("'GM' has no rows for long after 2014-05-30",))
     forecast_walk_forward(noted, NaiveSettings(), SCHEDULE)
     assert set(seen) == {()}
+
+
+class Peeking(NaiveAnalyst):
+    """Expects what the next window of the same symbol in the batch ends with."""
+
+    def predict(self, contexts: Contexts) -> Forecast:
+        plain = super().predict(contexts)
+        mean = plain.mean.copy()
+        close = contexts.field("close")[:, -1]
+        for row, (symbol, date) in enumerate(zip(contexts.symbols, contexts.dates, strict=True)):
+            later = [n for n, other in enumerate(contexts.symbols) if other == symbol and contexts.dates[n] > date]
+            if later:
+                mean[row] = np.log(close[later[0]] / close[row])
+        return Forecast(plain.horizons, plain.levels, mean, plain.quantiles)
+
+
+class Scaling(NaiveAnalyst):
+    """Scales by mean and spread of the whole batch."""
+
+    def predict(self, contexts: Contexts) -> Forecast:
+        plain = super().predict(contexts)
+        close = contexts.field("close")
+        moves = np.log(close[:, -1] / close[:, -2])
+        score = 0.01 * (moves - moves.mean()) / (moves.std() + 1e-9)
+        mean = np.broadcast_to(score[:, None], plain.mean.shape)
+        return Forecast(plain.horizons, plain.levels, mean, plain.quantiles)
+
+
+@pytest.mark.parametrize("kind", [Peeking, Scaling])
+@pytest.mark.parametrize("n_symbols", [2, 5])
+def test_an_analyst_that_reads_later_windows_of_its_batch_is_refused(kind, n_symbols, monkeypatch) -> None:
+    market = make_random_market(420, n_symbols)
+    monkeypatch.setattr(forecasting, "make_analyst", kind)
+    date = market.dates[300].date()
+    with pytest.raises(SignalError, match=f"from itself alone: 'naive' answers differently when {date} is asked"):
+        forecast_walk_forward(market, NaiveSettings(), SCHEDULE)
+
+
+@pytest.mark.parametrize("kind", ["naive", "momentum", "lstm", "kronos", "kronos_ensemble", "toto"])
+def test_the_analysts_answer_alone_as_in_a_batch(kind, monkeypatch) -> None:
+    asked = []
+    check = forecasting._check_alone
+    monkeypatch.setattr(forecasting, "_check_alone", lambda *args: (asked.append(1), check(*args)))
+    settings = load_analyst_class(kind).settings_class.model_validate({"kind": kind, **SMALL.get(kind, {})})
+    forecast_walk_forward(MARKET, settings, SCHEDULE.model_copy(update={"min_train_days": 390, "refit_every_days": 15}))
+    assert len(asked) == 2

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from alfred.cli import app
 from alfred.cli.options import one_line_errors
 from alfred.data.files import write_atomically
+from alfred.errors import StorageError
 from alfred.training.locks import hold_run
 from tests.conftest import make_random_market
 from tests.training.small import write_market

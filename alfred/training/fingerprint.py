@@ -2,8 +2,8 @@
 
 The digest of a class is that of its module and of every module of alfred that it imports, directly or through others.
 A class of your own counts as well, with the modules of its own package, or those beside its file. Sources are read and
-compiled, never run; comments, docstrings and line numbers do not count. Packages that others wrote are told apart by
-the versions in the manifest only.
+compiled, never run; comments, docstrings and line numbers do not count. Packages that others wrote do not
+count: a stage names the versions of those that matter beside its code.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def train(
 def evaluate(path: Run, overrides: Set = None, as_json: AsJson = False) -> None:
     """Judge a trained run out of sample against its baselines, and write the report.
 
-    --set takes what needs no new training: data.path, baselines, intervals, n_trials.
+    --set takes what needs no new training: data.path, baselines, intervals, n_trials, training.n_jobs.
     """
     from alfred.console import show_progress
     from alfred.training import pipeline

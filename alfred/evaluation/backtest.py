@@ -24,6 +24,11 @@ _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
 _WEIGHT, _CASH = "weight of ", "cash"
 
 
+def make_slug(name: str) -> str:
+    """Return a name as a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 @dataclass(frozen=True, eq=False)
 class Backtest:
     """The daily record of one policy.
@@ -75,7 +80,7 @@ class Backtest:
     @property
     def slug(self) -> str:
         """The name as a file name."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return make_slug(self.name)
 
     def save(self, path: Path | str) -> None:
         """Write one Parquet file: a row a date, a column a quantity, a column `weight of SYMBOL` an asset."""

@@ -18,7 +18,7 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import CheckpointError
-from alfred.training.stages import compute_digest, digest_analyst
+from alfred.training.stages import FORECAST_PACKAGES, compute_digest, digest_analyst, read_public_versions
 
 Grid = npt.NDArray[np.float32]
 
@@ -42,7 +42,12 @@ class Cache:
 
     def open(self, past: Market, settings: AnalystSettings) -> Shelf:
         """Return the place of one fit, named by everything that it depends on."""
-        address = compute_digest(digest_analyst(settings, _SCHEDULE), compute_market_checksum(past), self.code)
+        address = compute_digest(
+            digest_analyst(settings, _SCHEDULE),
+            compute_market_checksum(past),
+            self.code,
+            read_public_versions(FORECAST_PACKAGES),
+        )
         return Shelf(self.folder / f"{settings.kind}-{address}", self.readable)
 
 
@@ -78,7 +83,9 @@ class Shelf:
         if not self.readable or not path.exists():
             return None
         try:
-            piece = np.load(path, allow_pickle=False)
+            with path.open("rb") as file:
+                # Not np.load, which takes archives for arrays as well.
+                piece: Grid = np.lib.format.read_array(file, allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None  # a damaged piece is made again
         return piece if piece.shape == shape and piece.dtype == np.float32 else None

@@ -97,7 +97,7 @@ def forecast_walk_forward(
         # A worker process loads the code as it stands when the worker starts.
         require_same_code(code, stage, settings.label)
     names, horizons = signal_names(settings.label, settings.horizons)
-    schedule = _specialise(schedule, settings)
+    schedule = specialise(schedule, settings)
     blocks = make_blocks(market.n_dates, schedule)
     values = np.full((market.n_dates, market.n_symbols, len(names)), np.nan, dtype=np.float32)
     trained = np.empty(market.n_dates, dtype="datetime64[s]")
@@ -152,7 +152,7 @@ def forecast_all(
     found: dict[str, Signals] = {}
     jobs, stages = [], {}
     for settings in analysts:
-        stage = describe_forecast(checksum, settings, _specialise(schedule, settings))
+        stage = describe_forecast(checksum, settings, specialise(schedule, settings))
         place = None if folder is None else folder / check_name(settings.label, "analyst")
         if place is not None and place.exists() and not fresh:
             reason = explain_change(read_stage(place), stage)
@@ -268,7 +268,7 @@ def _check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], 
         )
 
 
-def _specialise(schedule: ForecastSettings, settings: AnalystSettings) -> ForecastSettings:
+def specialise(schedule: ForecastSettings, settings: AnalystSettings) -> ForecastSettings:
     """Return the schedule with an analyst's own wishes in it."""
     wishes = {"refit_every_days": settings.refit_every_days, "forecast_every_days": settings.forecast_every_days}
     return schedule.model_copy(update={name: value for name, value in wishes.items() if value is not None})

@@ -14,7 +14,7 @@ from alfred.agents.baseline_registry import make_baselines
 from alfred.data.splits import Fold
 from alfred.envs.policy import Policy
 from alfred.errors import CheckpointError
-from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env, make_slug
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
 from alfred.evaluation.results import ResultRow
@@ -51,18 +51,13 @@ def evaluate(
     run, experiment = prepared.run, prepared.experiment
     with hold_run(run.path):
         write_config(run, experiment)
-        now = describe_evaluation(
-            prepared.market,
-            prepared.signals,
-            prepared.folds,
-            experiment,
-            {settings.label: _list_trainings(prepared, settings) for settings in experiment.agents},
-        )
+        now = _describe_stage(prepared)
         stored = _read_records(prepared, now, listener)
         records, seeds = stored or _walk_all(prepared, trained, now, listener)
-        log = TrialLog(run.path.parent)
-        for settings, record in zip(experiment.agents, records, strict=False):
-            log.add(record, prepared.market, hash_choice(experiment, settings), run.path.name)
+        log = TrialLog(run.root)
+        # The records of the agents come first.
+        for settings, record in zip(experiment.agents, records[: len(experiment.agents)], strict=True):
+            log.add(record, prepared.market, hash_choice(experiment, settings), run.name)
         return _report(prepared, records, seeds, trained[experiment.agents[0].label])
 
 
@@ -70,13 +65,23 @@ def rewrite_report(prepared: Prepared) -> list[ResultRow]:
     """Write the page again from the records of the last evaluation.
 
     Raises:
-        CheckpointError: The run was not evaluated, or a record is damaged.
+        CheckpointError: The run was not evaluated, its records or trainings were made from anything but what stands in
+            it, or a record is missing or damaged.
     """
-    with hold_run(prepared.run.path):
-        write_config(prepared.run, prepared.experiment)
+    run, experiment = prepared.run, prepared.experiment
+    with hold_run(run.path):
+        earlier = read_stage(run.backtests)
+        if earlier is None:
+            raise CheckpointError(f"{run.path} was not evaluated yet; run `alfred evaluate {run.path}`")
+        trained = load_trainings(prepared)
+        if reason := explain_change(earlier, _describe_stage(prepared)):
+            raise CheckpointError(
+                f"the records of {run.path} were made from something else: {reason}; run `alfred evaluate {run.path}` "
+                "first"
+            )
         records, seeds = _load_records(prepared)
-        trained = _load_all(prepared, prepared.experiment.agents[0])
-        return _report(prepared, records, seeds, trained)
+        write_config(run, experiment)
+        return _report(prepared, records, seeds, trained[experiment.agents[0].label])
 
 
 def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:
@@ -99,6 +104,17 @@ def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:
                         "`alfred run` trains it again"
                     )
     return {settings.label: _load_all(prepared, settings) for settings in prepared.experiment.agents}
+
+
+def _describe_stage(prepared: Prepared) -> Parts:
+    """Return what the records of a run are computed from, as it stands now."""
+    return describe_evaluation(
+        prepared.market,
+        prepared.signals,
+        prepared.folds,
+        prepared.experiment,
+        {settings.label: _list_trainings(prepared, settings) for settings in prepared.experiment.agents},
+    )
 
 
 def _load_all(prepared: Prepared, settings: AgentSettings) -> list[TrainedAgent]:
@@ -130,14 +146,35 @@ def _read_records(prepared: Prepared, now: Parts, reporter: Reporter) -> tuple[l
 
 
 def _load_records(prepared: Prepared) -> tuple[list[Backtest], list[Backtest]]:
-    run = prepared.run
-    if read_stage(run.backtests) is None:
-        raise CheckpointError(f"{run.path} was not evaluated yet; run `alfred evaluate {run.path}`")
-    records, seeds = (
-        [Backtest.load(path) for path in sorted(folder.glob("*.parquet"))]
-        for folder in (run.backtests, run.seed_backtests)
-    )
-    return records, seeds
+    """Read the records of an evaluation: these and no others.
+
+    Raises:
+        CheckpointError: One is missing or damaged, or there are others.
+    """
+    run, experiment = prepared.run, prepared.experiment
+    baselines = make_baselines(experiment.baselines, prepared.market, prepared.signals.names)
+    names = [*(settings.label for settings in experiment.agents), *(policy.name for policy in baselines)]
+    seeds = [_name_seed(experiment.agents[0], seed) for seed in list_seeds(experiment)]
+    return _load_named(run.backtests, names, run.path), _load_named(run.seed_backtests, seeds, run.path)
+
+
+def _load_named(folder: Path, names: Sequence[str], run: Path) -> list[Backtest]:
+    files = _name_files(names)
+    if sorted(files) != sorted(path.name for path in folder.glob("*.parquet")):
+        raise CheckpointError(f"{folder} does not hold the records of its run alone; run `alfred evaluate {run}`")
+    records = [Backtest.load(folder / file) for file in files]
+    if [record.name for record in records] != list(names):
+        raise CheckpointError(f"{folder} holds records under wrong names; run `alfred evaluate {run}`")
+    return records
+
+
+def _name_files(names: Sequence[str]) -> list[str]:
+    """Return the files of the records of strategies, in their order."""
+    return [f"{number:02d}-{make_slug(name)[:_SLUG_LENGTH]}.parquet" for number, name in enumerate(names)]
+
+
+def _name_seed(settings: AgentSettings, seed: int) -> str:
+    return f"{settings.label} seed {seed}"
 
 
 def _walk_all(
@@ -160,7 +197,7 @@ def _walk_all(
         stages = _make_stages(settings, trained[settings.label], folds)
         agents.append(walk(stages[0].policy, stages))
         if number == 0:
-            seeds = _walk_seeds(trained[settings.label], folds, walk)
+            seeds = _walk_seeds(settings, trained[settings.label], folds, walk)
         update(number + 1)
     held = []
     for policy in baselines:
@@ -178,7 +215,7 @@ def _walk_all(
 
 def _save_records(records: Sequence[Backtest], folder: Path) -> None:
     """Write records in their order, and delete what else was there."""
-    names = [f"{number:02d}-{record.slug[:_SLUG_LENGTH]}.parquet" for number, record in enumerate(records)]
+    names = _name_files([record.name for record in records])
     for name, record in zip(names, records, strict=True):
         record.save(folder / name)
     for path in folder.glob("*.parquet"):
@@ -195,7 +232,7 @@ def _report(
 def _list_trials(prepared: Prepared, records: Sequence[Backtest]) -> list[Trial]:
     """Return the logged trials that this run's verdict pays for, its own agents among them."""
     first, last = records[0].dates[0], records[0].dates[-1]
-    log = TrialLog(prepared.run.path.parent)
+    log = TrialLog(prepared.run.root)
     return select_trials(log.read(), DataIdentity.from_market(prepared.market), first, last)
 
 
@@ -211,13 +248,16 @@ def _make_stages(settings: AgentSettings, trained: Sequence[TrainedAgent], folds
 
 
 def _walk_seeds(
-    trained: Sequence[TrainedAgent], folds: Sequence[Fold], walk: Callable[[Policy, Sequence[Stage]], Backtest]
+    settings: AgentSettings,
+    trained: Sequence[TrainedAgent],
+    folds: Sequence[Fold],
+    walk: Callable[[Policy, Sequence[Stage]], Backtest],
 ) -> list[Backtest]:
     records = []
     for seed in sorted({item.seed for item in trained}):
         policies = {item.fold: item.policy for item in trained if item.seed == seed}
         stages = [Stage(fold.test[0], policies[fold.index]) for fold in folds]
-        records.append(replace(walk(stages[0].policy, stages), name=f"{stages[0].policy.name} seed {seed}"))
+        records.append(replace(walk(stages[0].policy, stages), name=_name_seed(settings, seed)))
     return records
 
 

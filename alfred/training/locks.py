@@ -16,12 +16,13 @@ def hold_run(path: Path | str) -> Iterator[None]:
     """Keep other processes from writing to a run directory.
 
     The lock is the operating system's: it ends with the process that holds it, so that nothing is left to clean up
-    after a kill. It stands beside the directory, which `--fresh` deletes. A process that holds it may take it again.
+    after a kill. It stands beside the directory, which `--fresh` deletes; a link to a run is that run. A process that
+    holds it may take it again.
 
     Raises:
         AlfredError: Another process holds it.
     """
-    target = Path(path).absolute()
+    target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target.parent / f".{target.name}.lock", timeout=0, is_singleton=True)
     try:

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alfred.analysts.forecast import signal_names
 from alfred.config import Experiment
-from alfred.data.features import compute_features
+from alfred.data.features import PREFIX, compute_features
 from alfred.data.market import Market
 from alfred.data.signals import Signals, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.splits import Fold
-from alfred.errors import DataError
+from alfred.errors import CheckpointError, DataError
 from alfred.evaluation.results import ResultRow
 from alfred.training.agent import TrainedAgent, train_agents
-from alfred.training.forecasting import forecast_all
+from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.judging import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report
 from alfred.training.locks import hold_run
 from alfred.training.parallel import count_cores
@@ -28,13 +29,14 @@ from alfred.training.progress import Reporter, Silence
 from alfred.training.runs import (
     EVALUATION_KEYS,
     REPORT_KEYS,
+    RunFolder,
     load_run,
     locate_run,
     open_run,
     read_manifest,
     write_manifest,
 )
-from alfred.training.stages import fingerprint_agent, fingerprint_analyst
+from alfred.training.stages import describe_forecast, explain_change, fingerprint_agent, fingerprint_analyst, read_stage
 
 __all__ = [
     "EQUAL_WEIGHT",
@@ -114,7 +116,8 @@ def reopen(path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[s
         accepted: Those keys.
 
     Raises:
-        AlfredError: The directory holds no run, its signals are missing, or its data have changed since.
+        AlfredError: The directory holds no run, its signals are missing, or were made from anything but what stands in
+            it now.
     """
     run, experiment = load_run(path, overrides, accepted)
     market = load_market(experiment.data)
@@ -125,7 +128,9 @@ def reopen(path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[s
             f"restore them, say where they are with --set data.path=..., or make again what they concern with "
             f"`alfred run {run.config}`"
         )
-    return Prepared(experiment, run, market, cut_folds(market, experiment), Signals.load(run.signals))
+    signals = Signals.load(run.signals)
+    _check_signals(run, experiment, now, signals)
+    return Prepared(experiment, run, market, cut_folds(market, experiment), signals)
 
 
 def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, list[TrainedAgent]]:
@@ -148,6 +153,29 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
             )
             for settings in experiment.agents
         }
+
+
+def _check_signals(run: RunFolder, experiment: Experiment, checksum: str, signals: Signals) -> None:
+    """Refuse signals that are not those of the configuration.
+
+    Raises:
+        CheckpointError: An analyst forecast from something else, or the signals have other names.
+    """
+    for settings in experiment.analysts:
+        stage = describe_forecast(checksum, settings, specialise(experiment.forecast, settings))
+        if reason := explain_change(read_stage(run.forecasts / settings.label), stage):
+            raise CheckpointError(
+                f"the signals of {settings.label} in {run.path} were made from something else: {reason}; "
+                f"`alfred run {run.config}` makes them again"
+            )
+    names = [name for item in experiment.analysts for name in signal_names(item.label, item.horizons)[0]]
+    if experiment.features is not None:
+        names += [f"{PREFIX}.{name}" for name in experiment.features.features]
+    if list(signals.names) != names:
+        raise CheckpointError(
+            f"{run.signals} holds other signals than the configuration names; `alfred run {run.config}` makes them "
+            "again"
+        )
 
 
 def _make_plan(experiment: Experiment, root: Path | str) -> _Plan:

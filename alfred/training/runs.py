@@ -46,6 +46,16 @@ class RunFolder:
     path: Path
 
     @property
+    def root(self) -> Path:
+        """Folder of all runs, where the log of trials stands; that of the run itself when `path` is a link to one."""
+        return self.path.resolve().parent
+
+    @property
+    def name(self) -> str:
+        """Name of the run, however `path` spells it."""
+        return self.path.resolve().name
+
+    @property
     def config(self) -> Path:
         """The resolved configuration; it can be run again as it is."""
         return self.path / "config.yaml"
@@ -109,9 +119,11 @@ def open_run(experiment: Experiment, root: Path | str, market: Market, *, fresh:
     if run.path.exists() and not run.config.exists() and any(run.path.iterdir()):
         raise ConfigError(f"{run.path} is not empty and holds no run; choose another name with --set name=...")
     if fresh and run.config.exists():
-        shutil.rmtree(run.path)
+        place = run.path.resolve()  # a link stays a link
+        shutil.rmtree(place)
+        place.mkdir()
     if run.manifest.exists():
-        identity, earlier = DataIdentity.from_market(market), _read_identity(run)
+        identity, earlier = DataIdentity.from_market(market), _find_identity(run)
         if earlier is not None and not identity.matches(earlier):
             raise ConfigError(
                 f"{run.path} holds a run on another market ({_spell_identity(earlier)} there, "
@@ -189,9 +201,14 @@ def read_manifest(run: RunFolder) -> dict[str, object]:
         ConfigError: It is missing or damaged.
     """
     try:
-        return dict(json.loads(run.manifest.read_text(encoding="utf-8")))
+        manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{run.manifest} cannot be read ({error}); run again with --fresh") from error
+        raise ConfigError(
+            f"{run.manifest} cannot be read ({error}); `alfred run {run.config}` writes it again"
+        ) from error
+    if not isinstance(manifest, dict):
+        raise ConfigError(f"{run.manifest} is damaged; `alfred run {run.config}` writes it again")
+    return manifest
 
 
 def read_versions() -> dict[str, str]:
@@ -204,8 +221,12 @@ def list_seeds(experiment: Experiment) -> list[int]:
     return list(range(experiment.seed, experiment.seed + experiment.training.n_seeds))
 
 
-def _read_identity(run: RunFolder) -> DataIdentity | None:
-    manifest = read_manifest(run)
+def _find_identity(run: RunFolder) -> DataIdentity | None:
+    """Return the data that a run was made on, or None when its manifest is damaged: it is written again."""
+    try:
+        manifest = read_manifest(run)
+    except ConfigError:
+        return None
     benchmark, symbols = manifest.get("benchmark"), manifest.get("universe")
     if not isinstance(benchmark, str) or not isinstance(symbols, list):
         return None

@@ -6,6 +6,7 @@ A result is used again while every part is what it was. When one is not, the par
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -20,18 +21,22 @@ from alfred.analysts.registry import load_analyst_class
 from alfred.config import Experiment, ForecastSettings
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
-from alfred.data.rates import resolve_cash_rate
+from alfred.data.rates import read_rates, resolve_cash_rate
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
 from alfred.envs.settings import PortfolioSettings
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, CheckpointError
 from alfred.training.fingerprint import fingerprint_code
 
 Parts = Mapping[str, object]
 """What a stage was computed from: a digest by part, or a mapping of digests by what the part consists of."""
 
 STAGE_FILE = "stage.json"
+
+# Whose new versions may change what is computed at length; those of all others stand in the manifest only.
+FORECAST_PACKAGES = ("numpy", "torch")
+TRAINING_PACKAGES = (*FORECAST_PACKAGES, "stable-baselines3")
 
 # What walks a policy through a market, for training and for judging alike.
 _LEDGER = ("alfred.evaluation.backtest", "alfred.envs.episodes", "alfred.data.signals")
@@ -46,6 +51,7 @@ _SPELT = {
     "agents": "the trained agents",
     "baselines": "the baselines",
     "code": "its code",
+    "packages": "the versions of its packages",
 }
 # What follows from another part by itself is no reason of its own.
 _FOLLOWS = {
@@ -93,6 +99,11 @@ def digest_analyst(settings: AnalystSettings, exclude: Set[str] = frozenset()) -
     return compute_digest(fields, [compute_checksum(path) for path in weights])
 
 
+def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of packages, without the mark of a build: a run may move to a machine with another one."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in packages}
+
+
 def fingerprint_analyst(settings: AnalystSettings) -> str:
     """Return the digest of the code of an analyst, and of what asks it for forecasts."""
     return fingerprint_code(load_analyst_class(settings.kind), alone=("alfred.training.forecasting",))
@@ -111,6 +122,7 @@ def describe_forecast(market_checksum: str, settings: AnalystSettings, schedule:
         "settings": digest_analyst(settings),
         "schedule": compute_digest(schedule.model_dump(mode="json", exclude={"cache"})),
         "code": fingerprint_analyst(settings),
+        "packages": read_public_versions(FORECAST_PACKAGES),
     }
 
 
@@ -133,6 +145,7 @@ def describe_trainings(
         "settings": compute_digest(settings.model_dump(mode="json", exclude={"name", "checkpoint_every"})),
         "environment": digest_environment(environment, market),
         "code": fingerprint_agent(settings),
+        "packages": read_public_versions(TRAINING_PACKAGES),
     }
 
 
@@ -151,6 +164,9 @@ def describe_evaluation(
         folds: The walk-forward folds.
         experiment: Names the baselines and the environment.
         policies: Folders of the trained policies by the label of their agent.
+
+    Raises:
+        CheckpointError: A policy is missing.
     """
     classes = [type(item) for item in experiment.baselines]
     modules = (*_LEDGER, "alfred.agents.base", "alfred.agents.baseline_registry", "alfred.agents.baselines")
@@ -159,7 +175,8 @@ def describe_evaluation(
         "signals": digest_signals(signals),
         "folds": compute_digest([fold.test for fold in folds]),
         "environment": digest_environment(experiment.env, market),
-        "agents": {label: _digest_policies(folders) for label, folders in policies.items()},
+        # A list, as for baselines: records stand in the order of their strategies.
+        "agents": [[label, _digest_policies(folders)] for label, folders in policies.items()],
         "baselines": compute_digest([item.model_dump(mode="json") for item in experiment.baselines]),
         "code": fingerprint_code(*classes, modules=modules, alone=("alfred.training.judging",)),
     }
@@ -168,7 +185,8 @@ def describe_evaluation(
 def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
     """Return a hash of all that a person chose on the way to an agent's results: settings, seeds and code.
 
-    The data do not count: the same choice on a longer history is no new trial.
+    The data do not count: the same choice on a longer history is no new trial. Cash rates in a file count by what the
+    file holds, wherever it is.
     """
     agent = settings.model_dump(mode="json", exclude={"name", "checkpoint_every"})
     chosen = experiment.model_dump(
@@ -176,6 +194,9 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
         include={"seed", "data", "analysts", "features", "forecast", "splits", "env", "training"},
         exclude={"data": {"source", "path", "end"}, "forecast": {"cache"}, "training": {"n_jobs"}},
     )
+    if isinstance(experiment.env.cash_rate_pct, Path):
+        rates = read_rates(experiment.env.cash_rate_pct)
+        chosen["env"]["cash_rate_pct"] = compute_digest([str(day) for day in rates.index], rates.tolist())
     code = [fingerprint_agent(settings), *(fingerprint_analyst(item) for item in experiment.analysts)]
     return compute_digest(agent, chosen, code)
 
@@ -229,5 +250,8 @@ def _digest_policies(folders: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for name in ("policy.json", "policy.safetensors"):
-            digest.update((folder / name).read_bytes())
+            try:
+                digest.update((folder / name).read_bytes())
+            except OSError as error:
+                raise CheckpointError(f"{folder} does not hold a policy ({error}); run `alfred train`") from error
     return digest.hexdigest()[:24]

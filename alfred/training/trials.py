@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +74,7 @@ class Trial:
         config: Hash of everything that a person can choose and that changes the result: settings, seeds and code.
         sharpe: Annual Sharpe ratio in excess of cash; None where it does not exist.
         returns: File of the daily returns in excess of cash, below the folder of the log.
+        periods_per_year: Sessions in a year; None in lines that are older than this field.
     """
 
     time: str
@@ -85,6 +88,7 @@ class Trial:
     config: str
     sharpe: float | None
     returns: str
+    periods_per_year: int | None = None
 
     @property
     def identity(self) -> DataIdentity:
@@ -93,8 +97,8 @@ class Trial:
 
     @property
     def choice(self) -> tuple[object, ...]:
-        """What tells it from other trials: the same choice made again is no new trial."""
-        return (self.benchmark, self.symbols, self.config)
+        """What tells it from other trials: the same choice made again is no new trial, on other bars it is one."""
+        return (self.benchmark, self.symbols, self.config, self.periods_per_year)
 
 
 class TrialLog:
@@ -143,6 +147,7 @@ class TrialLog:
             config=config,
             sharpe=_compute_sharpe(record),
             returns=name,
+            periods_per_year=record.periods_per_year,
         )
         known = {_drop_time(item) for item in self.read()}
         if _drop_time(trial) not in known:
@@ -150,7 +155,7 @@ class TrialLog:
         return trial
 
     def read(self) -> list[Trial]:
-        """Return all trials, oldest first; a line that a crash tore is left out."""
+        """Return all trials, oldest first; a line that a crash tore, or that is no trial, is left out."""
         try:
             lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -158,8 +163,7 @@ class TrialLog:
         trials = []
         for line in lines:
             try:
-                raw = json.loads(line)
-                trials.append(Trial(**{**raw, "symbols": tuple(raw["symbols"])}))
+                trials.append(_parse_trial(json.loads(line)))
             except (ValueError, TypeError, KeyError):
                 continue
         return trials
@@ -213,6 +217,27 @@ def count_trials(log: TrialLog, identity: DataIdentity, start: pd.Timestamp | st
 def hash_market(market: Market) -> str:
     """Return the checksum of a market, short enough for a line of the log."""
     return compute_market_checksum(market)[:24]
+
+
+def _parse_trial(raw: dict[str, Any]) -> Trial:
+    """Read a line of the log.
+
+    Raises:
+        ValueError: A value is not what it should be.
+        TypeError: The same, or a field is missing or unknown.
+    """
+    trial = Trial(**raw)
+    names = [trial.time, trial.run, trial.strategy, trial.benchmark, trial.data, trial.config, trial.returns]
+    symbols = raw["symbols"]
+    if not isinstance(symbols, list) or not all(isinstance(item, str) for item in (*names, *symbols)):
+        raise TypeError("a name is no text")
+    if type(trial.periods_per_year) not in (int, type(None)):
+        raise TypeError("the sessions of a year are no number")
+    if trial.sharpe is not None and (type(trial.sharpe) not in (int, float) or not math.isfinite(trial.sharpe)):
+        raise ValueError("the Sharpe ratio is no number")
+    for day in (trial.start, trial.end):
+        pd.Timestamp(date.fromisoformat(day))
+    return replace(trial, symbols=tuple(symbols))
 
 
 def _compute_sharpe(record: Backtest) -> float | None:

@@ -68,6 +68,11 @@ def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Pat
     assert other.stdout.readline() == "held\n"
     with pytest.raises(AlfredError, match=r"another process is writing to .*demo; wait"), hold_run(run):
         pass
+    (run.parent / "runs").symlink_to(run.parent, target_is_directory=True)
+    (run.parent / "link").symlink_to(run, target_is_directory=True)
+    for same in (run.parent / "runs" / "demo", run.parent / "link"):
+        with pytest.raises(AlfredError, match="another process is writing to"), hold_run(same):
+            pass
     with hold_run(run.with_name("another")), hold_run(run.with_name("another")):
         pass  # another run is free, and one process may take the same lock twice
     other.kill()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,8 @@ from typer.testing import CliRunner
 
 from alfred.cli import app
 from alfred.evaluation.backtest import Backtest
+from alfred.training import pipeline
+from alfred.training.stages import hash_choice
 from alfred.training.trials import DataIdentity, TrialLog, count_trials, select_trials
 from tests.conftest import make_random_market
 from tests.training.small import DIRECT, make_small, run_small, write_prices
@@ -83,6 +88,59 @@ def test_a_torn_line_is_skipped_and_harms_no_other(tmp_path: Path) -> None:
     assert [trial.config for trial in select_trials(log.read(), HERE, *MARKET.dates[[100, 199]])] == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start": "garbage"},
+        {"start": "NaT"},
+        {"end": 20200101},
+        {"config": [1]},
+        {"time": 7},
+        {"symbols": "AB"},
+        {"symbols": [1]},
+        {"sharpe": "1"},
+        {"sharpe": float("nan")},
+        {"periods_per_year": "252"},
+    ],
+)
+def test_a_line_of_wrong_types_is_skipped(tmp_path: Path, changes: dict[str, Any]) -> None:
+    log = TrialLog(tmp_path)
+    add(log, "one")
+    whole = json.loads(log.path.read_text())
+    with log.path.open("a") as file:
+        for raw in ({**whole, "config": "two", **changes}, None, [1], 3):
+            file.write(json.dumps(raw) + "\n")
+    assert [trial.config for trial in log.read()] == ["one"]
+    assert count(log) == 1
+    add(log, "three")
+    assert count(log) == 2
+
+
+def test_other_bars_are_another_trial_and_old_lines_are_read(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path)
+    add(log, "one")
+    log.add(replace(record(), periods_per_year=52), MARKET, "one", "a")
+    assert [trial.periods_per_year for trial in log.read()] == [252, 52]
+    assert count(log) == 2
+    old = json.loads(log.path.read_text().splitlines()[0])
+    del old["periods_per_year"]
+    log.path.write_text(json.dumps({**old, "config": "old"}) + "\n")
+    assert [trial.periods_per_year for trial in log.read()] == [None]
+    assert count(log) == 1
+
+
+def test_cash_rates_count_by_what_their_file_holds(tmp_path: Path) -> None:
+    def choose(name: str, rate: float) -> str:
+        path = tmp_path / name
+        path.write_text(f"date,rate\n2000-01-03,{rate}\n")
+        experiment = make_small(tmp_path / "prices.csv", env={"cash_rate_pct": str(path)})
+        return hash_choice(experiment, experiment.agents[0])
+
+    first = choose("rates.csv", 2.0)
+    assert choose("moved.csv", 2.0) == first
+    assert choose("rates.csv", 3.0) != first
+
+
 def append_many(root: Path, name: str) -> None:
     for number in range(20):
         add(TrialLog(root), f"{name}{number}", run=name)
@@ -117,3 +175,17 @@ def test_a_run_enters_its_agents_and_pays_for_those_of_others(tmp_path: Path) ->
     assert pd.Timestamp(found[0]["start"]) < pd.Timestamp(found[0]["end"])
     shown = CliRunner().invoke(app, ["trials", str(tmp_path / "runs")])
     assert "Trials (2 different)" in shown.stdout
+
+
+def test_a_run_by_another_path_has_the_same_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_fold = {"n_folds": 1, "min_train_days": 60, "validation_days": 40, "embargo_days": 0}
+    prepared, _, _ = run_small(tmp_path / "runs", make_small(write_prices(tmp_path), splits=one_fold))
+    place = prepared.run.path
+    (tmp_path / "link").symlink_to(place, target_is_directory=True)
+    monkeypatch.chdir(place)
+    for path in (".", os.path.relpath(place), str(tmp_path / "link")):
+        reopened = pipeline.reopen(path)
+        rows = pipeline.evaluate(reopened, pipeline.load_trainings(reopened))
+        assert rows[0].versus_benchmark.n_trials == 1
+    assert [path.parent for path in tmp_path.rglob("trials.jsonl")] == [tmp_path / "runs"]
+    assert [trial.run for trial in TrialLog(tmp_path / "runs").read()] == ["small"]

@@ -232,7 +232,8 @@ def _require_free_port(port: int) -> None:
 
 def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool) -> None:
     from alfred.console import print_results, results
-    from alfred.training.judging import list_caveats
+    from alfred.training.judging import list_caveats, tabulate
+    from alfred.training.seeds import describe_seeds
 
     if as_json:
         print_json(
@@ -244,6 +245,8 @@ def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool)
         )
         return
     print_results(rows, prepared.market.benchmark)
+    for line in describe_seeds(tabulate(prepared)):
+        results.print(line, highlight=False)
     for note in (*prepared.market.notes, *list_caveats(prepared)):
         results.print(f"note: {note}", highlight=False)
     results.print(f"report: {prepared.run.report}", highlight=False)

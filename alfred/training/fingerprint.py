@@ -7,8 +7,8 @@ compiled, never run; comments, docstrings and line numbers do not count. A class
 counts by its functions and attributes and by the globals that they name, as they stand when the digest is taken.
 
 Not seen are modules imported by a computed name (`importlib.import_module`) or through an import hook, compiled
-extensions, and data files. Packages that others wrote do not count: a stage names the versions of those that matter beside its
-code.
+extensions, and data files. Packages that others wrote do not count: a stage names the
+versions of those that matter beside its code.
 """
 
 from __future__ import annotations

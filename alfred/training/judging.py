@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from alfred.agents.base import AgentSettings, EnsemblePolicy
 from alfred.agents.baseline_registry import make_baselines
+from alfred.config import Experiment
 from alfred.data.splits import Fold
 from alfred.envs.policy import Policy
 from alfred.errors import CheckpointError
@@ -24,6 +26,7 @@ from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared
 from alfred.training.progress import Reporter, Silence
 from alfred.training.runs import list_seeds, read_versions, write_config
+from alfred.training.seeds import HEADING, name_seed, tabulate_seeds
 from alfred.training.stages import (
     STAGE_FILE,
     Parts,
@@ -154,7 +157,7 @@ def _load_records(prepared: Prepared) -> tuple[list[Backtest], list[Backtest]]:
     run, experiment = prepared.run, prepared.experiment
     baselines = make_baselines(experiment.baselines, prepared.market, prepared.signals.names)
     names = [*(settings.label for settings in experiment.agents), *(policy.name for policy in baselines)]
-    seeds = [_name_seed(experiment.agents[0], seed) for seed in list_seeds(experiment)]
+    seeds = [name_seed(settings.label, seed) for settings in experiment.agents for seed in list_seeds(experiment)]
     return _load_named(run.backtests, names, run.path), _load_named(run.seed_backtests, seeds, run.path)
 
 
@@ -173,14 +176,10 @@ def _name_files(names: Sequence[str]) -> list[str]:
     return [f"{number:02d}-{make_slug(name)[:_SLUG_LENGTH]}.parquet" for number, name in enumerate(names)]
 
 
-def _name_seed(settings: AgentSettings, seed: int) -> str:
-    return f"{settings.label} seed {seed}"
-
-
 def _walk_all(
     prepared: Prepared, trained: dict[str, list[TrainedAgent]], now: Parts, reporter: Reporter
 ) -> tuple[list[Backtest], list[Backtest]]:
-    """Walk everyone through the test range; return the records of all strategies and those of the first's seeds."""
+    """Walk everyone through the test range; return the records of all strategies, and those of every seed."""
     experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
     scaled = prepared.signals.scaled()
     # The first decision is taken on the session before the test, so that the first execution is its first session.
@@ -192,12 +191,12 @@ def _walk_all(
 
     baselines = make_baselines(experiment.baselines, market, prepared.signals.names)
     update = reporter.begin("evaluation", len(trained) + len(baselines) + 1)
-    agents, seeds = [], []
+    agents: list[Backtest] = []
+    seeds: list[Backtest] = []
     for number, settings in enumerate(experiment.agents):
         stages = _make_stages(settings, trained[settings.label], folds)
         agents.append(walk(stages[0].policy, stages))
-        if number == 0:
-            seeds = _walk_seeds(settings, trained[settings.label], folds, walk)
+        seeds += _walk_seeds(settings, trained[settings.label], folds, walk)
         update(number + 1)
     held = []
     for policy in baselines:
@@ -257,8 +256,19 @@ def _walk_seeds(
     for seed in sorted({item.seed for item in trained}):
         policies = {item.fold: item.policy for item in trained if item.seed == seed}
         stages = [Stage(fold.test[0], policies[fold.index]) for fold in folds]
-        records.append(replace(walk(stages[0].policy, stages), name=_name_seed(settings, seed)))
+        records.append(replace(walk(stages[0].policy, stages), name=name_seed(settings.label, seed)))
     return records
+
+
+def tabulate(prepared: Prepared, seeds: Sequence[Backtest] | None = None) -> pd.DataFrame:
+    """Return how far seeds move each agent; the records of seeds are read when they are left out."""
+    experiment = prepared.experiment
+    records = _load_records(prepared)[1] if seeds is None else seeds
+    return tabulate_seeds(records, [settings.label for settings in experiment.agents], list_seeds(experiment))
+
+
+def _name_first_seeds(experiment: Experiment) -> set[str]:
+    return {name_seed(experiment.agents[0].label, seed) for seed in list_seeds(experiment)}
 
 
 def list_caveats(prepared: Prepared) -> list[str]:
@@ -297,7 +307,8 @@ def _describe(
         equal_weight=EQUAL_WEIGHT,
         n_trials=experiment.n_trials + len(trials) + missing,
         trial_sharpes=[math.nan if trial.sharpe is None else trial.sharpe for trial in trials],
-        seed_backtests=seeds,
+        seed_backtests=[record for record in seeds if record.name in _name_first_seeds(experiment)],
+        extra_tables={HEADING: tabulate(prepared, seeds)},
         skill=compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1]),
         folds=scores,
         caveats=caveats,

@@ -142,3 +142,14 @@ def test_the_name_of_an_earlier_listing_is_neutral_and_free() -> None:
     assert [item.name for item in listings] == ["GM", "GM.2", "GM.3", "GM.1"]
     assert [item.first for item in listings] == [40, 0, 20, 0]
     assert all(check_name(item.name, "symbol") == item.name for item in listings)
+
+
+def test_both_listings_of_a_reused_ticker_have_its_sector(tmp_path: Path) -> None:
+    """A sector cap that the earlier listing escaped let its sector hold 80 % instead of 30."""
+    days = pd.bdate_range("2010-01-04", periods=600)
+    rows = [(day, "SPY", 100.0) for day in days] + [(day, "OLD", 10.0) for day in (*days[:200], *days[400:])]
+    table = pd.DataFrame(rows, columns=["date", "symbol", "close"])
+    table.to_csv(tmp_path / "prices.csv", index=False)
+    (tmp_path / "symbols.csv").write_text("symbol,sector\nOLD,Tech\n", encoding="utf-8")
+    market = load_market(DataSettings(path=tmp_path / "prices.csv"))
+    assert market.sectors == {"OLD": "Tech", "OLD.1": "Tech"}

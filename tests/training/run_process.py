@@ -6,6 +6,7 @@ Like the command line it imports nothing heavy at the top: a worker loads that b
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -40,4 +41,6 @@ def main(action: str, folder: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    # A shell without job control starts what runs in its background with interrupts ignored; Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]))

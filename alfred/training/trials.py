@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.evaluation.backtest import Backtest
+from alfred.evaluation.portfolio_metrics import compute_sharpe
 
 LOG_FILE = "trials.jsonl"
 _RETURNS = ".trials"
@@ -241,12 +241,8 @@ def _parse_trial(raw: dict[str, Any]) -> Trial:
 
 
 def _compute_sharpe(record: Backtest) -> float | None:
-    excess: npt.NDArray[np.floating] = np.asarray(record.excess, dtype=np.float64)
-    deviation = float(excess.std(ddof=1)) if len(excess) > 1 else 0.0
-    # Rounding alone gives a book of cash a deviation.
-    if deviation <= 1e-12:
-        return None
-    return float(np.sqrt(record.periods_per_year) * excess.mean() / deviation)
+    sharpe = compute_sharpe(record.excess, record.periods_per_year)
+    return sharpe if math.isfinite(sharpe) else None
 
 
 def _drop_time(trial: Trial) -> tuple[object, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
 from alfred.agents.baseline_registry import make_baselines
+from alfred.agents.kept import Kept
 from alfred.agents.registry import make_agent
 from alfred.config import TrainingSettings
 from alfred.data.files import write_atomically
@@ -49,6 +51,7 @@ class TrainedAgent:
         fold: Index of the fold.
         seed: Seed of the training.
         policy: The policy that validated best.
+        kept: Which network that is.
         train_sharpe: Annual net Sharpe ratio of that policy on its training range.
         validation_sharpe: The same on the validation range.
     """
@@ -56,6 +59,7 @@ class TrainedAgent:
     fold: int
     seed: int
     policy: NetworkPolicy
+    kept: Kept
     train_sharpe: float
     validation_sharpe: float
 
@@ -170,10 +174,13 @@ def train_agent(
     with ValidationCurves(folder, references) as curves:
         curves.write_skill(_measure_skill(signals, market, fold.validation))
 
+        tried: list[tuple[int, float]] = []
+
         def validate(policy: Policy, steps: int) -> float:
             record = walk(policy, fold.validation)
-            curves.write(record, steps, compute_utility(record, risk_aversion))
-            return compute_utility(record, risk_aversion)
+            tried.append((steps, compute_utility(record, risk_aversion)))
+            curves.write(record, *tried[-1])
+            return tried[-1][1]
 
         start = max(fold.train[0], signals.dates[0])
         tape = prepare_tape(market, signals, environment, start=start, end=fold.train[1])
@@ -186,9 +193,12 @@ def train_agent(
             "validation_sharpe": compute_sharpe(chosen.excess, chosen.periods_per_year),
         }
         curves.write_chosen(chosen, settings, scores)
+    step, utility = max(tried, key=lambda entry: entry[1])
+    kept = Kept(step, utility, max((u for s, u in tried if s), default=math.nan) - tried[0][1], math.nan)
     # Written last: its presence says that the training is finished.
-    write_atomically(folder / SCORES_FILE, lambda path: path.write_text(json.dumps(scores), encoding="utf-8"))
-    return TrainedAgent(fold.index, seed, policy, **scores)
+    text = json.dumps({**scores, "kept": asdict(kept)})
+    write_atomically(folder / SCORES_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    return TrainedAgent(fold.index, seed, policy, kept, **scores)
 
 
 def _measure_skill(signals: Signals, market: Market, span: Range) -> dict[str, float]:
@@ -213,6 +223,7 @@ def load_trained(folder: Path, fold: int, seed: int) -> TrainedAgent:
     try:
         scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
         train, validation = float(scores["train_sharpe"]), float(scores["validation_sharpe"])
+        kept = Kept(**scores["kept"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder} does not hold a finished training ({error}); run `alfred train`") from error
-    return TrainedAgent(fold, seed, NetworkPolicy.load(folder), train, validation)
+    return TrainedAgent(fold, seed, NetworkPolicy.load(folder), kept, train, validation)

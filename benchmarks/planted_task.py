@@ -117,7 +117,7 @@ class PlantedTask:
 
 
 def _lay_out(world: SyntheticMarket) -> Tape:
-    return make_tape(world.market, world.signals, execution="next_close")
+    return make_tape(world.market, world.signals, execution="next_close", holdable=world.market.universe)
 
 
 def _walk(policy: Policy, tape: Tape) -> Iterator[tuple[np.ndarray, np.ndarray, PortfolioKernel, StepResult]]:

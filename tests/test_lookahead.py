@@ -18,8 +18,8 @@ from alfred.analysts import ANALYSTS
 from alfred.analysts.registry import load_analyst_class
 from alfred.config import ForecastSettings
 from alfred.data import Market, Signals
+from alfred.data.delisting import Delisting
 from alfred.data.features import FeatureSettings, compute_features
-from alfred.data.market import Delisting
 from alfred.data.scramble import scramble_after
 from alfred.envs import PortfolioEnv, PortfolioSettings, encode_weights
 from alfred.envs.actions import ActionSettings

@@ -28,6 +28,9 @@ from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError, ConfigError
 from alfred.settings import Settings
 
+# Logit of cash below those of the assets at the start: less than a thousandth of wealth, and still a gradient.
+_START_CASH_LOGIT = 7.0
+
 
 class AgentSettings(Settings):
     """What every agent that learns can be told; each adds its own.
@@ -111,7 +114,6 @@ class NetworkPolicy:
         action: How scores become weights.
         name: Name in tables.
         rebalance_every: Sessions between decisions that it was trained for.
-        squashed: Whether scores go through a hyperbolic tangent on their way to actions, as off-policy agents have it.
     """
 
     def __init__(
@@ -121,14 +123,12 @@ class NetworkPolicy:
         *,
         name: str,
         rebalance_every: int | None = None,
-        squashed: bool = False,
     ) -> None:
         """Store the network in eval mode."""
         self.network = network.eval()
         self.action = action
         self.name = name
         self.rebalance_every = rebalance_every
-        self.squashed = squashed
         self.lookback = network.spec.shape.lookback
         self.burn_in = BURN_IN if network.spec.memory else 0
         self.memory: Memory | None = None
@@ -154,14 +154,15 @@ class NetworkPolicy:
                 f"'{self.name}' has a flat network trained on {spec.n_assets} assets and is shown {n}; train it on "
                 "this universe, or train with network=shared, which runs on any"
             )
-        tensors = {key: torch.as_tensor(value) for key, value in observation.items()}
+        tensors = {key: torch.as_tensor(value) for key, value in observation.items() if key != "holdable"}
         if "returns" in tensors:
             tensors["returns"] = tensors["returns"][..., tensors["returns"].shape[-1] - self.lookback :]
         if self.lookback == 0:
             tensors.pop("returns", None)
         with torch.no_grad():
             scores = self._score(tensors)
-        return compute_weights((torch.tanh(scores) if self.squashed else scores).double().numpy(), self.action)
+        actions = (torch.tanh(scores) if self.network.spec.squashed else scores).double().numpy()
+        return compute_weights(actions, self.action, observation.get("holdable"))
 
     def _score(self, tensors: Tensors) -> torch.Tensor:
         if not isinstance(self.network, MemoryNetwork):
@@ -181,7 +182,6 @@ class NetworkPolicy:
         description = {
             "name": self.name,
             "rebalance_every": self.rebalance_every,
-            "squashed": self.squashed,
             "network": asdict(self.network.spec),
             "action": self.action.model_dump(),
         }
@@ -203,7 +203,7 @@ class NetworkPolicy:
             network = build_network(spec)
             network.load_state_dict(load_file(source / "policy.safetensors"))
             action = ActionSettings.model_validate(raw["action"])
-            facts = {key: raw[key] for key in ("name", "rebalance_every", "squashed")}
+            facts = {key: raw[key] for key in ("name", "rebalance_every")}
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{source} does not hold a saved policy: {error}") from error
         return cls(network, action, **facts)
@@ -236,8 +236,11 @@ class EnsemblePolicy:
         return np.asarray(np.mean([member.predict(observation) for member in self.members], axis=0))
 
 
-def describe_network(tape: Tape, settings: AgentSettings, action: ActionSettings) -> NetworkSpec:
-    """Return the specification of the network that an agent learns on a tape."""
+def describe_network(
+    tape: Tape, settings: AgentSettings, action: ActionSettings, *, squashed: bool = False
+) -> NetworkSpec:
+    """Return the specification of the network that an agent learns on a tape; see `NetworkSpec` for `squashed`."""
+    asset, cash = _find_start(action)
     return NetworkSpec(
         shape=ObservationShape(tape.signals.shape[2], tape.features.shape[1], tape.lookback),
         kind=settings.network,
@@ -245,4 +248,15 @@ def describe_network(tape: Tape, settings: AgentSettings, action: ActionSettings
         # Actions are multiplied by `logit_scale` on their way to weights.
         score_scale=settings.temperature / action.logit_scale,
         n_assets=len(tape.symbols),
+        start_asset=asset,
+        start_cash=cash,
+        squashed=squashed,
     )
+
+
+def _find_start(action: ActionSettings) -> tuple[float, float]:
+    """Return the scores of assets (all together) and cash that stand for equal weights without cash."""
+    if action.mode == "long_short":
+        return 1.0, 0.0  # an action is a share of the leverage, and the rest is cash
+    # Cash that starts with no weight at all would have no gradient to come back by.
+    return 0.0, -1.0 if action.mode == "simplex" else -min(_START_CASH_LOGIT / action.logit_scale, 1.0)

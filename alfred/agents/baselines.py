@@ -63,7 +63,7 @@ class BaselineSettings(Settings, ABC):
             signal_names: Signals in the observations, `[K]`.
 
         Raises:
-            ConfigError: The settings name a symbol or a signal that is not there.
+            ConfigError: The settings name a symbol or a signal that is not there, or one that may not be held.
         """
 
 
@@ -115,6 +115,12 @@ class MixSettings(BaselineSettings):
         else:
             universe = find_universe(market)
             shares[universe] = 1.0 / len(universe)
+        outside = [market.symbols[column] for column in np.flatnonzero(shares) if column not in find_universe(market)]
+        if self.under_mandate and outside:
+            raise ConfigError(
+                f"baseline '{self.label}' holds {', '.join(outside)}, which is not investable, and is under_mandate: "
+                "name it in data.investable, or drop under_mandate"
+            )
         name = market.benchmark if self._holds_benchmark and self.name is None else self.label
         return FixedMix(name, shares, FOREVER if self.hold else self.find_interval(market))
 

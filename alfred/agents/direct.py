@@ -95,10 +95,10 @@ class _Training:
         self.selection = Selection(settings, task)
         self.steps = 0
         every = task.settings.rebalance_every
-        longest = task.tape.n_bars // every
+        longest = task.tape.longest_span // every
         self.horizon = min(settings.horizon, longest)
         self.segments = max(min(settings.episode_length, longest) // self.horizon, 1)
-        self._last_start = task.tape.n_bars - self.segments * self.horizon * every
+        self._starts = torch.as_tensor(task.tape.find_starts(self.segments * self.horizon * every))
         # The first starts are spread over an episode, so that later ones do not fall on the same update.
         self.age = torch.randint(self.segments, (settings.n_portfolios,), generator=self.generator)
         self.portfolios = self._restart(self.kernel.start(torch.zeros_like(self.age)), torch.ones_like(self.age) > 0)
@@ -166,11 +166,11 @@ class _Training:
                 signals.shape, generator=self.generator
             )
         scores, _ = self.network(observation)
-        return compute_weights(scores, self.task.settings.action)
+        return compute_weights(scores, self.task.settings.action, self.kernel.holdable)
 
     def _restart(self, portfolios: Portfolios, which: torch.Tensor) -> Portfolios:
         """Put some portfolios into cash at random bars."""
-        bars = torch.randint(self._last_start + 1, which.shape, generator=self.generator)
+        bars = self._starts[torch.randint(len(self._starts), which.shape, generator=self.generator)]
         fresh = self.kernel.start(bars)
         return Portfolios(
             *(

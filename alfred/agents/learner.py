@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -45,7 +45,6 @@ class LearnerAgent(Agent):
     """An agent that learns through stable-baselines3 on many random windows at once."""
 
     settings: LearnerSettings
-    squashed: ClassVar[bool] = False
 
     @abstractmethod
     def make_learner(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> BaseAlgorithm:
@@ -81,7 +80,7 @@ class LearnerAgent(Agent):
             CheckpointError: The folder holds checkpoints that are damaged or of another training.
         """
         options = self.settings
-        longest = task.tape.n_bars // task.settings.rebalance_every
+        longest = task.tape.longest_span // task.settings.rebalance_every
         changes = {"episode_length": min(options.episode_length, longest), "observation": "flat"}
         settings = self.adapt(task.settings.model_copy(update=changes))
         env = self.make_env(PortfolioVectorEnv(options.n_envs, settings=settings, tape=task.tape))
@@ -89,7 +88,7 @@ class LearnerAgent(Agent):
         self.connect(env, learner, task)
         learner.set_logger(configure(str(task.folder), ["tensorboard"]))
         checkpoints = open_checkpoints(options, task)
-        selection = Selection(options, task, squashed=self.squashed)
+        selection = Selection(options, task)
         keeper = _Keeper(self, task, env, selection, checkpoints)
         snapshot = checkpoints.load()
         if snapshot is None:

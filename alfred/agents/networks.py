@@ -12,6 +12,7 @@ Tensors = dict[str, torch.Tensor]
 NetworkKind = Literal["shared", "attention", "flat"]
 
 _N_HEADS = 4
+_MOST_SQUASHED = 0.999  # a hyperbolic tangent never gets to one
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class NetworkSpec:
         score_scale: Factor on the scores; see `alfred.agents.base.AgentSettings.temperature`.
         n_assets: Assets N of the universe it is trained on; only `flat` is bound to it.
         memory: Width of a memory of the market; see `alfred.agents.memory`.
+        start_asset: Action of each asset of an untrained network, times the number of tradable assets.
+        start_cash: Action of cash of an untrained network.
+        squashed: Whether scores go through a hyperbolic tangent on their way to actions, as off-policy agents have it.
     """
 
     shape: ObservationShape
@@ -94,10 +98,13 @@ class NetworkSpec:
     score_scale: float = 1.0
     n_assets: int = 0
     memory: int = 0
+    start_asset: float = 0.0
+    start_cash: float = 0.0
+    squashed: bool = False
 
 
 class ScoreNetwork(nn.Module):
-    """The base of the networks: scores that start at zero, so that an untrained agent holds equal weights.
+    """The base of the networks: what is learnt starts at zero, so that an untrained agent holds equal weights.
 
     Attributes:
         summary_width: Width of the summary of an observation, which a critic reads.
@@ -113,6 +120,15 @@ class ScoreNetwork(nn.Module):
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores, cash last, `[P, N+1]`, and a summary of the observation, `[P, summary_width]`."""
         raise NotImplementedError
+
+    def _finish(self, learnt: torch.Tensor, observation: Tensors) -> torch.Tensor:
+        """Return scores `[P, N+1]`: what was learnt beyond the scores that stand for equal weights."""
+        spec, tradable = self.spec, observation["tradable"]
+        assets = spec.start_asset * tradable / tradable.sum(dim=-1, keepdim=True).clamp(min=1.0)
+        start = torch.cat([assets, torch.full_like(assets[..., :1], spec.start_cash)], dim=-1)
+        if spec.squashed:
+            start = torch.atanh(start.clamp(-_MOST_SQUASHED, _MOST_SQUASHED))
+        return learnt * spec.score_scale + start
 
 
 class AssetNetwork(ScoreNetwork):
@@ -138,7 +154,7 @@ class AssetNetwork(ScoreNetwork):
         hidden = self.body(_join(own, shared))
         cash = self.cash_body(shared)
         scores = torch.cat([self.head(hidden).squeeze(-1), self.cash_head(cash)], dim=-1)
-        return scores * self.spec.score_scale, torch.cat([hidden.mean(dim=-2), cash], dim=-1)
+        return self._finish(scores, observation), torch.cat([hidden.mean(dim=-2), cash], dim=-1)
 
 
 class AttentionNetwork(ScoreNetwork):
@@ -169,7 +185,7 @@ class AttentionNetwork(ScoreNetwork):
         tokens = tokens + heard
         assets, cash = tokens[..., :-1, :], tokens[..., -1, :]
         scores = torch.cat([self.head(assets).squeeze(-1), self.cash_head(cash)], dim=-1)
-        return scores * self.spec.score_scale, torch.cat([assets.mean(dim=-2), cash], dim=-1)
+        return self._finish(scores, observation), torch.cat([assets.mean(dim=-2), cash], dim=-1)
 
 
 class FlatNetwork(ScoreNetwork):
@@ -191,7 +207,7 @@ class FlatNetwork(ScoreNetwork):
         own, shared = split_features(observation)
         rest = shared[..., own.shape[-1] :]
         hidden = self.body(torch.cat([own.flatten(start_dim=-2), rest], dim=-1))
-        return self.head(hidden) * self.spec.score_scale, hidden
+        return self._finish(self.head(hidden), observation), hidden
 
 
 def make_network(spec: NetworkSpec) -> ScoreNetwork:

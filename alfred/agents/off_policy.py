@@ -116,7 +116,10 @@ class _ActionValue(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         n_actions = self.network.spec.n_assets + 1
         observation = unflatten(inputs[..., :-n_actions], self.shape)
-        weights = compute_weights(inputs[..., -n_actions:], self.action)
+        actions = inputs[..., -n_actions:]
+        # What is neither tradable nor held counts as not holdable, which flat observations do not say.
+        reachable = (observation["tradable"] > 0.0) | (observation["weights"][..., :-1] != 0.0)
+        weights = compute_weights(actions, self.action, reachable.to(actions.dtype))
         asked = (weights[..., :-1] * (n_actions - 1)).unsqueeze(-1)
         signals = [observation["signals"], asked] if "signals" in observation else [asked]
         observation["signals"] = torch.cat(signals, dim=-1)
@@ -162,7 +165,6 @@ class OffPolicyAgent(LearnerAgent):
     """What the off-policy agents share."""
 
     settings: OffPolicySettings
-    squashed = True
 
     def find_network(self, learner: BaseAlgorithm) -> ScoreNetwork:
         """Return the actor's network; see the base class."""
@@ -191,7 +193,7 @@ class OffPolicyAgent(LearnerAgent):
             "train_freq": 1,
             "gradient_steps": options.gradient_steps,
             "policy_kwargs": {
-                "spec": describe_network(task.tape, options, action),
+                "spec": describe_network(task.tape, options, action, squashed=True),
                 "action": action,
                 "log_std": math.log(self._noise(task)),
             },

@@ -23,12 +23,11 @@ class Selection:
     Args:
         settings: How often, and how long to wait for a new best.
         task: Holds the validation.
-        squashed: See `NetworkPolicy`.
     """
 
-    def __init__(self, settings: AgentSettings, task: TrainingTask, *, squashed: bool = False) -> None:
+    def __init__(self, settings: AgentSettings, task: TrainingTask) -> None:
         """Begin without a best."""
-        self.settings, self.task, self.squashed = settings, task, squashed
+        self.settings, self.task = settings, task
         self._best: NetworkPolicy | None = None
         self._score = -math.inf
         self._next = 0
@@ -100,7 +99,6 @@ class Selection:
             self.task.settings.action,
             name=self.settings.label,
             rebalance_every=self.task.settings.rebalance_every,
-            squashed=self.squashed,
         )
 
 

@@ -114,6 +114,7 @@ class TorchKernel:
         rates = np.full(len(tape.symbols) + 1, (settings.cost_bps + settings.slippage_bps) / 1e4)
         rates[-1] = 0.0
         self.rates = torch.as_tensor(rates, dtype=dtype)
+        self.holdable = None if tape.holdable is None else torch.as_tensor(tape.holdable, dtype=dtype)
         self._long_only = settings.action.long_only
         self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
 
@@ -193,19 +194,23 @@ class TorchKernel:
         return following, growth, turnover
 
 
-def compute_weights(actions: torch.Tensor, settings: ActionSettings) -> torch.Tensor:
+def compute_weights(
+    actions: torch.Tensor, settings: ActionSettings, holdable: torch.Tensor | None = None
+) -> torch.Tensor:
     """Turn actions into target weights, cash last, `[P, N+1]`; the twin of `alfred.envs.actions.compute_weights`."""
     clipped = actions.clamp(-1.0, 1.0)
+    allowed = torch.ones_like(clipped[..., :-1]) if holdable is None else holdable.expand_as(clipped[..., :-1])
     if settings.mode == "long_short":
-        assets = clipped[..., :-1]
+        assets = clipped[..., :-1] * allowed
         size = assets.abs().sum(dim=-1, keepdim=True).clamp(min=1.0)
         assets = assets * (settings.max_leverage / size)
         return torch.cat([assets, 1.0 - assets.sum(dim=-1, keepdim=True)], dim=-1)
+    allowed = torch.cat([allowed, torch.ones_like(allowed[..., :1])], dim=-1)
     if settings.mode == "simplex":
-        raw = (clipped + 1.0) * 0.5
+        raw = (clipped + 1.0) * 0.5 * allowed
         empty = (raw.sum(dim=-1, keepdim=True) <= 0.0).to(raw.dtype)
         raw = torch.cat([raw[..., :-1], raw[..., -1:] + empty], dim=-1)
         return raw / raw.sum(dim=-1, keepdim=True)
-    weights = torch.softmax(clipped * settings.logit_scale, dim=-1)
+    weights = torch.softmax(torch.where(allowed > 0.0, clipped * settings.logit_scale, -torch.inf), dim=-1)
     weights = torch.where(weights < _DUST, 0.0, weights)
     return weights / weights.sum(dim=-1, keepdim=True)

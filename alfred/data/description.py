@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from alfred.data.delisting import Delisting
 from alfred.data.listings import assign_delistings, find_listings, find_longest_halt
-from alfred.data.market import FIELDS, PRICE_FIELDS, Delisting, Market
+from alfred.data.market import FIELDS, PRICE_FIELDS, Market
 from alfred.data.panel import choose_benchmark
 from alfred.data.problems import Problem, find_row_problems
 from alfred.data.sessions import find_missing_sessions, infer_periods_per_year

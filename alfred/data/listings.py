@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.market import Delisting
+from alfred.data.delisting import Delisting
 from alfred.data.sessions import infer_periods_per_year
 from alfred.errors import DataError
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.arrays import as_floats, as_numbers, show_type
+from alfred.data.delisting import Delisting, check_delistings
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 
@@ -21,19 +22,6 @@ PRICE_FIELDS = ("open", "high", "low", "close")
 FIELDS = (*PRICE_FIELDS, "volume")
 # One part in a thousand: room for the rounding of adjusted prices, none for a swapped high and low.
 RANGE_TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class Delisting:
-    """The end of a symbol.
-
-    Attributes:
-        date: The last day on which it was listed.
-        payout: What a holder got after it, as a fraction of the last price; None when it is not known.
-    """
-
-    date: pd.Timestamp
-    payout: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +50,8 @@ class Market:
             stated a year is scaled by it.
         cash_rate: What cash earns, known at each close, as a fraction a year, `[T]`; None where the source has none.
         delistings: Known delistings by symbol, those up to the last date.
+        investable: The symbols that may be held; None where nothing says it. Agents and baselines then hold all but
+            the benchmark, for an index cannot be bought; see `universe`. An environment of one's own holds any.
     """
 
     dates: pd.DatetimeIndex
@@ -79,6 +69,7 @@ class Market:
     periods_per_year: int = 252
     cash_rate: FloatArray | None = None
     delistings: Mapping[str, Delisting] = field(default_factory=dict)
+    investable: tuple[str, ...] | None = None
 
     @classmethod
     def from_arrays(
@@ -98,6 +89,7 @@ class Market:
         notes: Sequence[str] = (),
         cash_rate: FloatArray | None = None,
         delistings: Mapping[str, Delisting] | None = None,
+        investable: Sequence[str] | None = None,
     ) -> Market:
         """Build a market and validate it once.
 
@@ -116,6 +108,7 @@ class Market:
             notes: Caveats of the source.
             cash_rate: What cash earns, known at each close, as a fraction a year, `[T]`.
             delistings: Known delistings by symbol; those after the last date are left out.
+            investable: The symbols that may be held; see the class.
 
         Raises:
             DataError: Anything that would make a later result wrong; the text names symbol, date and value.
@@ -141,6 +134,7 @@ class Market:
             cash_rate=None if cash_rate is None else as_floats(cash_rate, "cash_rate"),
             # One to come is the future.
             delistings={symbol: item for symbol, item in (delistings or {}).items() if item.date <= index[-1:].max()},
+            investable=None if investable is None else tuple(str(symbol) for symbol in investable),
         )
         market.validate()
         return replace(market, periods_per_year=infer_periods_per_year(index))
@@ -197,6 +191,10 @@ class Market:
             twice = next(symbol for symbol in self.symbols if self.symbols.count(symbol) > 1)
             raise DataError(f"symbol '{twice}' stands more than once; drop one of its columns")
         self.index_of(self.benchmark, what="benchmark")
+        for symbol in self.investable or ():
+            self.index_of(symbol, what="investable symbol")
+        if self.investable is not None and not self.investable:
+            raise DataError("no symbol is investable: name at least one that agents and baselines may hold")
         for symbol, item in self.delistings.items():
             self.index_of(symbol, what="delisted symbol")
             if item.payout is not None and not 0 <= item.payout < np.inf:
@@ -232,7 +230,13 @@ class Market:
 
     @property
     def universe(self) -> tuple[str, ...]:
-        """The symbols without the benchmark, or the benchmark alone when there is nothing else."""
+        """The symbols that agents and baselines may hold, in the order of the columns.
+
+        They are those of `investable`; when it is None, all but the benchmark, or the benchmark when it stands alone.
+        """
+        if self.investable is not None:
+            allowed = set(self.investable)
+            return tuple(symbol for symbol in self.symbols if symbol in allowed)
         rest = tuple(symbol for symbol in self.symbols if symbol != self.benchmark)
         return rest or self.symbols
 
@@ -298,7 +302,7 @@ class Market:
             benchmark: Another benchmark, or None to keep the present one.
 
         Raises:
-            DataError: A symbol is unknown or stands twice.
+            DataError: A symbol is unknown or stands twice, or none of them is investable.
         """
         bench = benchmark or self.benchmark
         self.index_of(bench, what="benchmark")
@@ -312,7 +316,18 @@ class Market:
             benchmark=bench,
             sectors={symbol: sector for symbol, sector in self.sectors.items() if symbol in names},
             delistings={symbol: item for symbol, item in self.delistings.items() if symbol in names},
+            investable=self._select_investable(names),
         )
+
+    def _select_investable(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        if self.investable is None:
+            return None
+        kept = tuple(symbol for symbol in self.investable if symbol in names)
+        if not kept:
+            raise DataError(
+                f"none of {', '.join(names[:8])} is investable: name at least one that is, or set data.investable"
+            )
+        return kept
 
     def log_returns(self) -> FloatArray:
         """Return log(close_t / close_{t-1}), `[T, N]`: NaN in the first row and beside untradable sessions."""
@@ -377,14 +392,4 @@ def _check_types(symbols: object, benchmark: object, notes: object, **mappings: 
     for name, value in mappings.items():
         if value is not None and not isinstance(value, Mapping):
             raise DataError(f"{name} must be a mapping with one entry a name, got {show_type(value)}")
-    for symbol, item in cast("Mapping[str, object]", mappings["delistings"] or {}).items():
-        if not (
-            isinstance(item, Delisting)
-            and isinstance(item.date, pd.Timestamp)
-            and item.date.tz is None
-            and isinstance(item.payout, int | float | np.integer | np.floating | None)
-        ):
-            raise DataError(
-                f"the delisting of '{symbol}' must be a Delisting of a Timestamp without a zone and "
-                f"a number or None, got {item!r:.80}"
-            )
+    check_delistings(mappings["delistings"] or {})

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from alfred.data.delisting import Delisting
 from alfred.data.listings import assign_delistings, find_listings, move_cells, note_listings
-from alfred.data.market import Delisting, FloatArray, Market
+from alfred.data.market import FloatArray, Market
 from alfred.data.problems import check_rows
 from alfred.data.tables import PriceTable
 from alfred.errors import DataError, suggest

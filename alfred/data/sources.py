@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zoneinfo
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from alfred.data.market import FIELDS, Market
 from alfred.data.news import NewsSettings, join_news
 from alfred.data.panel import build_market
 from alfred.data.sp500 import load_embedded_market
-from alfred.data.symbols import read_delistings, read_sectors
+from alfred.data.symbols import read_delistings, read_investable, read_sectors
 from alfred.data.tables import read_price_table
 from alfred.errors import DataError, suggest
 from alfred.settings import Settings
@@ -34,6 +35,8 @@ class DataSettings(Settings):
         benchmark: The symbol to be judged against; SPY (SP500TR in the embedded data) when left out.
         start: First date.
         end: Last date.
+        investable: The symbols that agents and baselines may hold, or `all`. Left out, the column `investable` of
+            `symbols.csv` says it; where that is silent, everything but the benchmark, for an index cannot be bought.
         dtype: Storage of the prices; `float32` halves the memory of a large universe.
         time_zone: Zone on whose clock time stamps with a zone, epochs and UTC stamps are dated, such as
             America/New_York; when left out, a stamp's own date counts, and UTC stamps that may be another day are
@@ -51,6 +54,7 @@ class DataSettings(Settings):
     benchmark: str | None = None
     start: date | None = None
     end: date | None = None
+    investable: Literal["all"] | tuple[str, ...] | None = None
     dtype: Literal["float64", "float32"] = "float64"
     time_zone: str | None = None
     sunday_sessions: bool = False
@@ -84,6 +88,8 @@ class DataSettings(Settings):
             raise ValueError(f"start {self.start} is after end {self.end}; swap them")
         if self.symbols is not None and not self.symbols:
             raise ValueError("symbols is empty; name at least one, or leave it out for all")
+        if self.investable is not None and not self.investable:
+            raise ValueError("investable is empty; name at least one symbol, or 'all'")
         return self
 
 
@@ -98,6 +104,7 @@ def load_market(settings: DataSettings) -> Market:
             the symbol, the date, the value and the fix.
     """
     market = _load_files(settings, settings.path) if settings.path is not None else _load_embedded(settings)
+    market = _choose_investable(market, settings)
     if settings.fundamentals is not None:
         market = join_fundamentals(market, settings.fundamentals)
     if settings.macro is not None:
@@ -105,6 +112,27 @@ def load_market(settings: DataSettings) -> Market:
     if settings.news is not None:
         market = join_news(market, settings.news)
     return market
+
+
+def _choose_investable(market: Market, settings: DataSettings) -> Market:
+    """Return the market with the symbols that agents and baselines may hold.
+
+    Raises:
+        DataError: `data.investable` or `symbols.csv` names a symbol that is not there, or nothing can be held.
+    """
+    if settings.investable == "all":
+        return replace(market, investable=market.symbols)
+    if settings.investable is not None:
+        chosen = replace(market, investable=settings.investable)
+        chosen.validate()
+        return chosen
+    stated = {} if settings.path is None else read_investable(settings.path)
+    if not stated:
+        return market
+    held = tuple(symbol for symbol in market.symbols if stated.get(symbol, symbol != market.benchmark))
+    if not held:
+        raise DataError(f"symbols.csv beside {settings.path} leaves nothing that is investable; mark a symbol with yes")
+    return replace(market, investable=held)
 
 
 def compute_market_checksum(market: Market) -> str:
@@ -123,6 +151,7 @@ def compute_market_checksum(market: Market) -> str:
     add("dates", market.dates.to_numpy().astype("datetime64[s]").astype(np.int64)[:, None])
     texts = [*market.symbols, "|", market.benchmark, "|"]
     texts += [f"{symbol}={sector}" for symbol, sector in sorted(market.sectors.items())]
+    texts += ["|", *market.universe]
     texts += [f"{symbol} until {item.date} {item.payout}" for symbol, item in sorted(market.delistings.items())]
     digest.update("\n".join(texts).encode())
     add("tradable", market.tradable.view(np.uint8))

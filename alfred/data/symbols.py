@@ -1,4 +1,4 @@
-"""What `symbols.csv` says about symbols: sectors, and how the listings that ended were paid out."""
+"""What `symbols.csv` says about symbols: sectors, what may be held, and how the listings that ended were paid out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from alfred.data.cells import parse_days, parse_numbers, read_csv_text
-from alfred.data.market import Delisting
+from alfred.data.delisting import Delisting
 from alfred.errors import DataError
 
 SYMBOLS_FILE = "symbols.csv"
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
 def read_sectors(path: Path | str) -> dict[str, str]:
@@ -27,6 +28,32 @@ def read_sectors(path: Path | str) -> dict[str, str]:
         return {}
     rows = zip(table["symbol"], table["sector"], strict=True)
     return {symbol: sector for symbol, sector in rows if symbol and sector}
+
+
+def read_investable(path: Path | str) -> dict[str, bool]:
+    """Return by symbol whether agents and baselines may hold it, from the column `investable` of `symbols.csv`.
+
+    Symbols whose cell is empty are left out.
+
+    Raises:
+        DataError: The file is damaged, or a cell is neither yes nor no.
+    """
+    file = _find_file(path)
+    if file is None:
+        return {}
+    table = read_csv_text(file, ("symbol",))
+    if "investable" not in table:
+        return {}
+    found = {}
+    for symbol, cell in zip(table["symbol"], table["investable"], strict=True):
+        if not symbol or not cell:
+            continue
+        if (word := cell.casefold()) not in (*_YES, *_NO):
+            raise DataError(
+                f"{file}: investable of '{symbol}' is '{cell}': it must be one of {', '.join((*_YES, *_NO))}, or empty"
+            )
+        found[symbol] = word in _YES
+    return found
 
 
 def read_delistings(path: Path | str) -> dict[str, tuple[Delisting, ...]]:

@@ -40,12 +40,18 @@ class ActionSettings(Settings):
         return self.mode != "long_short"
 
 
-def compute_weights(actions: npt.NDArray[np.floating], settings: ActionSettings) -> Float:
+def compute_weights(
+    actions: npt.NDArray[np.floating],
+    settings: ActionSettings,
+    holdable: npt.NDArray[np.floating] | None = None,
+) -> Float:
     """Turn actions into target weights, cash last.
 
     Args:
         actions: Values in [-1, 1], `[P, N+1]`; values outside are clipped.
         settings: Which map.
+        holdable: One where an asset may be held and zero where it gets no weight, `[N]` or `[P, N]`; everything may be
+            held when left out.
 
     Returns:
         Weights that sum to one, `[P, N+1]`.
@@ -64,10 +70,13 @@ def compute_weights(actions: npt.NDArray[np.floating], settings: ActionSettings)
     if settings.mode == "softmax":
         # The exponent is bounded by `logit_scale`, so the usual subtraction of the largest score is not needed.
         clipped *= settings.logit_scale
-        damaged = _share_out(np.exp(clipped, out=clipped), _DUST)
+        np.exp(clipped, out=clipped)
     elif settings.mode == "simplex":
         clipped += 1.0
-        damaged = _share_out(clipped, 0.0)
+    if holdable is not None:
+        clipped[:, :-1] *= holdable
+    if settings.mode != "long_short":
+        damaged = _share_out(clipped, _DUST if settings.mode == "softmax" else 0.0)
     else:
         damaged = _lever(clipped, settings.max_leverage)
     if damaged >= 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -20,8 +22,9 @@ def prepare_tape(
     *,
     start: pd.Timestamp | str | None = None,
     end: pd.Timestamp | str | None = None,
+    holdable: Sequence[str] | None = None,
 ) -> Tape:
-    """Lay out the tape that the settings ask for.
+    """Lay out the tape that the settings ask for; see `make_tape`.
 
     Raises:
         ConfigError: There is no market.
@@ -39,6 +42,7 @@ def prepare_tape(
         impact=settings.impact,
         delisting_after=settings.delisting_after,
         delisting_payout=settings.delisting_payout_pct / 100.0,
+        holdable=holdable,
     )
 
 
@@ -48,15 +52,16 @@ def draw_windows(
     """Draw the first bar and the bar after the last of `count` episodes.
 
     Raises:
-        ConfigError: An episode is longer than the data.
+        ConfigError: An episode is longer than every range that it may lie in.
     """
     if settings.episode_length is None:
         return np.zeros(count, dtype=np.int64), np.full(count, tape.n_bars)
     length = settings.episode_length * settings.rebalance_every
-    if length > tape.n_bars:
+    starts = tape.find_starts(length)
+    if not len(starts):
         raise ConfigError(
             f"episode_length {settings.episode_length} x rebalance_every {settings.rebalance_every} needs {length} "
-            f"bars, the range has {tape.n_bars}; shorten the episode or widen the range"
+            f"bars, the range has {tape.longest_span}; shorten the episode or widen the range"
         )
-    start = rng.integers(0, tape.n_bars - length + 1, size=count)
+    start = starts[rng.integers(0, len(starts), size=count)]
     return start, start + length

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from alfred.envs.actions import compute_weights
 from alfred.envs.books import N_ROWS, Books, book_holding, book_trade, read_books
 from alfred.envs.constraints import Constraints, keep_frozen
 from alfred.envs.ledger import Float, Impact, Trade, compute_fee, drift, liquidate, move_to_cash, solve_trade
@@ -190,6 +191,17 @@ class PortfolioKernel:
             turnover=turnover,
             books=books,
         )
+
+    def decide(self, actions: npt.NDArray[np.floating]) -> Float:
+        """Return the target weights that actions stand for at the next execution, `[P, N+1]`.
+
+        Args:
+            actions: See `alfred.envs.actions.compute_weights`.
+
+        Raises:
+            DataError: An action holds NaN.
+        """
+        return compute_weights(actions, self.settings.action, self.tape.holdable)
 
     def get_state(self) -> dict[str, npt.NDArray[Any]]:
         """Return copies of all that later steps depend on, by name, for `set_state`; `marks` are not among it."""

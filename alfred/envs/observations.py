@@ -5,7 +5,8 @@
 | `signals` | `[N, K]` | the analysts' signals, scaled by their own past; zero where there is none |
 | `weights` | `[N+1]` | weights held at this close, drifted since the last trade, cash last |
 | `market` | `[M]` | trailing state of the market: `alfred.envs.conditions.MARKET_FEATURES` |
-| `tradable` | `[N]` | one where the symbol traded at this close, else zero |
+| `tradable` | `[N]` | one where the symbol traded at this close and may be held, else zero |
+| `holdable` | `[N]` | one where the symbol may be held, else zero; only where some may not, and never in `flat` ones |
 | `returns` | `[N, L]` | log returns of the last L sessions, oldest first; only with `lookback` above zero |
 
 `signals` is left out when there are none. All values are clipped to +-`alfred.envs.conditions.BOUND`. With
@@ -45,6 +46,8 @@ def make_observation_space(tape: Tape, settings: PortfolioSettings) -> spaces.Sp
     }
     if k:
         entries["signals"] = spaces.Box(-BOUND, BOUND, (n, k), np.float32)
+    if tape.holdable is not None:
+        entries["holdable"] = spaces.Box(0.0, 1.0, (n,), np.float32)
     if tape.lookback:
         entries["returns"] = spaces.Box(-BOUND, BOUND, (n, tape.lookback), np.float32)
     if settings.observation == "dict":
@@ -70,6 +73,8 @@ def observe(kernel: PortfolioKernel) -> Observation:
         "market": tape.features.take(bar, axis=0, mode="clip"),
         "tradable": tape.tradable_then.take(bar, axis=0, mode="clip"),
     }
+    if tape.holdable is not None:
+        observation["holdable"] = np.broadcast_to(tape.holdable, observation["tradable"].shape)
     if tape.signals.shape[2]:
         observation["signals"] = tape.signals.take(bar, axis=0, mode="clip")
     if tape.lookback:

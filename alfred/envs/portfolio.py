@@ -13,7 +13,6 @@ from gymnasium.error import ResetNeeded
 
 from alfred.data.market import Market
 from alfred.data.signals import Signals
-from alfred.envs.actions import compute_weights
 from alfred.envs.books import Books
 from alfred.envs.episodes import draw_windows, prepare_tape
 from alfred.envs.kernel import PortfolioKernel
@@ -132,7 +131,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         """
         if self.kernel.bar[0] >= self.kernel.stop[0]:
             raise ResetNeeded("there is no episode to step in: call reset first")
-        result = self.kernel.step(compute_weights(np.asarray(action)[None], self.settings.action))
+        result = self.kernel.step(self.kernel.decide(np.asarray(action)[None]))
         info = {
             "wealth": float(self.kernel.wealth[0]),
             "cost": float(result.cost[0]),

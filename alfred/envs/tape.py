@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,7 +48,8 @@ class Tape:
         sectors: Sector of each symbol, empty where there is none, `[N]`.
         signals: Known at the decision, `[E, N, K]` float32, zero where missing.
         features: State of the market at the decision, `[E, M]` float32.
-        tradable_then: Whether a symbol traded at the decision, `[E, N]` float32.
+        tradable_then: Whether a symbol traded at the decision and may be held, `[E, N]` float32.
+        holdable: One where a symbol may be held, else zero, `[N]` float32; None when all may be.
         returns: Log returns of the last sessions before each decision are read from here, `[E + L, N]` float32: those
             of bar e are rows `e` to `e + L - 1`, oldest first.
         lookback: L.
@@ -60,6 +62,7 @@ class Tape:
         periods_per_year: Sessions in a year.
         final_mark: Date of a last mark at a close after the last bar, or None when the last bar marks itself.
         signal_names: `[K]`.
+        spans: First bar and bar after the last of the ranges that episodes may lie in, whole ones; None is all bars.
     """
 
     dates: pd.DatetimeIndex
@@ -78,6 +81,7 @@ class Tape:
     signals: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
     tradable_then: npt.NDArray[np.float32]
+    holdable: npt.NDArray[np.float32] | None
     returns: npt.NDArray[np.float32]
     lookback: int
     reference_growth: Float
@@ -87,11 +91,23 @@ class Tape:
     periods_per_year: int
     final_mark: pd.Timestamp | None
     signal_names: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...] | None = None
 
     @property
     def n_bars(self) -> int:
         """Number of executions E."""
         return len(self.dates)
+
+    @property
+    def longest_span(self) -> int:
+        """Bars of the longest range that an episode may lie in."""
+        return max(stop - first for first, stop in self.spans or ((0, self.n_bars),))
+
+    def find_starts(self, length: int) -> npt.NDArray[np.int64]:
+        """Return the bars at which an episode of `length` bars may begin; none when no range is long enough."""
+        spans = self.spans or ((0, self.n_bars),)
+        starts = [np.arange(first, stop - length + 1, dtype=np.int64) for first, stop in spans]
+        return np.concatenate(starts)
 
 
 def make_tape(
@@ -106,6 +122,7 @@ def make_tape(
     impact: ImpactSettings | None = None,
     delisting_after: int | None = None,
     delisting_payout: float = DEFAULT_PAYOUT,
+    holdable: Sequence[str] | None = None,
 ) -> Tape:
     """Lay a market out for the kernel.
 
@@ -120,6 +137,8 @@ def make_tape(
         impact: Market impact, or None without.
         delisting_after: Sessions without a trade after which a symbol counts as delisted; half a year when left out.
         delisting_payout: What is paid for it then, as a fraction of the last price.
+        holdable: Symbols that may be held; those that the market says are investable when left out, and all of them
+            where it says nothing.
 
     Raises:
         ConfigError: The execution needs open prices that the market does not have.
@@ -159,6 +178,7 @@ def make_tape(
     paid = np.where(over[:, None], overnight, overnight * payout[following])
     padded = np.vstack([np.zeros((lookback, market.n_symbols)), np.log1p(simple)])
     universe = [market.index_of(symbol) for symbol in market.universe]
+    allowed = np.isin(market.symbols, holdable or market.investable or market.symbols)
     tradable = market.tradable[bars]
     bench = market.index_of(market.benchmark)
     marks = [*bars] + ([] if timing == "next_open" else [last + 1])
@@ -179,7 +199,8 @@ def make_tape(
         sectors=tuple(market.sectors.get(symbol, "") for symbol in market.symbols),
         signals=_signals_at(market, signals, market.dates[known]),
         features=compute_market_features(simple, known_return, bench, universe, market.periods_per_year)[known],
-        tradable_then=market.tradable[known].astype(np.float32),
+        tradable_then=(market.tradable[known] & allowed).astype(np.float32),
+        holdable=None if allowed.all() else allowed.astype(np.float32),
         returns=np.clip(padded[known[0] + 1 : known[-1] + 1 + lookback], -BOUND, BOUND).astype(np.float32),
         lookback=lookback,
         reference_growth=_equal_weight_growth(growth[:, universe], tradable[:, universe]),

@@ -13,7 +13,6 @@ from gymnasium.vector.utils import batch_space
 
 from alfred.data.market import Market
 from alfred.data.signals import Signals
-from alfred.envs.actions import compute_weights
 from alfred.envs.books import Books
 from alfred.envs.episodes import draw_windows, prepare_tape
 from alfred.envs.kernel import PortfolioKernel
@@ -95,7 +94,7 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         Raises:
             DataError: An action holds NaN.
         """
-        result = self.kernel.step(compute_weights(actions, self.settings.action))
+        result = self.kernel.step(self.kernel.decide(actions))
         observation = self._observe()
         amounts = (self.kernel.wealth, result.cost, result.turnover, *result.books)
         info: dict[str, Any] = {**dict(zip(_INFO, amounts, strict=True)), **self._masks}

@@ -13,6 +13,7 @@ import pandas as pd
 from alfred.data.files import write_atomically
 from alfred.data.market import FloatArray, Market
 from alfred.data.signals import Signals
+from alfred.envs.episodes import prepare_tape
 from alfred.envs.kernel import PortfolioKernel
 from alfred.envs.ledger import Float
 from alfred.envs.observations import observe
@@ -179,8 +180,11 @@ def make_backtest_env(
 
     The mandate (constraints and risk rules) binds the policies that say `under_mandate`, as agents do. A benchmark
     that is held decides once: a stop would leave it in cash for ever, and the agent would be judged against that.
+    Policies that are free of it may hold every symbol; for the others what is not in `Market.universe` counts as not
+    tradable.
     """
-    if not getattr(policy, "under_mandate", True):
+    free = not getattr(policy, "under_mandate", True)
+    if free:
         settings = settings.lift_mandate()
     long_only = settings.action.long_only or getattr(policy, "long_only", False)
     changed = settings.model_copy(
@@ -193,7 +197,9 @@ def make_backtest_env(
         }
     )
     earlier, warm_up = _find_warm_up(market, signals, start, getattr(policy, "burn_in", 0))
-    return PortfolioEnv(market, signals, changed, start=earlier, end=end, record=True, warm_up=warm_up)
+    holdable = market.symbols if free else market.universe
+    tape = prepare_tape(market, signals, changed, start=earlier, end=end, holdable=holdable)
+    return PortfolioEnv(settings=changed, tape=tape, record=True, warm_up=warm_up)
 
 
 def _find_warm_up(

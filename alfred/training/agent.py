@@ -183,7 +183,7 @@ def train_agent(
             return tried[-1][1]
 
         start = max(fold.train[0], signals.dates[0])
-        tape = prepare_tape(market, signals, environment, start=start, end=fold.train[1])
+        tape = prepare_tape(market, signals, environment, start=start, end=fold.train[1], holdable=market.universe)
         task = TrainingTask(tape, environment, seed, folder, validate, progress)
         policy = make_agent(settings).train(task)
         policy.save(folder)

@@ -9,13 +9,17 @@ import pytest
 import torch
 from scipy import stats
 
+from alfred.agents.base import AgentSettings, NetworkPolicy, describe_network
 from alfred.agents.dirichlet import DirichletWeights
 from alfred.agents.memory import MemoryNetwork, build_network, forget
 from alfred.agents.networks import AssetNetwork, NetworkSpec, ObservationShape, make_network, split_features, unflatten
-from alfred.agents.torch_kernel import compute_weights
 from alfred.envs.actions import ActionSettings
-from alfred.envs.observations import flatten
+from alfred.envs.episodes import prepare_tape
+from alfred.envs.kernel import PortfolioKernel
+from alfred.envs.observations import flatten, observe
+from alfred.envs.settings import PortfolioSettings
 from tests.agents.tasks import make_observation
+from tests.conftest import make_random_market
 
 
 def as_tensors(observation: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
@@ -32,12 +36,21 @@ def test_flat_observations_are_parted_as_they_were_joined(lookback: int) -> None
 
 
 @pytest.mark.parametrize("kind", ["shared", "attention", "flat"])
-def test_an_untrained_network_holds_equal_weights(kind: str) -> None:
-    network = make_network(NetworkSpec(ObservationShape(5, 6, 0), kind=kind, n_assets=7))  # type: ignore[arg-type]
-    scores, summary = network(as_tensors(make_observation(7)))
-    weights = compute_weights(scores, ActionSettings())
-    torch.testing.assert_close(weights, torch.full((3, 8), 1 / 8))
-    assert summary.shape == (3, network.summary_width)
+@pytest.mark.parametrize("mode", ["softmax", "simplex", "long_short"])
+@pytest.mark.parametrize("squashed", [False, True], ids=["plain", "squashed"])
+def test_an_untrained_network_holds_equal_weights_of_what_may_be_held(kind: str, mode: str, squashed: bool) -> None:
+    market = make_random_market(60, 8)
+    action = ActionSettings(mode=mode)  # type: ignore[arg-type]
+    settings = PortfolioSettings(execution="next_close", action=action)
+    tape = prepare_tape(market, None, settings, holdable=market.universe)
+    spec = describe_network(tape, AgentSettings(kind="any", network=kind), action, squashed=squashed)  # type: ignore[arg-type]
+    policy = NetworkPolicy(make_network(spec), action, name="untrained")
+    kernel = PortfolioKernel(tape, settings, 3)
+    kernel.reset(np.zeros(3, int), np.full(3, 9))
+    expected = np.array([1 / 7] * 7 + [0.0, 0.0])  # the benchmark and cash stand last
+    np.testing.assert_allclose(policy.predict(observe(kernel)), np.tile(expected, (3, 1)), atol=1e-3)
+    tensors = {name: torch.as_tensor(value) for name, value in observe(kernel).items() if name != "holdable"}
+    assert policy.network(tensors)[1].shape == (3, policy.network.summary_width)
 
 
 def test_an_asset_is_scored_by_its_own_numbers_and_the_means() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alfred.data.delisting import Delisting
 from alfred.data.description import describe_market
 from alfred.data.listings import find_listings
-from alfred.data.market import Delisting, Market
+from alfred.data.market import Market
 from alfred.data.sources import DataSettings, compute_market_checksum, load_market
 from alfred.data.symbols import read_delistings
 from alfred.errors import DataError

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from alfred.data import Market
-from alfred.data.market import Delisting
+from alfred.data.delisting import Delisting
 from alfred.errors import DataError
 from tests.conftest import make_random_market
 

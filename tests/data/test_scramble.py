@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alfred.data.market import FIELDS, Delisting
+from alfred.data.delisting import Delisting
+from alfred.data.market import FIELDS
 from alfred.data.scramble import scramble_after
 from tests.conftest import make_random_market
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from gymnasium.error import ResetNeeded
 
-from alfred.data.market import Delisting, Market
+from alfred.data.delisting import Delisting
+from alfred.data.market import Market
 from alfred.data.sources import DataSettings, load_market
 from alfred.envs import ActionSettings, ConstraintSettings, ImpactSettings, PortfolioEnv, RiskSettings
 from alfred.envs.ledger import Impact, drift, solve_trade

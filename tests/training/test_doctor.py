@@ -127,7 +127,7 @@ def test_no_skill_is_a_portfolio_of_the_training_range_and_cash_is_no_skill() ->
     best = optimize.minimize(
         lambda w: 1e4 * (aversion / 2 * w @ covariance @ w - w @ mean),
         np.full(len(mean), 0.1),
-        bounds=[(0, 1)] * len(mean),
+        bounds=[(0, float(symbol in market.universe)) for symbol in market.symbols],
         constraints={"type": "ineq", "fun": lambda w: 1 - w.sum()},
         options={"ftol": 1e-12},
     ).x

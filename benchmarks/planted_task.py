@@ -53,11 +53,11 @@ class PlantedTask:
     def __init__(self, ic: float, train_days: int = TRAIN_DAYS, test_seed: int = 3) -> None:
         """Draw the three paths."""
         self.model = PlantedModel(ic=ic)
-        self.train = self._draw(train_days, seed=1)
-        self.test = self._draw(TEST_DAYS, seed=test_seed)
+        self.train = self.draw(train_days, seed=1)
+        self.test = self.draw(TEST_DAYS, seed=test_seed)
         self.optimum = self.test.optimum
         self.train_tape, self.test_tape = _lay_out(self.train), _lay_out(self.test)
-        self._validation_tape = _lay_out(self._draw(VALIDATION_DAYS, seed=2))
+        self._validation_tape = _lay_out(self.draw(VALIDATION_DAYS, seed=2))
 
     def make_training(
         self, folder: Path, seed: int, watch: Callable[[Policy, int], None] | None = None
@@ -110,7 +110,8 @@ class PlantedTask:
             sharpe_error=float(np.sqrt((windows - 1) * left_out.var())),
         )
 
-    def _draw(self, n_days: int, seed: int) -> SyntheticMarket:
+    def draw(self, n_days: int, seed: int) -> SyntheticMarket:
+        """Draw a path of the market."""
         return make_planted_market(
             n_days=n_days, seed=seed, cost_bps=COST_BPS, risk_aversion=RISK_AVERSION, model=self.model
         )

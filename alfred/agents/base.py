@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from alfred.agents.memory import BURN_IN, Memory, MemoryNetwork, build_network, forget
-from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, Tensors
+from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, Tensors, make_network
 from alfred.data.files import write_atomically
 from alfred.envs.actions import ActionSettings, compute_weights
 from alfred.envs.ledger import Float
@@ -43,7 +43,9 @@ class AgentSettings(Settings):
         temperature: Logits per unit that the network puts out. An agent that explores in scores cannot leave equal
             weights in time when it is 1, and concentrates too early when it is much more than 3.
         total_steps: Environment steps to learn from.
-        validate_every: Environment steps between two validations; the best one is kept.
+        validate_every: Environment steps between two validations.
+        validation_blocks: Parts of the training and validation range that are held out in turn, so that checkpoints are
+            judged on all of it; see `alfred.training.choice`. With 1, they are judged on the validation range alone.
         patience: Validations without a new best after which training stops; None never stops early.
         averaging: What is validated and kept is a running average of the network over updates, in which each update
             before counts this much of the one after (Polyak and Juditsky, 1992): single updates follow the luck of
@@ -58,6 +60,7 @@ class AgentSettings(Settings):
     temperature: float = Field(default=3.0, gt=0)
     total_steps: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=32_768, ge=1)
+    validation_blocks: int = Field(default=4, ge=1, le=20)
     patience: int | None = Field(default=None, ge=1)
     averaging: float = Field(default=0.95, ge=0, lt=1)
     checkpoint_every: int = Field(default=65_536, ge=1)
@@ -80,6 +83,7 @@ class TrainingTask:
         validate: Scores a policy on the validation range after a number of steps, higher is better; it also writes the
             curves that a person wants to see.
         progress: Told the steps done so far.
+        stop: Steps after which training may end, its schedules running on to the end of it; None trains to the end.
     """
 
     tape: Tape
@@ -88,6 +92,7 @@ class TrainingTask:
     folder: Path
     validate: Callable[[Policy, int], float]
     progress: Callable[[int], None]
+    stop: int | None = None
 
 
 class Agent(ABC):
@@ -102,6 +107,14 @@ class Agent(ABC):
     @abstractmethod
     def train(self, task: TrainingTask) -> NetworkPolicy:
         """Learn, and return the policy that validated best."""
+
+    def start(self, tape: Tape, settings: PortfolioSettings) -> NetworkPolicy:
+        """Return the untrained policy: equal weights of what may be held."""
+        with torch.random.fork_rng():  # what it draws has no effect, and must have none on others
+            network = make_network(describe_network(tape, self.settings, settings.action))
+        return NetworkPolicy(
+            network, settings.action, name=self.settings.label, rebalance_every=settings.rebalance_every
+        )
 
 
 class NetworkPolicy:

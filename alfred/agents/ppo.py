@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
@@ -112,7 +113,11 @@ class OnPolicyAgent(LearnerAgent):
             return
         names = {"network": self.settings.network, "hidden": self.settings.hidden}
         direct = direct.model_copy(update={**names, "temperature": self.settings.temperature})
-        policy = DirectAgent(direct).train(task)
+        # Its last network is taken: validations are those of the training that follows.
+        alone = replace(
+            task, validate=lambda _policy, steps: float(steps), folder=task.folder / "warm_start", stop=None
+        )
+        policy = DirectAgent(direct).train(alone)
         self.find_network(learner).load_state_dict(policy.network.state_dict())
 
     def _shared_arguments(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class Selection:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the patience is used up."""
+        """Whether the patience is used up, or the step is reached at which the task stops."""
+        if self.task.stop is not None and self._next - self.settings.validate_every >= self.task.stop:
+            return True
         return self.settings.patience is not None and self._stale >= self.settings.patience
 
     def is_due(self, step: int) -> bool:
@@ -114,6 +116,7 @@ def open_checkpoints(settings: AgentSettings, task: TrainingTask) -> CheckpointF
         task.settings.model_dump_json(),
         str(task.seed),
         f"{tape.dates[0]} {tape.dates[-1]} {','.join(tape.symbols)} {','.join(tape.signal_names)}",
+        f"{tape.spans}",
         content.hexdigest(),
     )
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
-from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
-from alfred.agents.baseline_registry import make_baselines
+from alfred.agents.base import AgentSettings, NetworkPolicy
 from alfred.agents.kept import Kept
-from alfred.agents.registry import make_agent
 from alfred.config import TrainingSettings
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, Range
-from alfred.envs.episodes import prepare_tape
-from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.portfolio_metrics import compute_sharpe
-from alfred.training.curves import ValidationCurves, compute_utility
+from alfred.training.cross_fitting import count_steps, cross_fit, walk_references
+from alfred.training.curves import ValidationCurves
 from alfred.training.parallel import Job, run_jobs
 from alfred.training.progress import Reporter
 from alfred.training.stages import (
@@ -50,10 +44,10 @@ class TrainedAgent:
     Attributes:
         fold: Index of the fold.
         seed: Seed of the training.
-        policy: The policy that validated best.
+        policy: The policy that was kept.
         kept: Which network that is.
-        train_sharpe: Annual net Sharpe ratio of that policy on its training range.
-        validation_sharpe: The same on the validation range.
+        train_sharpe: Annual Sharpe ratio of that policy, net and in excess of cash, on what it was trained on.
+        validation_sharpe: The same of the networks of its step on the blocks that they were not trained on.
     """
 
     fold: int
@@ -122,7 +116,7 @@ def train_agents(
                 "folder": place,
                 "stage": stage,
             }
-            jobs.append(Job(name, train_agent, arguments, settings.total_steps))
+            jobs.append(Job(name, train_agent, arguments, count_steps(settings)))
     trained |= {(item.fold, item.seed): item for item in run_jobs(jobs, n_jobs, reporter)}
     return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
 
@@ -155,6 +149,8 @@ def train_agent(
 ) -> TrainedAgent:
     """Train one agent on one fold from one seed, or read it when it is finished; see `train_agents`.
 
+    See `alfred.training.cross_fitting` for what is trained on what, and `alfred.training.choice` for what is kept.
+
     Raises:
         AlfredError: The code on disk is no longer that of `stage`.
     """
@@ -164,37 +160,22 @@ def train_agent(
         # A worker process loads the code as it stands when the worker starts.
         require_same_code(fingerprint_agent(settings), stage, settings.label)
         write_stage(folder, stage)
-    torch.manual_seed(seed)
+    policy, kept, pooled = cross_fit(market, signals, fold, settings, environment, seed, folder, progress)
+    policy.save(folder)
 
-    def walk(policy: Policy, span: Range) -> Backtest:
+    def walk(span: Range) -> Backtest:
         return backtest(policy, make_backtest_env(market, signals, environment, policy, start=span[0], end=span[1]))
 
-    risk_aversion = environment.reward.risk_aversion
-    references = [walk(policy, fold.validation) for policy in make_baselines((), market, signals.names)]
+    trained_on, latest = walk((fold.train[0], fold.validation[1])), walk(fold.validation)
+    periods = market.periods_per_year
+    scores = {
+        "train_sharpe": compute_sharpe(trained_on.excess, periods),
+        "validation_sharpe": compute_sharpe(pooled.net[pooled.steps.index(kept.step)], periods),
+    }
+    references = walk_references(market, signals, environment, fold.validation)
     with ValidationCurves(folder, references) as curves:
         curves.write_skill(_measure_skill(signals, market, fold.validation))
-
-        tried: list[tuple[int, float]] = []
-
-        def validate(policy: Policy, steps: int) -> float:
-            record = walk(policy, fold.validation)
-            tried.append((steps, compute_utility(record, risk_aversion)))
-            curves.write(record, *tried[-1])
-            return tried[-1][1]
-
-        start = max(fold.train[0], signals.dates[0])
-        tape = prepare_tape(market, signals, environment, start=start, end=fold.train[1], holdable=market.universe)
-        task = TrainingTask(tape, environment, seed, folder, validate, progress)
-        policy = make_agent(settings).train(task)
-        policy.save(folder)
-        trained_on, chosen = walk(policy, fold.train), walk(policy, fold.validation)
-        scores = {
-            "train_sharpe": compute_sharpe(trained_on.excess, trained_on.periods_per_year),
-            "validation_sharpe": compute_sharpe(chosen.excess, chosen.periods_per_year),
-        }
-        curves.write_chosen(chosen, settings, scores)
-    step, utility = max(tried, key=lambda entry: entry[1])
-    kept = Kept(step, utility, max((u for s, u in tried if s), default=math.nan) - tried[0][1], math.nan)
+        curves.write_chosen(latest, settings, {**scores, "kept_step": kept.step, "gain": kept.gain})
     # Written last: its presence says that the training is finished.
     text = json.dumps({**scores, "kept": asdict(kept)})
     write_atomically(folder / SCORES_FILE, lambda path: path.write_text(text, encoding="utf-8"))

@@ -111,7 +111,8 @@ def fingerprint_analyst(settings: AnalystSettings) -> str:
 
 def fingerprint_agent(settings: AgentSettings) -> str:
     """Return the digest of the code of an agent, of the ledger that it learns in and of what chooses its policy."""
-    alone = ("alfred.training.agent", "alfred.training.curves")
+    names = ("agent", "choice", "cross_fitting", "curves", "held_out")
+    alone = tuple(f"alfred.training.{name}" for name in names)
     return fingerprint_code(load_agent_class(settings.kind), modules=_LEDGER, alone=alone)
 
 

@@ -137,12 +137,14 @@ def test_a_warm_start_begins_at_the_direct_agent(tmp_path: Path) -> None:
         return float(-steps)
 
     settings = make_tiny("ppo", warm_start=warm, validate_every=10_000)
-    make_agent(settings).train(make_task(tmp_path, validate=watch))
-    # Validations of the direct agent come first; PPO's own first one shows the network that it began from.
-    names = [policy.name for policy in seen]
-    first = names.index("ppo")
-    assert names[0] == "direct"
-    assert torch.equal(parameters(seen[first]), parameters(seen[0]))
+    make_agent(settings).train(make_task(tmp_path / "ppo", validate=watch))
+    assert isinstance(settings, PpoSettings) and settings.warm_start is not None
+    same = {"network": settings.network, "hidden": settings.hidden, "temperature": settings.temperature}
+    direct = DirectAgent(settings.warm_start.model_copy(update=same))
+    last = direct.train(make_task(tmp_path / "direct", validate=lambda _policy, steps: float(steps)))
+    # PPO's first validation shows the network that it began from, and none is the direct agent's.
+    assert torch.equal(parameters(seen[0]), parameters(last))
+    assert {policy.name for policy in seen} == {"ppo"}
 
 
 def test_long_and_short_books_are_learned(tmp_path: Path) -> None:

@@ -62,8 +62,9 @@ def test_a_finished_training_is_read_and_not_made_again(trained: tuple[list[Trai
 
 def test_the_curves_that_a_portfolio_person_wants(trained: tuple[list[TrainedAgent], Path]) -> None:
     folder = trained[1] / "fold0" / "seed5"
-    events = EventAccumulator(str(folder)).Reload()
-    scalars, images = set(events.Tags()["scalars"]), set(events.Tags()["images"])
+    events, block = EventAccumulator(str(folder)).Reload(), EventAccumulator(str(folder / "block0")).Reload()
+    scalars = {*events.Tags()["scalars"], *block.Tags()["scalars"]}
+    images = set(block.Tags()["images"])
     wanted = {"sharpe", "wealth", "wealth_ew", "wealth_equal_weight", "wealth_over_ew", "turnover_a_year"}
     assert {f"validation/{name}" for name in wanted} <= scalars
     assert {"chosen/wealth", "chosen/wealth_ew", "chosen/turnover", "chosen/cost_bps", "train/reward"} <= scalars

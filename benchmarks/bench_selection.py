@@ -8,7 +8,8 @@ policies that were kept less that of the untrained start, on a path of 198 years
 training has a market and a seed of its own.
 
 Three rules on the same markets: `after` is that of `alfred.training.choice`; `before` keeps the best of all
-checkpoints, the start among them, on the one year of validation; `last` always keeps the last network, trained on all twelve years.
+checkpoints, the start among them, on the one year of validation; `last` always keeps the last network, trained on all
+twelve years.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ standard error near 1. What is asked here instead, over all held-out blocks toge
 
 1. *Was anything found?* The returns of each checkpoint before costs are regressed on those of the start; the intercept
    is what it earned beyond its exposure (Jensen, 1968). What trading costs is known and needs no test, and it would
-   only drown the evidence. The largest t-statistic must be one that the largest of so many checkpoints without skill exceeds
-   with a chance of `LEVEL`.
+   only drown the evidence. The largest t-statistic must be one that the largest of so many checkpoints without skill
+   exceeds with a chance of `LEVEL`.
 2. *Does it survive its costs?* The same intercept after costs must be above zero.
 3. *Which one?* The one that was trained longest among those within a standard error of the best, as one that was
    trained longer has learnt more of the same (Breiman, Friedman, Olshen and Stone, 1984, section 3.4.3).

@@ -10,6 +10,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
+from alfred.agents.direct import DirectAgent
+from alfred.agents.ppo import PpoSettings
 from alfred.agents.registry import AGENTS, load_agent_class, make_agent
 from alfred.envs.actions import ActionSettings
 from alfred.errors import CheckpointError, ConfigError

@@ -12,7 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from alfred.evaluation.report_format import format_interval, format_number, format_percent, write_headline
+from alfred.evaluation.headline import Tone, describe_trainings, find_tone
+from alfred.evaluation.report_format import (
+    format_difference,
+    format_interval,
+    format_number,
+    format_percent,
+    write_verdict,
+)
 from alfred.evaluation.results import ResultRow
 from alfred.training.progress import Reporter
 
@@ -20,6 +27,8 @@ from alfred.training.progress import Reporter
 messages = Console(stderr=True)
 # In a pipe or a file there is no screen to fit, and a table folded to 80 columns is hard to read.
 results = Console(width=None if sys.stdout.isatty() else 120)
+
+_COLOURS: dict[Tone, str] = {"green": "green", "amber": "yellow", "red": "red", "grey": "default"}
 
 
 class RichReporter:
@@ -108,20 +117,26 @@ def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
             format_percent(row.cagr),
             format_percent(row.max_drawdown),
             format_number(row.turnover, 1),
-            f"{format_number(difference, sign=True)} [{format_interval(*interval, between=', ')}]",
+            f"{format_difference(difference)} [{format_interval(*interval, between=', ')}]",
             style="bold" if position == 0 else None,
         )
     results.print(table)
-    to_benchmark, to_peer = rows[0].versus_benchmark, rows[0].versus_equal_weight
-    for verdict in (to_benchmark, to_peer):
-        if verdict is not None:
-            results.print(write_headline(verdict, rows[0].name), style="bold", highlight=False)
-            results.print(f"  {verdict.explain()}", highlight=False)
-    if to_peer is not None and to_benchmark.outcome == "beats" and to_peer.outcome != "beats":
-        results.print(
-            f"note: a gain on {benchmark} that equal weight of the same universe shares is not the agent's",
-            highlight=False,
-        )
+    row = rows[0]
+    for place, verdict in enumerate((row.versus_benchmark, row.versus_equal_weight)):
+        if verdict is None:
+            continue
+        if place == 0 and row.headline is not None:
+            line, tone = row.headline.text, row.headline.tone
+        else:
+            line = write_verdict(verdict, row.name)
+            tone = "grey" if row.headline is None else find_tone(verdict, row.headline)
+        results.print(line, style=f"bold {_COLOURS[tone]}", highlight=False)
+        results.print(f"  {verdict.explain()}", highlight=False)
+    for warning in row.warnings:
+        results.print(f"too good to be true: {warning}", style=_COLOURS["red"], highlight=False)
+    for item in rows:
+        if item.trainings:
+            results.print(f"{item.name}: {describe_trainings(item.trainings)}", highlight=False)
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -7,9 +7,10 @@ validate on. `kept` is the share of trainings that kept a trained network, `gain
 policies that were kept less that of the untrained start, on a path of 198 years whose conditional means are known. Each
 training has a market and a seed of its own.
 
-Three rules on the same markets: `after` is that of `alfred.training.choice`; `before` keeps the best of all
-checkpoints, the start among them, on the one year of validation; `last` always keeps the last network, trained on all
-twelve years.
+Four rules on the same markets: `after` is that of `alfred.training.choice`. `before` and `last` are one training as it
+was until that rule came: with the steps of that time, on eleven years; `before` keeps the best of its checkpoints, the
+start among them, on the one year of validation, and `last` always keeps its last network. `last_same` always keeps the
+last network of a training with the steps of `after` on all twelve years: what the rule gives up by keeping the start.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -41,7 +43,11 @@ AGENTS: dict[str, AgentSettings] = {
     "direct": DirectSettings(total_steps=100_000, validate_every=25_000),
     "ppo": PpoSettings(total_steps=80_000, validate_every=16_000),
 }
-RULES = ("after", "before", "last")
+FORMER: dict[str, AgentSettings] = {
+    "direct": DirectSettings(total_steps=200_000),
+    "ppo": PpoSettings(total_steps=80_000),
+}
+RULES = ("after", "before", "last", "last_same")
 
 
 def measure(ic: float, name: str, number: int) -> dict[str, tuple[bool, float]]:
@@ -53,7 +59,6 @@ def measure(ic: float, name: str, number: int) -> dict[str, tuple[bool, float]]:
     dates = market.dates
     first, last = DAYS - VALIDATION_DAYS - GAP_DAYS, DAYS - 1
     fold = Fold(0, (dates[0], dates[first - GAP_DAYS - 1]), (dates[first], dates[last]), (dates[last], dates[last]))
-    agent = make_agent(settings)
     with tempfile.TemporaryDirectory() as folder:
         trained = train_agent(market, signals, fold, settings, SETTINGS, number, Path(folder))
 
@@ -62,17 +67,25 @@ def measure(ic: float, name: str, number: int) -> dict[str, tuple[bool, float]]:
         record = backtest(policy, make_backtest_env(market, signals, SETTINGS, policy, **span))
         return compute_utility(record, SETTINGS.reward.risk_aversion)
 
-    def train(end: int, score: object) -> NetworkPolicy:
+    ended: list[NetworkPolicy] = []
+
+    def follow(policy: Policy, steps: int) -> float:
+        assert isinstance(policy, NetworkPolicy)
+        ended.append(policy)
+        return validate(policy, steps)
+
+    def train(chosen: AgentSettings, end: int, score: Callable[[Policy, int], float]) -> NetworkPolicy:
         tape = prepare_tape(market, signals, SETTINGS, end=dates[end], holdable=market.universe)
         with tempfile.TemporaryDirectory() as folder:
-            return agent.train(TrainingTask(tape, SETTINGS, number, Path(folder), score, lambda _done: None))  # type: ignore[arg-type]
+            task = TrainingTask(tape, SETTINGS, number, Path(folder), score, lambda _done: None)
+            return make_agent(chosen).train(task)
 
-    start = agent.start(prepare_tape(market, signals, SETTINGS, holdable=market.universe), SETTINGS)
-    before = train(first - GAP_DAYS - 1, validate)
-    always = train(last, lambda _policy, steps: float(steps))
+    start = make_agent(settings).start(prepare_tape(market, signals, SETTINGS, holdable=market.universe), SETTINGS)
+    before = train(FORMER[name], first - GAP_DAYS - 1, follow)
+    same = train(settings, last, lambda _policy, steps: float(steps))
     base = task.measure(start).sharpe
-    kept = {"after": not trained.kept.untrained, "before": not is_untrained(before), "last": True}
-    policies = {"after": trained.policy, "before": before, "last": always}
+    kept = {"after": not trained.kept.untrained, "before": not is_untrained(before), "last": True, "last_same": True}
+    policies = {"after": trained.policy, "before": before, "last": ended[-1], "last_same": same}
     return {rule: (kept[rule], task.measure(policies[rule]).sharpe - base if kept[rule] else 0.0) for rule in RULES}
 
 
@@ -107,7 +120,7 @@ def main() -> None:
         }
         for ic, futures in pending.items():
             found = summarise([future.result() for future in futures])
-            results[str(ic)] = {**found["after"], "before": found["before"], "last": found["last"]}
+            results[str(ic)] = found.pop("after") | found  # type: ignore[assignment]
             if not arguments.json:
                 print(ic, json.dumps(results[str(ic)]), flush=True)
     if arguments.json:

@@ -21,18 +21,22 @@ from plotly.offline import get_plotlyjs
 from alfred.data.files import write_atomically
 from alfred.evaluation import plots, uncertainty_plots
 from alfred.evaluation.backtest import Backtest
+from alfred.evaluation.headline import describe_trainings, find_tone
+from alfred.evaluation.plausibility import find_signal_warnings
 from alfred.evaluation.report_format import (
     format_cell,
+    format_difference,
     format_interval,
     format_number,
     format_p_value,
     format_percent,
     format_probability,
-    write_headline,
+    write_verdict,
 )
 from alfred.evaluation.report_input import FoldScore, MarketFacts, ReportInput
 from alfred.evaluation.report_tables import compute_folds, compute_seeds, describe_table
 from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_differences
+from alfred.evaluation.significance import Verdict
 
 __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_report"]
 
@@ -62,6 +66,8 @@ def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
         n_trials=report.n_trials,
         trial_sharpes=report.trial_sharpes,
         intervals=report.intervals,
+        trainings=report.trainings,
+        signal_warnings=find_signal_warnings(report.skill, report.backtests[0].periods_per_year),
     )
     numbers = json.dumps([row.to_json() for row in rows], indent=2, allow_nan=False)
     page = render_report(report, rows)
@@ -91,7 +97,8 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         "prob": format_probability,
         "cell": format_cell,
         "ends": format_interval,
-        "headline": write_headline,
+        "difference": format_difference,
+        "verdict": write_verdict,
     }
     agent, row = report.backtests[0], rows[0]
     verdicts = [verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None]
@@ -100,7 +107,8 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         rows=rows,
         row=row,
         agent=agent,
-        verdicts=[verdict for verdict in verdicts if verdict.baseline != row.name],
+        verdicts=_describe_verdicts(row, [verdict for verdict in verdicts if verdict.baseline != row.name]),
+        trainings=[(item.name, describe_trainings(item.trainings), item.trainings) for item in rows if item.trainings],
         level=f"{report.intervals.level:.0%}",
         figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
         folds=compute_folds(report),
@@ -112,6 +120,15 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
         library=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
     )
+
+
+def _describe_verdicts(row: ResultRow, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, str, str]]:
+    """Return each comparison of the judged strategy with its line and its tone; the headline is the first one's."""
+    if row.headline is None:
+        return [(verdict, write_verdict(verdict, row.name), "grey") for verdict in verdicts]
+    lines = [row.headline.text, *(write_verdict(verdict, row.name) for verdict in verdicts[1:])]
+    tones = [row.headline.tone, *(find_tone(verdict, row.headline) for verdict in verdicts[1:])]
+    return list(zip(verdicts, lines, tones, strict=True))
 
 
 def _compute_cash_rate(record: Backtest) -> float:

@@ -10,8 +10,8 @@ import numpy as np
 _MOST_DIGITS = 6
 
 
-class Headline(Protocol):
-    """What a headline says: whether a baseline was beaten."""
+class Compared(Protocol):
+    """What a comparison says: whether a baseline was beaten."""
 
     @property
     def baseline(self) -> str:
@@ -55,8 +55,15 @@ def format_cell(value: object) -> str:
     return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
-def write_headline(verdict: Headline, name: str) -> str:
+def format_difference(value: float) -> str:
+    """Return a difference with its sign, and the digits that show on which side of zero it lies."""
+    return _format_end(value)
+
+
+def write_verdict(verdict: Compared, name: str) -> str:
     """Return the verdict in one line."""
+    if verdict.outcome == "did not learn":
+        return f"{name} did not learn"
     if verdict.outcome == "cannot tell":
         return f"Cannot tell whether {name} beats {verdict.baseline}"
     return f"{name} {verdict.outcome} {verdict.baseline}"

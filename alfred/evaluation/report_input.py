@@ -11,6 +11,7 @@ from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.bootstrap import IntervalSettings
+from alfred.evaluation.headline import Training
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class ReportInput:
         n_trials: Trials made to find the strategy, in searches and by hand, those in the log included.
         trial_sharpes: Annual Sharpe ratio in excess of cash of each logged trial, or None without a log.
         seed_backtests: The same strategy, trained from different seeds.
+        trainings: What the trainings behind the strategies ended with, by the name of the strategy.
         skill: What `compute_signal_skill` returned, or None without signals.
         folds: Folds of the walk-forward test.
         extra_tables: Further tables by heading, for instance a sweep over costs.
@@ -96,6 +98,7 @@ class ReportInput:
     n_trials: int = 1
     trial_sharpes: Sequence[float] | None = None
     seed_backtests: Sequence[Backtest] = ()
+    trainings: Mapping[str, Sequence[Training]] = field(default_factory=dict)
     skill: pd.DataFrame | None = None
     folds: Sequence[FoldScore] = ()
     extra_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)

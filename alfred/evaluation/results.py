@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,14 @@ from alfred.evaluation.bootstrap import (
 )
 from alfred.evaluation.comparisons import Pair, judge, resample_differences
 from alfred.evaluation.deflation import SpreadSource, Trials, compute_deflated_sharpe, compute_unskilled_spread
-from alfred.evaluation.portfolio_metrics import PortfolioMetrics, compute_portfolio_metrics
+from alfred.evaluation.headline import Headline, Training, count_untrained, describe_trainings, write_headline
+from alfred.evaluation.plausibility import find_sharpe_warning
+from alfred.evaluation.portfolio_metrics import PortfolioMetrics, compute_portfolio_metrics, compute_sharpe
 from alfred.evaluation.significance import Verdict, compute_autocorrelated_sharpe, compute_sharpe_error
 
 Interval = tuple[float, float]
+# What `to_json` spells out instead of copying it.
+_SPELT_OUT = ("name", "versus_benchmark", "versus_equal_weight", "trainings", "warnings", "headline")
 RUIN = 1e-6
 """Wealth, in units of the beginning, at which nothing is left."""
 
@@ -52,6 +56,9 @@ class ResultRow(PortfolioMetrics):
         block_days: Block of the comparison with the benchmark, in sessions.
         versus_benchmark: Against the benchmark.
         versus_equal_weight: Against equal weight of the same universe; None when it was not backtested.
+        trainings: What the trainings behind it ended with; empty for a strategy that is not trained.
+        warnings: What makes its numbers too good to be true, a sentence each.
+        headline: What may be said about it; None for the benchmark and equal weight themselves.
     """
 
     name: str
@@ -69,6 +76,9 @@ class ResultRow(PortfolioMetrics):
     block_days: float
     versus_benchmark: Verdict
     versus_equal_weight: Verdict | None
+    trainings: tuple[Training, ...] = ()
+    warnings: tuple[str, ...] = ()
+    headline: Headline | None = None
 
     @property
     def sharpe_minus_benchmark(self) -> float:
@@ -89,7 +99,7 @@ class ResultRow(PortfolioMetrics):
         """Return a flat mapping that JSON can hold: a number that does not exist is None, an interval a pair."""
         flat: dict[str, object] = {"name": self.name}
         for item in dataclasses.fields(self):
-            if item.name not in ("name", "versus_benchmark", "versus_equal_weight"):
+            if item.name not in _SPELT_OUT:
                 flat[item.name] = _to_plain(getattr(self, item.name))
         for label, verdict in (("benchmark", self.versus_benchmark), ("equal_weight", self.versus_equal_weight)):
             if verdict is not None:
@@ -104,6 +114,12 @@ class ResultRow(PortfolioMetrics):
                     f"{label}_verdict": verdict.outcome,
                 }
         flat["detectable"] = _to_plain(self.detectable)
+        flat["kept"] = [_to_record(item) for item in self.trainings] or None
+        flat["untrained"] = count_untrained(self.trainings) if self.trainings else None
+        flat["trainings"] = len(self.trainings) or None
+        flat["warnings"] = list(self.warnings)
+        flat["headline"] = None if self.headline is None else self.headline.text
+        flat["headline_tone"] = None if self.headline is None else self.headline.tone
         return flat
 
 
@@ -115,6 +131,8 @@ def compute_results(
     n_trials: int = 1,
     trial_sharpes: Sequence[float] | None = None,
     intervals: IntervalSettings | None = None,
+    trainings: Mapping[str, Sequence[Training]] | None = None,
+    signal_warnings: Sequence[str] = (),
 ) -> list[ResultRow]:
     """Compute one row for each backtest, with paired intervals.
 
@@ -131,6 +149,10 @@ def compute_results(
         trial_sharpes: Annual Sharpe ratio in excess of cash of each logged trial (NaN for one that has none); their
             spread is what deflation assumes. None without a log.
         intervals: How the intervals are made.
+        trainings: What the trainings behind a strategy ended with, by its name. One that kept the untrained start in
+            half of them or more `did not learn`, whatever its numbers are.
+        signal_warnings: What makes the signals too good to be true; they concern every strategy that was trained on
+            them.
 
     Raises:
         DataError: There is no backtest, a name is unknown or stands twice, the dates or the sessions a year differ, or
@@ -150,15 +172,16 @@ def compute_results(
     pairs = [Pair(column, rival, benchmark or "the benchmark, free of cost") for column in range(len(columns))]
     if peer is not None and equal_weight is not None:
         pairs += [Pair(column, peer, equal_weight) for column in range(len(columns))]
+    behind = trainings or {}
     verdicts = [
-        _mark_ruin(verdict, net[:, pair.own])
+        _mark_untrained(_mark_ruin(verdict, net[:, pair.own]), behind.get(columns[pair.own], ()))
         for verdict, pair in zip(judge(excess, pairs, settings, trials, periods), pairs, strict=True)
     ]
     mean_block = settings.choose_mean_block(excess[:, :1])
     indices = make_stationary_indices(len(net), settings.n_replicates, mean_block, settings.make_generator())
     replicates = resample_metrics(net, indices, periods, cash)
     spread, source = trials.assume_spread(compute_unskilled_spread(len(net), periods))
-    return [
+    rows = [
         ResultRow(
             **dataclasses.asdict(compute_portfolio_metrics(backtest, net[:, rival])),
             name=backtest.name,
@@ -176,9 +199,32 @@ def compute_results(
             block_days=verdicts[column].block_days,
             versus_benchmark=verdicts[column],
             versus_equal_weight=None if peer is None else verdicts[len(columns) + column],
+            trainings=tuple(behind.get(backtest.name, ())),
+            warnings=(
+                *find_sharpe_warning(compute_sharpe(backtest.excess, periods)),
+                *(signal_warnings if backtest.name in behind else ()),
+            ),
         )
         for column, backtest in enumerate(backtests)
     ]
+    equal = None if peer is None else rows[peer]
+    return [
+        row if row.name in (benchmark, equal_weight) else dataclasses.replace(row, headline=write_headline(row, equal))
+        for row in rows
+    ]
+
+
+def _mark_untrained(verdict: Verdict, trainings: Sequence[Training]) -> Verdict:
+    """Return the verdict of a strategy with what its trainings kept; a ruined one stays what it is."""
+    told = dataclasses.replace(verdict, trainings=describe_trainings(trainings))
+    if verdict.ruined or not trainings or 2 * count_untrained(trainings) < len(trainings):
+        return told
+    return dataclasses.replace(told, outcome="did not learn")
+
+
+def _to_record(training: Training) -> dict[str, object]:
+    fields = {name: _to_plain(value) for name, value in dataclasses.asdict(training).items()}
+    return fields | {"untrained": training.untrained}
 
 
 def _mark_ruin(verdict: Verdict, net: FloatArray) -> Verdict:

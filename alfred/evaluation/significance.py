@@ -23,7 +23,7 @@ from alfred.evaluation.deflation import (
     compute_probabilistic_sharpe,
 )
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_sharpe, is_constant
-from alfred.evaluation.report_format import format_interval, format_number, format_probability
+from alfred.evaluation.report_format import format_difference, format_interval, format_number, format_probability
 
 __all__ = [
     "DEFLATED_LIMIT",
@@ -42,7 +42,7 @@ __all__ = [
     "decide",
 ]
 
-Outcome = Literal["beats", "does not beat", "cannot tell"]
+Outcome = Literal["beats", "does not beat", "cannot tell", "did not learn"]
 # Probability that a deflated Sharpe ratio has to exceed before a strategy may be said to beat anything.
 DEFLATED_LIMIT = 0.95
 # Chance with which a difference of the detectable size is found.
@@ -206,7 +206,8 @@ class Verdict:
 
     Attributes:
         baseline: Name of the baseline.
-        outcome: `beats`, `does not beat` or `cannot tell`.
+        outcome: `beats`, `does not beat`, `cannot tell`, or `did not learn` for a strategy most of whose trainings kept
+            their untrained start.
         difference: Annual Sharpe ratio less the baseline's, both in excess of cash.
         interval: Studentised bootstrap interval of the difference.
         deflated: Probability that the true difference is above what luck gives the best of the trials.
@@ -225,6 +226,7 @@ class Verdict:
         error_detectable: Standard error were the true difference the detectable one: it grows with the Sharpe ratio,
             most where returns are skewed. NaN is `error`.
         ruined: Whether the strategy lost all its wealth, which no ratio makes good.
+        trainings: What the trainings behind the strategy kept, in one sentence; empty for one that is not trained.
     """
 
     baseline: str
@@ -243,6 +245,7 @@ class Verdict:
     level: float = 0.95
     error_detectable: float = _NAN
     ruined: bool = False
+    trainings: str = ""
 
     @property
     def detectable(self) -> float:
@@ -263,6 +266,11 @@ class Verdict:
 
     def explain(self) -> str:
         """Return the reasons in one sentence."""
+        if self.outcome == "did not learn":
+            return f"{self.trainings} {self._explain_numbers()}".strip()
+        return self._explain_numbers()
+
+    def _explain_numbers(self) -> str:
         low, high = self.interval
         if self.ruined:
             return "All wealth was lost: a Sharpe ratio over what came before and after says nothing."
@@ -274,9 +282,7 @@ class Verdict:
             )
         if low == high == 0:
             return "The two have the same Sharpe ratio: one is the other, at another leverage perhaps."
-        numbers = (
-            f"Sharpe difference {format_number(self.difference, sign=True)}, interval {format_interval(low, high)}"
-        )
+        numbers = f"Sharpe difference {format_difference(self.difference)}, interval {format_interval(low, high)}"
         adjusted = (
             f"p is {format_number(self.p_adjusted, 3)} after all comparisons of the table" if self.p_adjusted else ""
         )
@@ -289,7 +295,7 @@ class Verdict:
             return f"{numbers}: wholly below zero."
         sure = format_probability(self.deflated)
         paid = f"after {self.write_trials()} the deflated probability of a true gain is {sure}"
-        if self.outcome == "beats":
+        if self.deflated > DEFLATED_LIMIT:
             return f"{numbers}: wholly above zero, and {paid}."
         return f"{numbers}: above zero, but {paid}, not above {DEFLATED_LIMIT}."
 

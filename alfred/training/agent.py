@@ -20,6 +20,7 @@ from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.evaluation.report_format import format_number, format_p_value
 from alfred.training.cross_fitting import count_steps, cross_fit, walk_references
 from alfred.training.curves import ValidationCurves
 from alfred.training.parallel import Job, run_jobs
@@ -99,7 +100,9 @@ def train_agents(
             reason = clear_stale(place, stage)
             if (place / SCORES_FILE).exists():
                 try:
-                    trained[fold.index, seed + number] = load_trained(place, fold.index, seed + number)
+                    found = load_trained(place, fold.index, seed + number)
+                    trained[fold.index, seed + number] = found
+                    reporter.say(f"{name}: {describe_training(found)}, made before")
                     continue
                 except CheckpointError:
                     reason = "its files are damaged"
@@ -116,9 +119,19 @@ def train_agents(
                 "folder": place,
                 "stage": stage,
             }
-            jobs.append(Job(name, train_agent, arguments, count_steps(settings)))
+            jobs.append(Job(name, train_agent, arguments, count_steps(settings), describe_training))
     trained |= {(item.fold, item.seed): item for item in run_jobs(jobs, n_jobs, reporter)}
     return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
+
+
+def describe_training(trained: TrainedAgent) -> str:
+    """Return on one line what a training kept, and why."""
+    kept = trained.kept
+    gain = f"{format_number(kept.gain, sign=True)} ± {format_number(kept.gain_error)} % a year"
+    chance = format_p_value(kept.p_value)
+    if kept.untrained:
+        return f"kept the untrained start, equal weights (the best network gained {gain} on held-out blocks, {chance})"
+    return f"kept the network of step {kept.step:,} ({gain} beyond the start on held-out blocks, {chance})"
 
 
 def clear_stale(folder: Path, stage: Parts) -> str:

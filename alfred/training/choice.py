@@ -25,7 +25,7 @@ from alfred.data.market import FloatArray
 from alfred.evaluation.significance import compute_long_run_variance
 from alfred.training.held_out import HeldOut
 
-LEVEL = 0.05
+LEVEL = 0.1
 """Chance that a training without skill passes the first question."""
 
 _DRAWS = 20_000

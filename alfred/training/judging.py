@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_
 from alfred.evaluation.results import ResultRow
 from alfred.training.agent import TrainedAgent, load_trained, locate_training
 from alfred.training.caveats import find_execution_caveat, find_payout_caveat
+from alfred.training.kept_report import list_trainings, write_verdict_events
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared
 from alfred.training.progress import Reporter, Silence
@@ -40,12 +41,13 @@ from alfred.training.stages import (
 from alfred.training.trials import DataIdentity, Trial, TrialLog, select_trials
 
 EQUAL_WEIGHT = "equal weight"
+Trained = Mapping[str, Sequence[TrainedAgent]]
+"""The trainings of every agent by its label."""
+
 _SLUG_LENGTH = 60  # letters of a name in the name of a file
 
 
-def evaluate(
-    prepared: Prepared, trained: dict[str, list[TrainedAgent]], *, reporter: Reporter | None = None
-) -> list[ResultRow]:
+def evaluate(prepared: Prepared, trained: Trained, *, reporter: Reporter | None = None) -> list[ResultRow]:
     """Walk everyone through the test range once, and write the records, the numbers, the page and the log of trials.
 
     Records of an evaluation of the same policies, baselines and data are read again.
@@ -61,7 +63,7 @@ def evaluate(
         # The records of the agents come first.
         for settings, record in zip(experiment.agents, records[: len(experiment.agents)], strict=True):
             log.add(record, prepared.market, hash_choice(experiment, settings), run.name)
-        return _report(prepared, records, seeds, trained[experiment.agents[0].label])
+        return _report(prepared, records, seeds, trained)
 
 
 def rewrite_report(prepared: Prepared) -> list[ResultRow]:
@@ -84,7 +86,7 @@ def rewrite_report(prepared: Prepared) -> list[ResultRow]:
             )
         records, seeds = _load_records(prepared)
         write_config(run, experiment)
-        return _report(prepared, records, seeds, trained[experiment.agents[0].label])
+        return _report(prepared, records, seeds, trained)
 
 
 def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:
@@ -177,7 +179,7 @@ def _name_files(names: Sequence[str]) -> list[str]:
 
 
 def _walk_all(
-    prepared: Prepared, trained: dict[str, list[TrainedAgent]], now: Parts, reporter: Reporter
+    prepared: Prepared, trained: Trained, now: Parts, reporter: Reporter
 ) -> tuple[list[Backtest], list[Backtest]]:
     """Walk everyone through the test range; return the records of all strategies, and those of every seed."""
     experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
@@ -223,9 +225,11 @@ def _save_records(records: Sequence[Backtest], folder: Path) -> None:
 
 
 def _report(
-    prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Sequence[TrainedAgent]
+    prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Trained
 ) -> list[ResultRow]:
-    return write_report(prepared.run.path, _describe(prepared, records, seeds, trained))
+    rows = write_report(prepared.run.path, _describe(prepared, records, seeds, trained))
+    write_verdict_events(prepared.run.verdict, rows)
+    return rows
 
 
 def _list_trials(prepared: Prepared, records: Sequence[Backtest]) -> list[Trial]:
@@ -279,12 +283,12 @@ def list_caveats(prepared: Prepared) -> list[str]:
 
 
 def _describe(
-    prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Sequence[TrainedAgent]
+    prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Trained
 ) -> ReportInput:
     experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
     scores = []
     for fold in folds:
-        own = [item for item in trained if item.fold == fold.index]
+        own = [item for item in trained[experiment.agents[0].label] if item.fold == fold.index]
         scores.append(
             FoldScore(
                 name=f"fold {fold.index}",
@@ -309,6 +313,7 @@ def _describe(
         trial_sharpes=[math.nan if trial.sharpe is None else trial.sharpe for trial in trials],
         seed_backtests=[record for record in seeds if record.name in _name_first_seeds(experiment)],
         extra_tables={HEADING: tabulate(prepared, seeds)},
+        trainings=list_trainings(trained),
         skill=compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1]),
         folds=scores,
         caveats=caveats,

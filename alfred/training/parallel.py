@@ -31,12 +31,14 @@ class Job(Generic[Result]):
             units done so far.
         arguments: Keyword arguments.
         total: Units of work.
+        describe: Says on one line what came of it, or None to say nothing; the reporter is told when it is done.
     """
 
     name: str
     function: Callable[..., Result]
     arguments: Mapping[str, object] = field(default_factory=dict)
     total: int = 1
+    describe: Callable[[Result], str] | None = None
 
 
 def count_cores() -> int:
@@ -57,7 +59,7 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
     """
     updates = [reporter.begin(job.name, job.total) for job in jobs]
     if n_jobs == 1 or len(jobs) < 2:
-        return _run_here(jobs, updates)
+        return _run_here(jobs, updates, reporter)
     # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
     context = multiprocessing.get_context("spawn")
     counters = context.Array("q", len(jobs))
@@ -68,7 +70,7 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
         try:
             with workers.shield_from_interrupts():
                 futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
-            _watch(futures, jobs, updates, counters)
+            _watch(futures, jobs, updates, counters, reporter)
         except BaseException as error:
             # Nobody waits for work whose result is not wanted any more; every file appears whole or not at all.
             for process in set(multiprocessing.active_children()) - others:
@@ -88,6 +90,7 @@ def _watch(
     jobs: Sequence[Job[Result]],
     updates: Sequence[Callable[[int], None]],
     counters: Any,
+    reporter: Reporter,
 ) -> None:
     """Pass the progress on until all is done; raise what a job raised."""
     pending = set(futures)
@@ -95,11 +98,19 @@ def _watch(
         done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         for index, update in enumerate(updates):
             update(jobs[index].total if futures[index].done() else counters[index])
-        for future in done:
-            future.result()
+        for index, future in enumerate(futures):
+            if future in done:
+                _tell(jobs[index], future.result(), reporter)
 
 
-def _run_here(jobs: Sequence[Job[Result]], updates: Sequence[Callable[[int], None]]) -> list[Result]:
+def _tell(job: Job[Result], result: Result, reporter: Reporter) -> None:
+    if job.describe is not None:
+        reporter.say(f"{job.name}: {job.describe(result)}")
+
+
+def _run_here(
+    jobs: Sequence[Job[Result]], updates: Sequence[Callable[[int], None]], reporter: Reporter
+) -> list[Result]:
     # More threads add up floats in another order: the same seed would give other last digits than in a worker.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -108,6 +119,7 @@ def _run_here(jobs: Sequence[Job[Result]], updates: Sequence[Callable[[int], Non
         for job, update in zip(jobs, updates, strict=True):
             results.append(job.function(**job.arguments, progress=update))
             update(job.total)
+            _tell(job, results[-1], reporter)
         return results
     finally:
         torch.set_num_threads(threads)

@@ -95,6 +95,11 @@ class RunFolder:
         """The numbers of the page, JSON."""
         return self.path / "results.json"
 
+    @property
+    def verdict(self) -> Path:
+        """Folder of the event file that shows the verdict in TensorBoard."""
+        return self.path / "verdict"
+
     def agent(self, label: str) -> Path:
         """Folder of one agent's trainings and curves."""
         return self.path / "agents" / check_name(label, "agent")

@@ -1,0 +1,133 @@
+"""The headline: what may be said about a strategy in one line, and in which colour.
+
+A tick is for a strategy that beats its benchmark *and* equal weight of the same universe. A gain that equal weight
+shares is the universe's; a strategy whose trainings kept their untrained start is equal weight under another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from alfred.evaluation.report_format import write_verdict
+from alfred.evaluation.significance import Verdict
+
+Tone = Literal["green", "amber", "red", "grey"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training behind a strategy ended with.
+
+    Attributes:
+        fold: Index of the fold.
+        seed: Seed of the training.
+        step: Environment steps after which the kept network stood; 0 is the untrained start.
+        utility: Its utility on held-out sessions, in per cent a year.
+        gain: What the best trained network earned there beyond its exposure to the start, in per cent a year.
+        gain_error: Standard error of `gain`.
+        p_value: Chance of as much skill before costs without any.
+    """
+
+    fold: int
+    seed: int
+    step: int
+    utility: float
+    gain: float
+    gain_error: float
+    p_value: float
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the untrained start was kept."""
+        return self.step == 0
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One line and its colour.
+
+    Attributes:
+        text: The line.
+        tone: `green` for a strategy that beats both, `amber` for a gain that is not its own, `red` for one that loses
+            or is too good to be true, `grey` where nothing can be told or nothing was learnt.
+    """
+
+    text: str
+    tone: Tone
+
+
+class Judged(Protocol):
+    """What a headline is written from."""
+
+    @property
+    def name(self) -> str:
+        """Name of the strategy."""
+
+    @property
+    def versus_benchmark(self) -> Verdict:
+        """Against the benchmark."""
+
+    @property
+    def versus_equal_weight(self) -> Verdict | None:
+        """Against equal weight of the same universe."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What makes the numbers too good to be true."""
+
+
+def count_untrained(trainings: Sequence[Training]) -> int:
+    """Return how many trainings kept their untrained start."""
+    return sum(item.untrained for item in trainings)
+
+
+def describe_trainings(trainings: Sequence[Training]) -> str:
+    """Say in one sentence how many trainings kept what; empty without trainings."""
+    if not trainings:
+        return ""
+    untrained, count = count_untrained(trainings), len(trainings)
+    if not untrained:
+        return f"All {count} trainings kept a trained network." if count > 1 else "The training kept a trained network."
+    verb = "trainings kept" if count > 1 else "training kept"
+    meaning = "this is equal weight" if untrained == count else "there it is equal weight"
+    return f"{untrained} of {count} {verb} the untrained start: {meaning}."
+
+
+def write_headline(row: Judged, equal_weight: Judged | None) -> Headline:
+    """Return the headline of a strategy.
+
+    Args:
+        row: The strategy.
+        equal_weight: Equal weight of the same universe, judged against the same benchmark; None without it.
+    """
+    verdict, peer = row.versus_benchmark, row.versus_equal_weight
+    text, tone = _write(row.name, verdict, peer, equal_weight)
+    if row.warnings:
+        return Headline(f"{text}: too good to be true", "red")
+    return Headline(text, tone)
+
+
+def find_tone(verdict: Verdict, headline: Headline) -> Tone:
+    """Return the colour of one comparison; what the headline does not allow to be green is not."""
+    if headline.tone == "red" and verdict.outcome == "beats":
+        return "red"
+    if verdict.outcome == "beats":
+        return "green" if headline.tone == "green" else "amber"
+    return "red" if verdict.outcome == "does not beat" else "grey"
+
+
+def _write(name: str, verdict: Verdict, peer: Verdict | None, equal_weight: Judged | None) -> tuple[str, Tone]:
+    text = write_verdict(verdict, name)
+    if verdict.outcome != "beats":
+        return text, "red" if verdict.outcome == "does not beat" else "grey"
+    if peer is None or equal_weight is None:
+        return f"{text}; equal weight was not judged", "amber"
+    if peer.outcome == "beats":
+        return f"{name} beats {verdict.baseline} and {peer.baseline}", "green"
+    if equal_weight.versus_benchmark.outcome == "beats":
+        return f"{text}, as {peer.baseline} does", "amber"
+    if peer.outcome == "does not beat":
+        return f"{text}, but not {peer.baseline}", "amber"
+    return f"{text}; whether it beats {peer.baseline} cannot be told", "amber"

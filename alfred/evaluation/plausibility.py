@@ -1,0 +1,52 @@
+"""Too good to be true: figures that no honest forecast of daily prices has ever had."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from alfred.evaluation.report_format import format_number
+
+MOST_IC = 0.2
+"""Daily rank correlation of a forecast with returns above which something reads the future."""
+MOST_SHARPE = 4.0
+"""Annual Sharpe ratio, net of costs, above which a backtest is wrong."""
+
+_DAILY = 200  # sessions a year from which a market counts as daily
+_CERTAIN = 1.0 - 1e-9
+
+
+def find_signal_warnings(skill: pd.DataFrame | None, periods_per_year: int) -> list[str]:
+    """Say which signals foretell returns better than any forecast can.
+
+    Args:
+        skill: What `compute_signal_skill` returned, or None.
+        periods_per_year: Sessions a year; slower bars than daily ones are not judged.
+    """
+    if skill is None or not len(skill):
+        return []
+    found = []
+    for row in skill[skill["measure"] == "with the return"].itertuples():
+        value = float(row.value)
+        if abs(value) >= _CERTAIN:
+            found.append(
+                f"The rank correlation of {row.signal} with what came is {format_number(value)}: it is the outcome "
+                "itself, and no p-value exists."
+            )
+        elif abs(value) > MOST_IC and periods_per_year >= _DAILY:
+            found.append(
+                f"The daily rank correlation of {row.signal} with what came is {format_number(value, sign=True)}: "
+                f"forecasts of daily prices stay below {MOST_IC:g}, and most below 0.05. Look for the future in it "
+                "(`alfred audit`)."
+            )
+    return found
+
+
+def find_sharpe_warning(sharpe: float) -> list[str]:
+    """Say when a Sharpe ratio is one that no strategy of daily bars has kept."""
+    if not np.isfinite(sharpe) or sharpe <= MOST_SHARPE:
+        return []
+    return [
+        f"A Sharpe ratio of {format_number(sharpe)} net of costs is above {MOST_SHARPE:g}: look for the future in the "
+        "data, the signals or the execution (`alfred audit`)."
+    ]

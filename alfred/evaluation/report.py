@@ -184,6 +184,11 @@ def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
             f"{row.name} beats {row.versus_benchmark.baseline}, but equal weight of the same universe may have done so "
             "as well: the gain is the universe's until the strategy beats equal weight, too."
         )
+    found += [
+        f"{name}: {describe_trainings(items)}"
+        for name, items in report.trainings.items()
+        if any(item.untrained for item in items)
+    ]
     if row.n_days < _FEW_SESSIONS:
         found.append(
             f"{row.n_days} sessions are few. Where returns are autocorrelated, histories this short are called a gain "

@@ -21,7 +21,7 @@ from alfred.data.features import FeatureSettings, compute_features
 from alfred.data.market import Market
 from alfred.data.splits import SplitSettings, make_folds
 from alfred.envs.settings import PortfolioSettings
-from alfred.training import agent as agent_module
+from alfred.training import cross_fitting
 from alfred.training.agent import train_agents
 from alfred.training.forecasting import forecast_walk_forward
 from alfred.training.progress import Silence
@@ -99,13 +99,13 @@ def test_an_agent_is_handed_copies(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
             found.extend(find_reach(task.tape))
             names.update(name for name, _ in list_arrays(task.tape))
             for cell in task.validate.__closure__ or ():  # type: ignore[attr-defined]
-                for inner in getattr(cell.cell_contents, "__closure__", None) or ():
-                    if is_dataclass(inner.cell_contents):
-                        found.extend(find_reach(inner.cell_contents))
-                        names.add(type(inner.cell_contents).__name__)
+                for inner in getattr(cell.cell_contents, "__dict__", {}).values():
+                    if is_dataclass(inner):
+                        found.extend(find_reach(inner))
+                        names.add(type(inner).__name__)
             return super().train(task)
 
-    monkeypatch.setattr(agent_module, "make_agent", PryingAgent)
+    monkeypatch.setattr(cross_fitting, "make_agent", PryingAgent)
     train_agents(
         MARKET,
         compute_features(MARKET, FeatureSettings(names=("momentum_1",))),

@@ -72,7 +72,7 @@ def test_the_curves_hold_what_a_portfolio_person_wants(small) -> None:
     prepared, _ = small
     folder = prepared.run.agent("ppo") / "fold0" / "seed0"
     tags = set()
-    for path in folder.glob("events.*"):
+    for path in folder.glob("block0/events.*"):
         accumulator = EventAccumulator(str(path))
         accumulator.Reload()
         tags |= set(accumulator.Tags()["scalars"])

@@ -8,19 +8,23 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from alfred.agents.kept import Kept
 from alfred.analysts.registry import ANALYSTS
 from alfred.config import ForecastSettings
 from alfred.data import Signals
 from alfred.errors import CheckpointError, ConfigError
 from alfred.evaluation.backtest import Backtest
-from alfred.training import pipeline
+from alfred.training import cross_fitting, pipeline
 from alfred.training.cache import Shelf
+from alfred.training.choice import choose
+from alfred.training.held_out import HeldOut
 from alfred.training.pipeline import Prepared
 from alfred.training.stages import describe_forecast
 from alfred.training.trials import TrialLog
@@ -261,7 +265,12 @@ def test_a_run_on_another_market_is_not_overwritten(root: Path) -> None:
     assert json.loads((root / "runs" / "small" / "manifest.json").read_text())["universe"] == ["S0", "S1", "S2"]
 
 
-def test_another_order_of_agents_is_judged_again(root: Path) -> None:
+def test_another_order_of_agents_is_judged_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keep_last(record: HeldOut, periods: int) -> Kept:
+        return replace(choose(record, periods), step=record.steps[-1])
+
+    # Two agents that kept their start would be one.
+    monkeypatch.setattr(cross_fitting, "choose", keep_last)
     a, b = {**DIRECT, "name": "a"}, {**DIRECT, "name": "b", "learning_rate": 0.002}
     run_small(root / "runs", make_small(root / "prices.csv", agents=[a, b]))
     before = {trial.config: trial.returns for trial in TrialLog(root / "runs").read() if trial.strategy != "direct"}

@@ -13,6 +13,7 @@ import typer
 
 from alfred.cli import analysts, data
 from alfred.cli.doctor import doctor
+from alfred.cli.explain import explain
 from alfred.cli.options import AsJson, Config, Fresh, Root, Run, Set, one_line_errors, prepare_process, print_json
 from alfred.errors import AlfredError
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.command()(doctor)
+app.command()(explain)
 
 
 @app.command()

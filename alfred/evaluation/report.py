@@ -67,6 +67,7 @@ def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
         trial_sharpes=report.trial_sharpes,
         intervals=report.intervals,
         trainings=report.trainings,
+        behaviours=report.behaviours,
         signal_warnings=find_signal_warnings(report.skill, report.backtests[0].periods_per_year),
     )
     numbers = json.dumps([row.to_json() for row in rows], indent=2, allow_nan=False)
@@ -114,6 +115,8 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         folds=compute_folds(report),
         seeds=compute_seeds(report),
         table_notes=describe_table(report, rows),
+        behaviours=list(report.behaviours.items()),
+        explained=report.explained,
         cash_rate=_compute_cash_rate(agent),
         caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row)],
         skill=None if report.skill is None else report.skill.to_dict("records"),

@@ -10,7 +10,9 @@ import pandas as pd
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.evaluation.backtest import Backtest
+from alfred.evaluation.behaviour import Behaviour
 from alfred.evaluation.bootstrap import IntervalSettings
+from alfred.evaluation.explanation import Explanation
 from alfred.evaluation.headline import Training
 
 
@@ -80,6 +82,8 @@ class ReportInput:
         trial_sharpes: Annual Sharpe ratio in excess of cash of each logged trial, or None without a log.
         seed_backtests: The same strategy, trained from different seeds.
         trainings: What the trainings behind the strategies ended with, by the name of the strategy.
+        behaviours: What the agents did, by the name of the strategy.
+        explained: What moved the weights of one of them, or None when nobody asked.
         skill: What `compute_signal_skill` returned, or None without signals.
         folds: Folds of the walk-forward test.
         extra_tables: Further tables by heading, for instance a sweep over costs.
@@ -99,6 +103,8 @@ class ReportInput:
     trial_sharpes: Sequence[float] | None = None
     seed_backtests: Sequence[Backtest] = ()
     trainings: Mapping[str, Sequence[Training]] = field(default_factory=dict)
+    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+    explained: Explanation | None = None
     skill: pd.DataFrame | None = None
     folds: Sequence[FoldScore] = ()
     extra_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)

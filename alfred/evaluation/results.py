@@ -15,6 +15,7 @@ import numpy as np
 from alfred.data.market import FloatArray
 from alfred.errors import DataError, suggest
 from alfred.evaluation.backtest import Backtest
+from alfred.evaluation.behaviour import Behaviour
 from alfred.evaluation.bootstrap import (
     IntervalSettings,
     compute_interval,
@@ -31,7 +32,7 @@ from alfred.evaluation.significance import Verdict, compute_autocorrelated_sharp
 
 Interval = tuple[float, float]
 # What `to_json` spells out instead of copying it.
-_SPELT_OUT = ("name", "versus_benchmark", "versus_equal_weight", "trainings", "warnings", "headline")
+_SPELT_OUT = ("name", "versus_benchmark", "versus_equal_weight", "trainings", "warnings", "headline", "behaviour")
 RUIN = 1e-6
 """Wealth, in units of the beginning, at which nothing is left."""
 
@@ -58,6 +59,7 @@ class ResultRow(PortfolioMetrics):
         versus_equal_weight: Against equal weight of the same universe; None when it was not backtested.
         trainings: What the trainings behind it ended with; empty for a strategy that is not trained.
         warnings: What makes its numbers too good to be true, a sentence each.
+        behaviour: What it did; None where it was not described.
         headline: What may be said about it; None for the benchmark and equal weight themselves.
     """
 
@@ -78,6 +80,7 @@ class ResultRow(PortfolioMetrics):
     versus_equal_weight: Verdict | None
     trainings: tuple[Training, ...] = ()
     warnings: tuple[str, ...] = ()
+    behaviour: Behaviour | None = None
     headline: Headline | None = None
 
     @property
@@ -117,6 +120,7 @@ class ResultRow(PortfolioMetrics):
         flat["kept"] = [_to_record(item) for item in self.trainings] or None
         flat["untrained"] = count_untrained(self.trainings) if self.trainings else None
         flat["trainings"] = len(self.trainings) or None
+        flat["behaviour"] = None if self.behaviour is None else self.behaviour.to_json()
         flat["warnings"] = list(self.warnings)
         flat["headline"] = None if self.headline is None else self.headline.text
         flat["headline_tone"] = None if self.headline is None else self.headline.tone
@@ -132,6 +136,7 @@ def compute_results(
     trial_sharpes: Sequence[float] | None = None,
     intervals: IntervalSettings | None = None,
     trainings: Mapping[str, Sequence[Training]] | None = None,
+    behaviours: Mapping[str, Behaviour] | None = None,
     signal_warnings: Sequence[str] = (),
 ) -> list[ResultRow]:
     """Compute one row for each backtest, with paired intervals.
@@ -151,6 +156,7 @@ def compute_results(
         intervals: How the intervals are made.
         trainings: What the trainings behind a strategy ended with, by its name. One that kept the untrained start in
             half of them or more `did not learn`, whatever its numbers are.
+        behaviours: What strategies did, by name; it stands in the JSON beside their numbers.
         signal_warnings: What makes the signals too good to be true; they concern every strategy that was trained on
             them.
 
@@ -200,6 +206,7 @@ def compute_results(
             versus_benchmark=verdicts[column],
             versus_equal_weight=None if peer is None else verdicts[len(columns) + column],
             trainings=tuple(behind.get(backtest.name, ())),
+            behaviour=(behaviours or {}).get(backtest.name),
             warnings=(
                 *find_sharpe_warning(compute_sharpe(backtest.excess, periods)),
                 *(signal_warnings if backtest.name in behind else ()),

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from alfred.agents.base import AgentSettings, EnsemblePolicy
+from alfred.agents.base import AgentSettings
 from alfred.agents.baseline_registry import make_baselines
 from alfred.config import Experiment
-from alfred.data.splits import Fold
 from alfred.envs.policy import Policy
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env, make_slug
+from alfred.evaluation.behaviour import Behaviour, describe_behaviour
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
 from alfred.evaluation.results import ResultRow
 from alfred.training.agent import TrainedAgent, load_trained, locate_training
 from alfred.training.caveats import find_execution_caveat, find_payout_caveat
+from alfred.training.explain import read_explanation
 from alfred.training.kept_report import list_trainings, write_verdict_events
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared
@@ -39,6 +39,7 @@ from alfred.training.stages import (
     write_stage,
 )
 from alfred.training.trials import DataIdentity, Trial, TrialLog, select_trials
+from alfred.training.walking import find_first_decision, make_stages, walk_seeds
 
 EQUAL_WEIGHT = "equal weight"
 Trained = Mapping[str, Sequence[TrainedAgent]]
@@ -184,8 +185,7 @@ def _walk_all(
     """Walk everyone through the test range; return the records of all strategies, and those of every seed."""
     experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
     scaled = prepared.signals.scaled()
-    # The first decision is taken on the session before the test, so that the first execution is its first session.
-    start = market.dates[market.dates.get_loc(folds[0].test[0]) - 1]
+    start = find_first_decision(prepared)
 
     def walk(policy: Policy, stages: Sequence[Stage] | None = None) -> Backtest:
         env = make_backtest_env(market, scaled, experiment.env, policy, start=start, end=folds[-1].test[1])
@@ -196,9 +196,9 @@ def _walk_all(
     agents: list[Backtest] = []
     seeds: list[Backtest] = []
     for number, settings in enumerate(experiment.agents):
-        stages = _make_stages(settings, trained[settings.label], folds)
+        stages = make_stages(settings, trained[settings.label], folds)
         agents.append(walk(stages[0].policy, stages))
-        seeds += _walk_seeds(settings, trained[settings.label], folds, walk)
+        seeds += walk_seeds(settings, trained[settings.label], folds, walk)
         update(number + 1)
     held = []
     for policy in baselines:
@@ -239,29 +239,17 @@ def _list_trials(prepared: Prepared, records: Sequence[Backtest]) -> list[Trial]
     return select_trials(log.read(), DataIdentity.from_market(prepared.market), first, last)
 
 
-def _make_stages(settings: AgentSettings, trained: Sequence[TrainedAgent], folds: Sequence[Fold]) -> list[Stage]:
-    """Return one ensemble of all seeds a fold, each taking over on the first day of its test."""
-    return [
-        Stage(
-            fold.test[0],
-            EnsemblePolicy([item.policy for item in trained if item.fold == fold.index], settings.label),
+def _describe_agents(prepared: Prepared, records: Sequence[Backtest]) -> dict[str, Behaviour]:
+    """Return what every agent did, by its label; the records of the agents come first."""
+    experiment, market = prepared.experiment, prepared.market
+    by_name = {record.name: record for record in records}
+    references = [by_name[name] for name in (market.benchmark, EQUAL_WEIGHT)]
+    return {
+        settings.label: describe_behaviour(
+            record, references, market, experiment.env.action, experiment.intervals.level
         )
-        for fold in folds
-    ]
-
-
-def _walk_seeds(
-    settings: AgentSettings,
-    trained: Sequence[TrainedAgent],
-    folds: Sequence[Fold],
-    walk: Callable[[Policy, Sequence[Stage]], Backtest],
-) -> list[Backtest]:
-    records = []
-    for seed in sorted({item.seed for item in trained}):
-        policies = {item.fold: item.policy for item in trained if item.seed == seed}
-        stages = [Stage(fold.test[0], policies[fold.index]) for fold in folds]
-        records.append(replace(walk(stages[0].policy, stages), name=name_seed(settings.label, seed)))
-    return records
+        for settings, record in zip(experiment.agents, records[: len(experiment.agents)], strict=True)
+    }
 
 
 def tabulate(prepared: Prepared, seeds: Sequence[Backtest] | None = None) -> pd.DataFrame:
@@ -314,6 +302,8 @@ def _describe(
         seed_backtests=[record for record in seeds if record.name in _name_first_seeds(experiment)],
         extra_tables={HEADING: tabulate(prepared, seeds)},
         trainings=list_trainings(trained),
+        behaviours=_describe_agents(prepared, records),
+        explained=read_explanation(prepared),
         skill=compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1]),
         folds=scores,
         caveats=caveats,

@@ -96,6 +96,11 @@ class RunFolder:
         return self.path / "results.json"
 
     @property
+    def explanation(self) -> Path:
+        """What moves the weights of an agent, JSON."""
+        return self.path / "explain.json"
+
+    @property
     def verdict(self) -> Path:
         """Folder of the event file that shows the verdict in TensorBoard."""
         return self.path / "verdict"

@@ -1,7 +1,8 @@
 """An analyst of your own in forty lines: a week's losers are expected to come back.
 
 Run it with `.venv/bin/python examples/own_analyst.py`. It keeps the contract, forecasts the embedded stocks
-walk-forward, and prints whether its signals had any skill out of sample.
+walk-forward, and prints whether its signals had any skill out of sample. Whether it sees the future is told by
+`alfred audit --plugin examples/own_analyst.py --set 'analysts=[{kind: reversal}]'`.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ class ReversalAnalyst(Analyst):
         pass
 
 
+# Where `kind: reversal` is found, by whoever imports this file: a script, or a command that is given --plugin.
+ANALYSTS["reversal"] = f"{__name__}:ReversalAnalyst"
+
 if __name__ == "__main__":
     market = load_market(DataSettings())
     check_analyst(lambda: ReversalAnalyst(ReversalSettings()), market.since("2015-01-01"))
-    ANALYSTS["reversal"] = "__main__:ReversalAnalyst"  # a module of its own is named in alfred/analysts/registry.py
     signals = forecast_walk_forward(market, ReversalSettings(horizons=(1, 5)), ForecastSettings(cache=None))
     skill = compute_signal_skill(signals, market)
     print(skill[["signal", "measure", "value", "low", "high", "p"]].round(4).to_string(index=False))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alfred.cli import analysts, data
+from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
 from alfred.cli.options import AsJson, Config, Fresh, Root, Run, Set, one_line_errors, prepare_process, print_json
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
+app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
 

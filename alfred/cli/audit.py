@@ -1,0 +1,51 @@
+"""The command that looks for the future in a configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from alfred.cli.options import AsJson, Config, Set, one_line_errors, prepare_process, print_json
+
+
+@one_line_errors
+def audit(
+    config: Config = None,
+    overrides: Set = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option("--plugin", help="A Python file or module of yours; may be given several times.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for anything in a configuration that sees the future: exit code 0 when clean, 1 when something leaks.
+
+    The configuration runs in fresh processes on its true tables and on tables that are random after a date; whatever is
+    computed for that date or earlier must be equal bit for bit. Shuffled signals must have no skill, other batches must
+    give the same forecasts, and each reward must belong to its action.
+    """
+    from alfred.config import load_experiment
+    from alfred.console import results, show_progress
+    from alfred.training.audit.run import audit as look
+    from alfred.training.plugins import load_plugins
+
+    prepare_process()
+    load_plugins(plugin or [])
+    experiment = load_experiment(config, overrides or [])
+    with show_progress() as reporter:
+        found = look(experiment, plugin or [], reporter=reporter)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        for leak in found.leaks:
+            where = ", ".join(part for part in (leak.symbol, leak.date) if part)
+            results.print(
+                f"LEAK ({leak.kind}) in {leak.stage}: {leak.name}{f', first at {where}' if where else ''}", style="red"
+            )
+        read = f"{len(found.symbols)} symbols, {found.first} to {found.last}"
+        when = ", ".join(f"{date} ({name})" for name, date in found.dates.items())
+        verdict = "clean" if found.clean else f"{len(found.leaks)} leaks"
+        results.print(f"{verdict}: {', '.join(found.stages)}", highlight=False)
+        results.print(f"read: {read}; random after {when}", highlight=False)
+    if not found.clean:
+        raise typer.Exit(1)

@@ -19,7 +19,7 @@ from alfred.data.signals import Signals
 from alfred.data.sources import load_market
 from alfred.errors import AlfredError, DataError
 from alfred.training.audit.checks import check_batches, check_rewards, check_shuffled
-from alfred.training.audit.layers import Layer, Leak, find_differences, load_layers
+from alfred.training.audit.layers import Layer, Leak, find_differences, find_unmoved, load_layers
 from alfred.training.audit.stages import STEPS
 from alfred.training.audit.worlds import World, write_world
 from alfred.training.parallel import count_cores
@@ -130,7 +130,8 @@ def cut_market(market: Market, experiment: Experiment) -> Market:
 
 def shorten(experiment: Experiment, market: Market) -> Experiment:
     """Return the configuration with schedules and budgets that a few minutes suffice for."""
-    every = _REFIT_DAYS
+    spare = market.n_dates - experiment.forecast.min_train_days
+    every = max(min(_REFIT_DAYS, spare // 2), 2)  # one refit after the first, and room after it
     analysts = tuple(
         item.model_copy(update={name: every for name in ("refit_every_days",) if getattr(item, name, None) is not None})
         for item in experiment.analysts
@@ -145,7 +146,6 @@ def shorten(experiment: Experiment, market: Market) -> Experiment:
             f"the audit needs {_TRAIN_DAYS // 2 + _TEST_DAYS // 2} sessions after forecast.min_train_days {first}, and "
             f"the data have {market.n_dates}; lower forecast.min_train_days or load a longer history"
         )
-    spare = market.n_dates - first
     splits = experiment.splits.model_copy(
         update={
             "n_folds": 1,
@@ -238,7 +238,7 @@ def compare(truth: Sequence[Layer], other: Sequence[Layer], date: pd.Timestamp) 
             continue
         before = _drop_later_training(mine, theirs, date)
         if before is not None:
-            leaks += find_differences(*before, date)
+            leaks += find_differences(*before, date) + find_unmoved(*before, date)
     return leaks
 
 

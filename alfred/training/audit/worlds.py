@@ -106,7 +106,9 @@ def scramble_table(table: pd.DataFrame, date: pd.Timestamp, rng: np.random.Gener
     if column is None:
         return table
     days = pd.to_datetime(table[column], errors="coerce", format="mixed").dt.tz_localize(None)
-    future = (days > date).to_numpy()
+    future = (days > date).to_numpy(copy=True)
+    if "release_time" in table:  # a report without a time is known on the next session
+        future |= ((days == date) & (table["release_time"] != "pre")).to_numpy()
     if "time" in table:
         future |= ((days.dt.normalize() == date) & (table["time"] >= _CLOSE)).to_numpy()
     changed = table.copy()

@@ -1,0 +1,84 @@
+"""The command: a user's own analyst that looks ahead is named, an honest one is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from alfred.cli import app
+from alfred.data.sources import load_market
+from alfred.training.audit.checks import check_batches, check_rewards
+from alfred.training.audit.run import choose_dates, cut_market, shorten
+from tests.conftest import ROOT
+from tests.training.small import make_small, write_prices
+
+PEEKING = Path(__file__).with_name("peeking.py")
+OWN = ROOT / "examples" / "own_analyst.py"
+
+
+def run(folder: Path, plugin: Path, kind: str, *more: str) -> tuple[int, dict[str, object], str]:
+    config = folder / "config.yaml"
+    experiment = make_small(folder / "prices.csv", features=None, forecast={"min_train_days": 300})
+    config.write_text(experiment.to_yaml(), encoding="utf-8")
+    command = ["audit", str(config), "--plugin", str(plugin), "--set", f"analysts=[{{kind: {kind}, horizons: [1]}}]"]
+    result = CliRunner().invoke(app, [*command, "--json", *more])
+    return result.exit_code, json.loads(result.stdout) if result.exit_code < 2 else {}, result.output
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("audit")
+    write_prices(place, first=0)
+    return place
+
+
+def test_an_analyst_that_opens_the_users_own_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEEKED_PRICES", str(folder / "prices.csv"))
+    code, found, output = run(folder, PEEKING, "peeking")
+    assert code == 1, output
+    assert found["clean"] is False
+    first = found["leaks"][0]  # type: ignore[index]
+    assert first["stage"] == "forecasts of peeking" and first["kind"] == "outside"
+    assert first["name"].startswith("peeking.") and first["symbol"] and first["date"]
+
+
+def test_an_analyst_that_reads_its_batch_is_named(folder: Path) -> None:
+    code, found, output = run(folder, PEEKING, "batching")
+    assert code == 1, output
+    [leak] = found["leaks"]  # type: ignore[misc]
+    assert leak["kind"] == "batch" and leak["stage"] == "forecasts of batching"  # type: ignore[index]
+
+
+def test_an_honest_analyst_of_a_users_own_is_clean(folder: Path) -> None:
+    code, found, output = run(folder, OWN, "reversal")
+    assert (code, found.get("leaks")) == (0, []), output
+    assert {"forecasts of reversal", "signals", "observations", "actions of direct", "batches", "rewards"} <= set(
+        found["stages"]  # type: ignore[arg-type]
+    )
+
+
+def test_mistakes_end_in_one_line(folder: Path, tmp_path: Path) -> None:
+    code, _, output = run(folder, tmp_path / "nowhere.py", "reversal")
+    assert code == 2 and "there is no such file" in output and len(output.strip().splitlines()) == 1
+    broken = tmp_path / "broken.py"
+    broken.write_text("import nothing_like_this\n", encoding="utf-8")
+    code, _, output = run(folder, broken, "reversal")
+    assert code == 2 and "cannot be imported: ModuleNotFoundError" in output
+    code, _, output = run(folder, OWN, "reversal", "--set", "forecast.min_train_days=540")
+    assert code == 2 and "the audit needs" in output
+
+
+def test_dates_are_where_they_are_said_to_be(folder: Path) -> None:
+    experiment = make_small(folder / "prices.csv", forecast={"min_train_days": 300})
+    market = cut_market(load_market(experiment.data), experiment)
+    short = shorten(experiment, market)
+    dates = choose_dates(market, short)
+    assert dates["in the warm-up"] < market.dates[300]
+    assert 12 <= dates["mid-month"].day < 19
+    assert check_rewards(experiment.env) == []
+    from alfred.training.audit.worlds import World
+
+    assert check_batches(World(folder, short, market)) == []

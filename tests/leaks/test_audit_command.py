@@ -77,7 +77,9 @@ def test_dates_are_where_they_are_said_to_be(folder: Path) -> None:
     short = shorten(experiment, market)
     dates = choose_dates(market, short)
     assert dates["in the warm-up"] < market.dates[300]
-    assert 12 <= dates["mid-month"].day < 19
+    refit = dates["at a refit in mid-month"]
+    assert 12 <= refit.day < 19
+    assert market.dates.get_loc(refit) == 299 + short.forecast.refit_every_days
     assert check_rewards(experiment.env) == []
     from alfred.training.audit.worlds import World
 

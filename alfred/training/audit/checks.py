@@ -32,8 +32,8 @@ _PAID = 1e-9
 def check_shuffled(market: Market, signals: Signals, seed: int) -> list[Leak]:
     """Demand that signals whose dates are shuffled have no skill.
 
-    What a signal says of a symbol on the average of all dates is taken away first: a symbol that always looks risky may
-    well be so, and no order of dates changes that. The same shuffle holds for all symbols. Skill that is left knows the
+    What a signal says of a symbol on all dates is taken away first: a symbol that always looks risky may well be so,
+    and no order of dates changes that. The same shuffle holds for all symbols. Skill that is left knows the
     outcomes of every date at once: a normalisation
     or a selection over the whole sample, or a measure that reads its own future.
 
@@ -43,10 +43,10 @@ def check_shuffled(market: Market, signals: Signals, seed: int) -> list[Leak]:
         seed: Of the shuffles.
     """
     rng = np.random.default_rng(seed)
+    # Ranked over its own dates, every symbol has the same distribution, and no order of dates favours one.
     values = signals.values.astype(np.float64)
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    values = values - np.where(known, values, 0.0).sum(axis=0) / count
+    for column in range(values.shape[2]):
+        values[:, :, column] = pd.DataFrame(values[:, :, column]).rank(pct=True).to_numpy()
     found = []
     skills = []
     for _ in range(_SHUFFLES):

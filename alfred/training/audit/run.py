@@ -131,7 +131,7 @@ def cut_market(market: Market, experiment: Experiment) -> Market:
 def shorten(experiment: Experiment, market: Market) -> Experiment:
     """Return the configuration with schedules and budgets that a few minutes suffice for."""
     spare = market.n_dates - experiment.forecast.min_train_days
-    every = max(min(_REFIT_DAYS, spare // 2), 2)  # one refit after the first, and room after it
+    every = _choose_refit(market, experiment.forecast.min_train_days, max(min(_REFIT_DAYS, spare // 2), 2))
     analysts = tuple(
         item.model_copy(update={name: every for name in ("refit_every_days",) if getattr(item, name, None) is not None})
         for item in experiment.analysts
@@ -166,17 +166,21 @@ def choose_dates(market: Market, experiment: Experiment) -> dict[str, pd.Timesta
     """Return the dates after which worlds are random, by what they are."""
     first = experiment.forecast.min_train_days
     every = experiment.forecast.refit_every_days
-    rows = {"in the warm-up": first // 2, "at a refit": min(first - 1 + every, market.n_dates - 3)}
-    late = [
-        row for row in range(int(0.9 * market.n_dates), market.n_dates - 5) if market.dates[row].day in range(12, 19)
-    ]
-    rows["mid-month"] = late[0] if late else int(0.95 * market.n_dates)
+    rows = {"in the warm-up": first // 2, "at a refit in mid-month": min(first - 1 + every, market.n_dates - 3)}
     for column in range(market.n_symbols):
         known = np.flatnonzero(market.tradable[:, column])
         if len(known) and known[-1] < market.n_dates - 20 and known[-1] > first:
             rows["before a permanent halt"] = int(known[-1]) - 1
             break
     return {name: market.dates[row] for name, row in rows.items()}
+
+
+def _choose_refit(market: Market, first: int, most: int) -> int:
+    """Return the sessions to the second refit, which falls into the middle of a month: one date serves as both."""
+    for every in range(most, max(most - 25, 1), -1):
+        if first - 1 + every < market.n_dates and 12 <= market.dates[first - 1 + every].day < 19:
+            return every
+    return most
 
 
 def run_worlds(

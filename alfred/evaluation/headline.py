@@ -119,6 +119,8 @@ def find_tone(verdict: Verdict, headline: Headline) -> Tone:
 
 
 def _write(name: str, verdict: Verdict, peer: Verdict | None, equal_weight: Judged | None) -> tuple[str, Tone]:
+    if verdict.outcome == "did not learn":
+        return f"{name} did not learn", "grey"
     text = write_verdict(verdict, name)
     if verdict.outcome != "beats":
         return text, "red" if verdict.outcome == "does not beat" else "grey"

@@ -63,7 +63,7 @@ def format_difference(value: float) -> str:
 def write_verdict(verdict: Compared, name: str) -> str:
     """Return the verdict in one line."""
     if verdict.outcome == "did not learn":
-        return f"{name} did not learn"
+        return f"{name} did not learn to beat {verdict.baseline}"
     if verdict.outcome == "cannot tell":
         return f"Cannot tell whether {name} beats {verdict.baseline}"
     return f"{name} {verdict.outcome} {verdict.baseline}"

@@ -108,14 +108,14 @@ def diagnose(
     listener = reporter or Silence()
     fold = make_folds(market.dates, experiment.splits, experiment.env.rebalance_every)[-1]
     planted = plant_signal(market, experiment.env, ic, np.random.default_rng(experiment.seed), known=fold.train)
-    clinic = _Clinic(experiment, market, fold, planted)
+    clinic = Clinic(experiment, market, fold, planted)
     no_skill = clinic.walk(clinic.make_oracle(1.0, knows=False), fold.test)
     equal = clinic.walk(MixSettings().build(market, ()), fold.test)
     oracle = clinic.walk(clinic.find_oracle(), fold.test)
     base, best = measure_sharpe(no_skill), measure_sharpe(oracle)
     shuffled = shuffle_signals(planted.signals, np.random.default_rng(experiment.seed + 1))
     findings = []
-    for settings in _choose_agents(experiment.agents, max_steps):
+    for settings in choose_agents(experiment.agents, max_steps):
         told = listener.begin(f"doctor: {settings.label}", 2)
         with_signal = clinic.train(settings, planted.signals)
         told(1)
@@ -165,13 +165,15 @@ def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharp
     return f"environment fine, learner weak: {names} of what is attainable; give it more steps or its defaults", False
 
 
-class _Clinic:
+class Clinic:
     """Trains and walks policies on the last fold of a configuration."""
 
     def __init__(self, experiment: Experiment, market: Market, fold: Fold, planted: Planted) -> None:
+        """Keep what is planted where."""
         self.experiment, self.market, self.fold, self.planted = experiment, market, fold, planted
 
     def walk(self, policy: Policy, span: tuple[object, object], signals: Signals | None = None) -> Backtest:
+        """Walk a policy through a range, on the planted signals unless others are given."""
         heard = self.planted.signals if signals is None else signals
         env = make_backtest_env(self.market, heard, self.experiment.env, policy, start=span[0], end=span[1])
         return backtest(policy, env)
@@ -185,6 +187,7 @@ class _Clinic:
         return self.walk(trained.policy, fold.test, signals)
 
     def make_oracle(self, adjustment: float, *, knows: bool = True) -> Oracle:
+        """Return someone who knows the model of the signal, or everything but the signal."""
         # Log growth has a risk aversion of one of its own.
         return Oracle(self.planted, 1.0 + self.experiment.env.reward.risk_aversion, adjustment, knows=knows)
 
@@ -195,7 +198,8 @@ class _Clinic:
         return max(oracles, key=lambda oracle: compute_utility(self.walk(oracle, self.fold.validation), aversion))
 
 
-def _choose_agents(agents: Sequence[AgentSettings], max_steps: int) -> list[AgentSettings]:
+def choose_agents(agents: Sequence[AgentSettings], max_steps: int) -> list[AgentSettings]:
+    """Return the agents of a configuration with a limited budget, the direct agent among them."""
     chosen = list(agents)
     if not any(isinstance(settings, DirectSettings) for settings in chosen):
         chosen.insert(0, DirectSettings())

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from alfred.cli import app
+from alfred.data.market import Market
+from alfred.data.signals import Signals
 from alfred.data.sources import load_market
-from alfred.training.audit.checks import check_batches, check_rewards
+from alfred.training.audit.checks import check_batches, check_rewards, check_shuffled
 from alfred.training.audit.run import choose_dates, cut_market, shorten
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_random_market
 from tests.training.small import make_small, write_prices
 
 PEEKING = Path(__file__).with_name("peeking.py")
@@ -84,3 +87,19 @@ def test_dates_are_where_they_are_said_to_be(folder: Path) -> None:
     from alfred.training.audit.worlds import World
 
     assert check_batches(World(folder, short, market)) == []
+
+
+def test_only_skill_that_no_order_of_dates_explains_is_named() -> None:
+    market = make_random_market(500, 6, seed=1)
+    rng = np.random.default_rng(0)
+    noise = np.repeat(rng.normal(size=(25, 6, 1)), 20, axis=0)  # held for a month, and wilder for some symbols
+    noise *= np.linspace(0.2, 3.0, 6)[None, :, None]
+    stamps = market.dates.to_numpy()
+    slow = Signals(market.dates, market.symbols, ("own.dispersion_1",), noise.astype(np.float32), stamps, (1,))
+    assert check_shuffled(market, slow, seed=0) == []
+    # A market in which one symbol always wins and a signal that says nothing but its name, whatever the date.
+    closes = np.exp(np.cumsum(rng.normal(0, 0.001, (500, 6)) + np.linspace(-0.01, 0.01, 6), axis=0))
+    steady = Market.from_arrays(market.dates, market.symbols, closes, benchmark=market.benchmark)
+    named = np.linspace(0, 1, 6)[None, :, None] + rng.normal(0, 1e-3, (500, 6, 1))
+    told = Signals(steady.dates, steady.symbols, ("own.signal",), named.astype(np.float32), stamps, (1,))
+    assert check_shuffled(steady, told, seed=0) == []

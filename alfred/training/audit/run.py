@@ -25,7 +25,7 @@ from alfred.training.audit.worlds import World, write_world
 from alfred.training.parallel import count_cores
 from alfred.training.progress import Reporter, Silence
 
-N_SYMBOLS = 6  # besides the benchmark; those whose listing ended come first
+N_SYMBOLS = 4  # besides the benchmark; those whose listing ended come first
 _TEST_DAYS, _VALIDATION_DAYS, _TRAIN_DAYS = 130, 60, 250
 _REFIT_DAYS = 300
 _MOST_LEAKS = 20
@@ -65,7 +65,7 @@ def audit(
 
     Every stage (market, features, forecasts, scaled signals, observations, actions of briefly trained agents, stages
     that plugins bring) is computed in a fresh process on the true tables, and in one more for each of several dates on
-    tables that are random after it. To keep it short, a part of the data is read: up to six symbols and the benchmark,
+    tables that are random after it. To keep it short, a part of the data is read: up to four symbols and the benchmark,
     and as many sessions as one refit of the analysts before a short test needs.
 
     Args:

@@ -290,4 +290,5 @@ def _signals_at(market: Market, signals: Signals | None, dates: pd.DatetimeIndex
             f"there are no signals for {missing}; they cover {signals.dates[0].date()} to {signals.dates[-1].date()}: "
             "narrow the range or forecast more dates"
         )
-    return np.asarray(np.clip(np.nan_to_num(signals.values[rows], nan=0.0), -BOUND, BOUND))
+    # Rows are taken one by one, and `take` would copy all of an array that is laid out otherwise each time.
+    return np.ascontiguousarray(np.clip(np.nan_to_num(signals.values[rows], nan=0.0), -BOUND, BOUND))

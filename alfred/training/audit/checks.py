@@ -21,7 +21,7 @@ from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.training.audit.layers import Leak
 from alfred.training.audit.worlds import World
 
-_SHUFFLES = 5
+_SHUFFLES = 15
 _ERRORS = 4.0  # standard errors of skill that shuffled dates never show
 _TOLERANCE = 1e-4  # of a forecast in another batch: matrix products round differently, and no more
 _DATES = 6
@@ -33,7 +33,8 @@ def check_shuffled(market: Market, signals: Signals, seed: int) -> list[Leak]:
     """Demand that signals whose dates are shuffled have no skill.
 
     What a signal says of a symbol on all dates is taken away first: a symbol that always looks risky may well be so,
-    and no order of dates changes that. The same shuffle holds for all symbols. Skill that is left knows the
+    and no order of dates changes that. The same shuffle of dates holds for all symbols, and each
+    shuffle deals the series to other symbols, so that ties and skews favour none. Skill that is left knows the
     outcomes of every date at once: a normalisation
     or a selection over the whole sample, or a measure that reads its own future.
 
@@ -56,7 +57,7 @@ def check_shuffled(market: Market, signals: Signals, seed: int) -> list[Leak]:
             signals.dates,
             signals.symbols,
             signals.names,
-            values[order].astype(np.float32),
+            values[order][:, rng.permutation(len(signals.symbols))].astype(np.float32),
             np.minimum(signals.trained_until, signals.trained_until[:1]),
             signals.horizons,
         )

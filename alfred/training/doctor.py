@@ -34,6 +34,8 @@ _LEAST_GAIN = 0.3
 _FINE_SHARE = 0.5
 _TOO_MANY_ERRORS = 2.0
 _ADJUSTMENTS = (1.0, 0.5, 0.25, 0.1, 0.05)
+# Fewer steps than this do not recover a planted signal even where everything is fine (docs/benchmarks.md, learning).
+ENOUGH_STEPS = 50_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class AgentFinding:
         shuffled_sharpe: Its Sharpe ratio with the shuffled signal.
         shuffled_t: Its return over cash with the shuffled signal beyond what its exposure to equal weights explains, in
             standard errors: the intercept of a regression, which holding more or less risk does not move.
+        steps: Environment steps of each of its trainings.
     """
 
     name: str
@@ -54,6 +57,7 @@ class AgentFinding:
     share: float
     shuffled_sharpe: float
     shuffled_t: float
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def diagnose(
                 share=(measure_sharpe(with_signal) - base) / (best - base) if best > base else float("nan"),
                 shuffled_sharpe=measure_sharpe(without),
                 shuffled_t=measure_skill(without.excess, equal.excess),
+                steps=settings.total_steps,
             )
         )
     verdict, healthy = judge(findings, best, base)
@@ -155,6 +160,14 @@ def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharp
     if not weak:
         shares = ", ".join(f"{item.name} {item.share:.0%}" for item in findings)
         return f"learner fine, environment fine: of what is attainable, agents recover {shares}", True
+    short = [item for item in weak if item.steps < ENOUGH_STEPS]
+    if short:
+        budgets = ", ".join(f"{item.name} {item.share:.0%} after {item.steps:,} steps" for item in short)
+        return (
+            f"budget too small to judge: {budgets} of what is attainable; fewer than {ENOUGH_STEPS:,} steps say "
+            "nothing of agent or environment (--steps, total_steps)",
+            False,
+        )
     if len(weak) == len(findings):
         return (
             f"environment or data at fault: no agent recovers half of the planted gain of {gain:+.2f} Sharpe; look at "

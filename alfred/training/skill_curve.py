@@ -4,7 +4,7 @@ Each strength is planted several times, with other noise and another training se
 every agent the mean gain in Sharpe ratio over equal weight on the test range, and its standard error, make a curve over
 the strength. *The smallest skill at which it beats equal weight* is where the lower end of the 95 % interval of that
 gain crosses zero, found on the curve made monotone (what is planted more strongly cannot be worth less: the running
-maximum) and interpolated linearly between the strengths.
+maximum) and interpolated linearly between the strengths, unless every training kept its start at the weaker one.
 
 Its own interval is that of the same crossing on curves that are drawn from the gains and their errors.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,14 @@ from alfred.envs.episodes import prepare_tape
 from alfred.evaluation.backtest import backtest, make_backtest_env
 from alfred.evaluation.significance import compare_sharpe
 from alfred.training.agent import train_agent
-from alfred.training.doctor import Clinic, choose_agents, measure_sharpe
+from alfred.training.doctor import ENOUGH_STEPS, Clinic, choose_agents, measure_sharpe
 from alfred.training.oracle import plant_signal
 from alfred.training.parallel import Job, count_cores, run_jobs
 from alfred.training.progress import Reporter, Silence
 
 _Z = 1.96
 _DRAWS = 2_000
+_NO_GAIN = 1e-3  # in Sharpe ratio: what equal weights differ by from equal weights
 _LEAST_GAIN = 0.05  # of the oracle over no skill: a share of less is a share of noise
 
 
@@ -96,11 +97,13 @@ class SkillCurve:
         curve: One point a strength and agent.
         smallest_skill: By agent: `ic` and its interval `ci`; None where no planted strength was enough.
         measured: Skill of the run's own signals; empty without a run.
+        short_budgets: Steps of each agent that has too few of them to be judged, by its name.
     """
 
     curve: tuple[Point, ...]
     smallest_skill: Mapping[str, Mapping[str, object] | None]
     measured: tuple[Measured, ...]
+    short_budgets: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -108,17 +111,29 @@ class SkillCurve:
         strongest = max(point.ic for point in self.curve)
         needs = []
         for agent, found in self.smallest_skill.items():
+            if agent in self.short_budgets:
+                steps = self.short_budgets[agent]
+                needs.append(f"{steps:,} steps are too few to judge {agent} (at least {ENOUGH_STEPS:,})")
+                continue
+            if found is not None and found["ic"] == 0.0:
+                needs.append(f"{agent} beats it without any signal, so that its gain says nothing of yours")
+                continue
             needed = f"more than {strongest:g}" if found is None else f"{found['ic']:.3f}"
             needs.append(f"{agent} needs {needed} here")
         told = ", ".join(needs)
         if not self.measured:
-            return f"To beat equal weight {told}."
+            return f"To beat equal weight: {told}."
         best = max(self.measured, key=lambda item: item.ic)
         return f"Your best signal, {best.signal}, has {best.ic:.3f} ({best.low:.3f} to {best.high:.3f}); {told}."
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""
-        return {**asdict(self), "smallest_skill": dict(self.smallest_skill), "sentence": self.sentence}
+        return {
+            **asdict(self),
+            "smallest_skill": dict(self.smallest_skill),
+            "short_budgets": dict(self.short_budgets),
+            "sentence": self.sentence,
+        }
 
 
 def draw_curve(
@@ -166,7 +181,8 @@ def draw_curve(
         for settings in agents
     }
     measured = () if signals is None else measure_signals(experiment, market, signals, fold)
-    return SkillCurve(points, smallest, measured)
+    short = {item.label: item.total_steps for item in agents if item.total_steps < ENOUGH_STEPS}
+    return SkillCurve(points, smallest, measured, short)
 
 
 def measure_outcome(
@@ -196,7 +212,10 @@ def measure_outcome(
     progress(1)
     error = 0.0 if np.isnan(test.error) else test.error
     share = (measure_sharpe(record) - base) / (best - base) if best - base > _LEAST_GAIN else float("nan")
-    return Outcome(share, test.difference if np.isfinite(test.difference) else 0.0, error, trained.kept.untrained)
+    if trained.kept.untrained or not np.isfinite(test.difference):
+        # Its start is equal weights, from which it differs by rounding, and rounding has no error to speak of.
+        return Outcome(share, 0.0, error, trained.kept.untrained)
+    return Outcome(share, test.difference, error, untrained=False)
 
 
 def summarise(ic: float, agent: str, outcomes: Sequence[Outcome]) -> Point:
@@ -253,6 +272,9 @@ def find_crossing(ics: FloatArray, lower: FloatArray) -> float | None:
     if place == 0:
         return float(ics[0])
     left, right = curve[place - 1], curve[place]
+    if left > -_NO_GAIN:
+        # Every training kept its start there, so that the gain is zero without an error, and the line says nothing.
+        return float(ics[place])
     return float(ics[place - 1] + (ics[place] - ics[place - 1]) * (0.0 - left) / (right - left))
 
 

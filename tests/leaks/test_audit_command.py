@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -13,6 +14,7 @@ from alfred.cli import app
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import load_market
+from alfred.evaluation.forecast_metrics import compute_realised_returns
 from alfred.training.audit.checks import check_batches, check_rewards, check_shuffled
 from alfred.training.audit.run import choose_dates, cut_market, shorten
 from tests.conftest import ROOT, make_random_market
@@ -103,3 +105,20 @@ def test_only_skill_that_no_order_of_dates_explains_is_named() -> None:
     named = np.linspace(0, 1, 6)[None, :, None] + rng.normal(0, 1e-3, (500, 6, 1))
     told = Signals(steady.dates, steady.symbols, ("own.signal",), named.astype(np.float32), stamps, (1,))
     assert check_shuffled(steady, told, seed=0) == []
+
+
+def test_a_measure_that_takes_the_better_sign_in_hindsight_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge_in_hindsight(signals: Signals, market: Market) -> pd.DataFrame:
+        outcomes = compute_realised_returns(market, signals.dates, signals.symbols, 1)[:-1]
+        values = signals.values[:-1, :, 0].astype(np.float64)
+        skill = np.abs([np.corrcoef(*pair)[0, 1] for pair in zip(values, outcomes, strict=True)])
+        t = skill.mean() / (skill.std(ddof=1) / np.sqrt(len(skill)))
+        return pd.DataFrame({"signal": list(signals.names), "t": [t]})
+
+    market = make_random_market(500, 6, seed=1)
+    noise = np.random.default_rng(0).normal(size=(500, 6, 1)).astype(np.float32)
+    signals = Signals(market.dates, market.symbols, ("own.signal",), noise, market.dates.to_numpy(), (1,))
+    assert check_shuffled(market, signals, seed=0) == []
+    monkeypatch.setattr("alfred.training.audit.checks.compute_signal_skill", judge_in_hindsight)
+    [leak] = check_shuffled(market, signals, seed=0)
+    assert (leak.name, leak.kind) == ("own.signal", "skill")

@@ -164,10 +164,10 @@ def test_skill_is_the_intercept_of_a_regression() -> None:
 
 
 def test_verdicts() -> None:
-    fine = AgentFinding("direct", 2.0, 0.9, 0.1, 0.3)
-    weak = AgentFinding("ppo", 0.5, 0.1, 0.1, 0.3)
-    lucky = AgentFinding("ppo", 2.0, 0.9, 2.0, 4.0)
-    blind = AgentFinding("ppo", float("nan"), float("nan"), 0.0, 0.0)
+    fine = AgentFinding("direct", 2.0, 0.9, 0.1, 0.3, 100_000)
+    weak = AgentFinding("ppo", 0.5, 0.1, 0.1, 0.3, 100_000)
+    lucky = AgentFinding("ppo", 2.0, 0.9, 2.0, 4.0, 100_000)
+    blind = AgentFinding("ppo", float("nan"), float("nan"), 0.0, 0.0, 100_000)
     assert judge([fine], 2.0, 0.0) == (
         "learner fine, environment fine: of what is attainable, agents recover direct 90%",
         True,
@@ -177,3 +177,9 @@ def test_verdicts() -> None:
     assert judge([blind], 2.0, 0.0)[0].startswith("environment or data at fault")
     assert judge([fine, lucky], 2.0, 0.0)[0].startswith("leak: ppo shows skill on a shuffled signal (4.0")
     assert judge([fine], 0.2, 0.1)[0].startswith("nothing to learn here")
+    # With a budget that teaches nobody anything, neither the environment nor the agent is to blame.
+    hurried = replace(weak, steps=2_000)
+    for others in ([], [fine]):
+        verdict, healthy = judge([*others, hurried], 2.0, 0.0)
+        assert verdict.startswith("budget too small to judge: ppo 10% after 2,000 steps") and not healthy
+    assert judge([replace(fine, steps=2_000)], 2.0, 0.0)[1]

@@ -27,6 +27,7 @@ ICS = np.array([0.0, 0.02, 0.05, 0.1])
         ([-1.0, -0.2, -0.6, 0.6], 0.05 + 0.05 * 0.2 / 0.8),  # the dip is no loss of what was reached
         ([-1.0, -0.5, -0.4, -0.1], None),
         ([0.1, 0.2, 0.3, 0.4], 0.0),
+        ([0.0, -1e-6, 0.3, 0.4], 0.05),  # every training kept its start: nothing is known of what lies between
     ],
 )
 def test_the_crossing_is_where_the_line_says(lower: list[float], expected: float | None) -> None:
@@ -78,7 +79,9 @@ def test_the_command_draws_and_says(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     raw = json.loads(result.stdout)
     assert [(point["ic"], point["agent"]) for point in raw["curve"]] == [(0.0, "direct"), (0.3, "direct")]
-    assert set(raw["smallest_skill"]) == {"direct"} and "direct needs" in raw["sentence"]
+    assert set(raw["smallest_skill"]) == {"direct"}
+    # 256 steps teach nobody, which is said of the budget and not of the agent.
+    assert "256 steps are too few to judge direct" in raw["sentence"] and raw["short_budgets"] == {"direct": 256}
     assert picture.read_bytes().startswith(b"\x89PNG")
     for wrong, text in (("a,b", "it must be numbers"), ("0,0.9", "must lie between 0 and 0.4")):
         result = CliRunner().invoke(app, ["doctor", str(config), "--ic", wrong])

@@ -12,18 +12,18 @@ import yaml
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
 
 from alfred.agents.base import AgentSettings
-from alfred.agents.baseline_registry import DEFAULT_BASELINES, load_baseline_class
-from alfred.agents.baselines import BaselineSettings
 from alfred.agents.registry import load_agent_class
+from alfred.agents.strategies.prices import BaselineSettings
+from alfred.agents.strategies.registry import DEFAULT_BASELINES, load_baseline_class
 from alfred.analysts.base import AnalystSettings
 from alfred.analysts.registry import load_analyst_class
-from alfred.data.features import PREFIX as FEATURE_PREFIX
-from alfred.data.features import FeatureSettings
+from alfred.data.features.catalogue import PREFIX as FEATURE_PREFIX
+from alfred.data.features.catalogue import FeatureSettings
 from alfred.data.sources import DataSettings
 from alfred.data.splits import SplitSettings
-from alfred.envs.portfolio import PortfolioSettings
+from alfred.envs.gym.portfolio import PortfolioSettings
 from alfred.errors import ConfigError, suggest
-from alfred.evaluation.bootstrap import IntervalSettings
+from alfred.evaluation.statistics.bootstrap import IntervalSettings
 from alfred.settings import Name, Settings, check_name
 
 # The lists of an experiment: what each holds by default, and where the settings class of an entry is found by kind.

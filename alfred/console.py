@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from alfred.evaluation.headline import Tone, describe_trainings, find_tone
-from alfred.evaluation.report_format import (
+from alfred.evaluation.formatting import (
     format_difference,
     format_interval,
     format_number,
     format_percent,
     write_verdict,
 )
+from alfred.evaluation.headline import Tone, describe_trainings, find_tone
 from alfred.evaluation.results import ResultRow
 from alfred.training.progress import Reporter
 

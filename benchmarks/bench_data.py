@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from make_universe import write_universe
 
-from alfred.data.features import FeatureSettings, compute_features
+from alfred.data.features.catalogue import FeatureSettings, compute_features
 from alfred.data.market import Market
 from alfred.data.sources import DataSettings, load_market
 

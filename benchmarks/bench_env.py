@@ -28,10 +28,10 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
+from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs import PortfolioSettings, PortfolioVectorEnv
-from alfred.envs.sb3 import Sb3PortfolioVecEnv
 
 N_ASSETS, N_SIGNALS, N_DATES = 30, 8, 2_500
 COUNTS = (1, 8, 64, 512, 4096)

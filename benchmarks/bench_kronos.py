@@ -33,11 +33,11 @@ import torch
 from alfred.analysts.kronos.analyst import KronosAnalyst
 from alfred.analysts.kronos.candles import Candles, compute_stamp_parts, next_business_days
 from alfred.analysts.kronos.config import RELEASES, ModelConfig, TokenizerConfig
+from alfred.analysts.kronos.decoding.linear import Precision
+from alfred.analysts.kronos.decoding.plain import PlainGenerator
+from alfred.analysts.kronos.decoding.sampling import StreamChance, TokenChooser
 from alfred.analysts.kronos.forecaster import KronosForecaster
-from alfred.analysts.kronos.linear import Precision
 from alfred.analysts.kronos.model import KronosModel
-from alfred.analysts.kronos.plain import PlainGenerator
-from alfred.analysts.kronos.sampling import StreamChance, TokenChooser
 from alfred.analysts.kronos.settings import KronosSettings
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.data.contexts import iterate_contexts

@@ -26,18 +26,18 @@ import torch
 from olps_sets import SETS, find_best_constant, locate_sets, make_market, read_relatives
 
 from alfred.agents.base import AgentSettings
-from alfred.agents.baseline_registry import load_baseline_class
-from alfred.agents.baselines import FixedMix
 from alfred.agents.registry import load_agent_class
+from alfred.agents.strategies.prices import FixedMix
+from alfred.agents.strategies.registry import load_baseline_class
 from alfred.config import TrainingSettings
-from alfred.data.features import FeatureSettings, compute_features
+from alfred.data.features.catalogue import FeatureSettings, compute_features
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, SplitSettings, make_folds
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env
-from alfred.training.agent import train_agents
+from alfred.training.cross_fitting.folds import train_agents
 from alfred.training.progress import Silence
 
 BASELINES: tuple[dict[str, object], ...] = (

@@ -7,10 +7,11 @@ validate on. `kept` is the share of trainings that kept a trained network, `gain
 policies that were kept less that of the untrained start, on a path of 198 years whose conditional means are known. Each
 training has a market and a seed of its own.
 
-Four rules on the same markets: `after` is that of `alfred.training.choice`. `before` and `last` are one training as it
-was until that rule came: with the steps of that time, on eleven years; `before` keeps the best of its checkpoints, the
-start among them, on the one year of validation, and `last` always keeps its last network. `last_same` always keeps the
-last network of a training with the steps of `after` on all twelve years: what the rule gives up by keeping the start.
+Four rules on the same markets: `after` is that of `alfred.training.cross_fitting.choice`. `before` and `last` are one
+training as it was until that rule came: with the steps of that time, on eleven years; `before` keeps the best of its
+checkpoints, the start among them, on the one year of validation, and `last` always keeps its last network. `last_same`
+always keeps the last network of a training with the steps of `after` on all twelve years: what the rule gives up by
+keeping the start.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from planted_task import SETTINGS, PlantedTask
 
 from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
 from alfred.agents.direct import DirectSettings
-from alfred.agents.ppo import PpoSettings
 from alfred.agents.registry import make_agent
+from alfred.agents.sb3.ppo import PpoSettings
 from alfred.data.splits import Fold
-from alfred.envs.episodes import prepare_tape
+from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy
 from alfred.evaluation.backtest import backtest, make_backtest_env
-from alfred.training.agent import train_agent
-from alfred.training.curves import compute_utility
+from alfred.training.cross_fitting.folds import train_agent
+from alfred.training.tensorboard import compute_utility
 
 ICS = (0.0, 0.02, 0.05)
 DAYS, VALIDATION_DAYS, GAP_DAYS = 3024, 252, 7

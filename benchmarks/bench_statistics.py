@@ -1,7 +1,7 @@
 """Does the rule behind every verdict keep its promises: `python benchmarks/bench_statistics.py [--json] [--quick]`.
 
-Histories are drawn in which the truth is known, and judged by `alfred.evaluation.comparisons.judge`, the function that
-decides every verdict of a report. Measured are
+Histories are drawn in which the truth is known, and judged by `alfred.evaluation.statistics.comparisons.judge`, the
+function that decides every verdict of a report. Measured are
 
 - size: how often a strategy that is no better than its baseline is said to beat it (2.5 per cent promised), and how
   often it is said not to (2.5 per cent), with one and with fifty trials;
@@ -23,16 +23,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from alfred.evaluation.bootstrap import (
+from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.evaluation.statistics.bootstrap import (
     IntervalSettings,
     compute_interval,
     make_stationary_indices,
     resample_metrics,
 )
-from alfred.evaluation.comparisons import Pair, judge
-from alfred.evaluation.deflation import Trials
-from alfred.evaluation.portfolio_metrics import compute_sharpe
-from alfred.evaluation.significance import Verdict
+from alfred.evaluation.statistics.comparisons import Pair, judge
+from alfred.evaluation.statistics.deflation import Trials
+from alfred.evaluation.statistics.significance import Verdict
 
 DAILY, BASE_SHARPE, BATCH = 0.01, 0.6, 100
 World = Callable[[np.random.Generator, int, int, int], np.ndarray]

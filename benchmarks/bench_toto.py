@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
-from alfred.analysts.toto.forecast_v2 import Toto2Forecaster
 from alfred.analysts.toto.history import forecast_history
-from alfred.analysts.toto.network_v1 import Toto1, Toto1Config
-from alfred.analysts.toto.network_v2 import Toto2, Toto2Config
 from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, compute_scale_v2, split_patches
-from alfred.analysts.toto.weights_v2 import make_fresh_network_v2
+from alfred.analysts.toto.v1.forecast import Toto1Forecaster
+from alfred.analysts.toto.v1.network import Toto1, Toto1Config
+from alfred.analysts.toto.v2.forecast import Toto2Forecaster
+from alfred.analysts.toto.v2.network import Toto2, Toto2Config
+from alfred.analysts.toto.v2.weights import make_fresh_network_v2
 
 N_SERIES, CONTEXT, HORIZON = 24, 512, 64
 N_DAYS, STEPS = 2500, (1, 5, 20)

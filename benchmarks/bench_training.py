@@ -22,14 +22,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from alfred.agents.base import AgentSettings
 from alfred.agents.direct import DirectSettings
-from alfred.agents.ppo import PpoSettings
 from alfred.agents.registry import make_agent
+from alfred.agents.sb3.env import Sb3PortfolioVecEnv
+from alfred.agents.sb3.ppo import PpoSettings
 from alfred.envs.actions import compute_weights
-from alfred.envs.ledger import Float
+from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.observations import Observation, flatten
 from alfred.envs.policy import Policy
-from alfred.envs.sb3 import Sb3PortfolioVecEnv
-from alfred.envs.vector import PortfolioVectorEnv
+from alfred.typing import Float
 
 N_ENVS = 8
 

@@ -19,12 +19,12 @@ from alfred.agents.direct import DirectAgent, DirectSettings
 from alfred.data.signals import Signals
 from alfred.data.synthetic import PlantedModel, QuadraticOptimum, SyntheticMarket, make_quadratic_market
 from alfred.envs.actions import ActionSettings
-from alfred.envs.conditions import ImpactSettings
-from alfred.envs.kernel import PortfolioKernel
+from alfred.envs.market_features import ImpactSettings
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.rewards import RewardSettings
 from alfred.envs.settings import PortfolioSettings
+from alfred.envs.simulator import PortfolioKernel
 from alfred.envs.tape import Tape, make_tape
 
 RISK_AVERSION, COST = 50.0, 500.0

@@ -10,11 +10,11 @@ import numpy as np
 
 from alfred.agents.base import TrainingTask
 from alfred.data.synthetic import PlantedModel, SyntheticMarket, make_planted_market
-from alfred.envs.kernel import PortfolioKernel, StepResult
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.rewards import RewardSettings
 from alfred.envs.settings import PortfolioSettings
+from alfred.envs.simulator import PortfolioKernel, StepResult
 from alfred.envs.tape import Tape, make_tape
 
 COST_BPS = 5.0

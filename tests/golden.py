@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from alfred.agents.baseline_registry import load_baseline_class
 from alfred.agents.registry import load_agent_class
+from alfred.agents.strategies.registry import load_baseline_class
 from alfred.analysts.registry import load_analyst_class, make_analyst
 from alfred.data.contexts import iterate_contexts
-from alfred.data.features import FeatureSettings, compute_features
+from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
-from alfred.envs.vector import PortfolioVectorEnv
 from alfred.evaluation.backtest import backtest, make_backtest_env
 from tests.agents.tasks import make_observation, make_task, make_tiny
 from tests.analysts.small import SMALL

@@ -19,8 +19,8 @@ from alfred.analysts.registry import load_analyst_class
 from alfred.config import ForecastSettings
 from alfred.data import Market, Signals
 from alfred.data.delisting import Delisting
-from alfred.data.features import FeatureSettings, compute_features
-from alfred.data.scramble import scramble_after
+from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.perturbation import scramble_after
 from alfred.envs import PortfolioEnv, PortfolioSettings, encode_weights
 from alfred.envs.actions import ActionSettings
 from alfred.training.forecasting import forecast_walk_forward

@@ -16,17 +16,17 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from alfred.agents.memory import BURN_IN, Memory, MemoryNetwork, build_network, forget
-from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, Tensors, make_network
+from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, make_network
+from alfred.agents.recurrent import BURN_IN, Memory, MemoryNetwork, build_network, forget
 from alfred.data.files import write_atomically
 from alfred.envs.actions import ActionSettings, compute_weights
-from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError, ConfigError
 from alfred.settings import Settings
+from alfred.typing import Float, Tensors
 
 # Logit of cash below those of the assets at the start: less than a thousandth of wealth, and still a gradient.
 _START_CASH_LOGIT = 7.0
@@ -45,7 +45,8 @@ class AgentSettings(Settings):
         total_steps: Environment steps to learn from.
         validate_every: Environment steps between two validations.
         validation_blocks: Parts of the training and validation range that are held out in turn, so that checkpoints are
-            judged on all of it; see `alfred.training.choice`. With 1, they are judged on the validation range alone.
+            judged on all of it; see `alfred.training.cross_fitting.choice`. With 1, they are judged on the validation
+        range alone.
         patience: Validations without a new best after which training stops; None never stops early.
         averaging: What is validated and kept is a running average of the network over updates, in which each update
             before counts this much of the one after (Polyak and Juditsky, 1992): single updates follow the luck of

@@ -15,10 +15,10 @@ from pydantic import Field
 from torch.utils.tensorboard import SummaryWriter
 
 from alfred.agents.base import Agent, AgentSettings, NetworkPolicy, TrainingTask, describe_network
-from alfred.agents.checkpoints import Snapshot
 from alfred.agents.networks import ScoreNetwork, make_network
 from alfred.agents.selection import Selection, open_checkpoints
-from alfred.agents.torch_kernel import Portfolios, TorchKernel, TorchStep, compute_weights
+from alfred.envs.differentiable.simulator import Portfolios, TorchKernel, TorchStep, compute_weights
+from alfred.learning.checkpoints import Snapshot
 
 _MAX_NORM = 1.0
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kept:
-    """Which network a training kept, and why; see `alfred.training.choice`.
+    """Which network a training kept, and why; see `alfred.training.cross_fitting.choice`.
 
     All numbers are about sessions that the networks that were judged on them were not trained on.
 
     Attributes:
         step: Environment steps after which the kept network stood as it was kept; 0 is the untrained start.
-        utility: Its utility, as `alfred.training.curves.compute_utility` has it, in per cent a year.
+        utility: Its utility, as `alfred.training.tensorboard.compute_utility` has it, in per cent a year.
         gain: What the best trained network earned beyond its exposure to the start, net of costs, in per cent a year,
             whether it was kept or not.
         gain_error: Standard error of `gain`.

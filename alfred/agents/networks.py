@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-Tensors = dict[str, torch.Tensor]
+from alfred.typing import Tensors
+
 NetworkKind = Literal["shared", "attention", "flat"]
 
 _N_HEADS = 4
@@ -86,7 +87,7 @@ class NetworkSpec:
         hidden: Widths of the hidden layers.
         score_scale: Factor on the scores; see `alfred.agents.base.AgentSettings.temperature`.
         n_assets: Assets N of the universe it is trained on; only `flat` is bound to it.
-        memory: Width of a memory of the market; see `alfred.agents.memory`.
+        memory: Width of a memory of the market; see `alfred.agents.recurrent`.
         start_asset: Action of each asset of an untrained network, times the number of tradable assets.
         start_cash: Action of cash of an untrained network.
         squashed: Whether scores go through a hyperbolic tangent on their way to actions, as off-policy agents have it.

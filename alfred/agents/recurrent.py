@@ -1,122 +1,83 @@
-"""PPO with a memory of the market, through sb3-contrib."""
+"""A network with a memory of the market, shared by all assets."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
 
 import torch
-from pydantic import Field
-from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
-from alfred.agents.actor_critic import AssetActorCritic
-from alfred.agents.base import TrainingTask
-from alfred.agents.memory import MarketMemory, Memory, MemoryNetwork
-from alfred.agents.networks import unflatten
-from alfred.agents.ppo import OnPolicyAgent, PpoSettings
-from alfred.envs.sb3 import Sb3PortfolioVecEnv
-from alfred.errors import ConfigError, import_extra
+from alfred.agents.networks import NetworkSpec, ObservationShape, ScoreNetwork, make_network, split_features
+from alfred.typing import Tensors
+
+Memory = tuple[torch.Tensor, torch.Tensor]
+
+BURN_IN = 63
+"""Sessions that a policy with a memory sees before its first decision counts: what it learnt to look back, twice."""
 
 
-class RecurrentPpoSettings(PpoSettings):
-    """Settings of `RecurrentPpoAgent`.
+class MarketMemory(nn.Module):
+    """A recurrent state (Hochreiter and Schmidhuber, 1997) of what all assets share.
 
-    Attributes:
-        memory: Width of the memory.
-        n_steps: Steps of each portfolio between two updates, and how far back a gradient reaches into the memory.
+    One state serves all assets, so that permuting the assets still permutes the scores and the universe may have any
+    size.
+
+    Args:
+        shape: Sizes of the observations.
+        width: Width of the state.
     """
 
-    kind: Literal["recurrent_ppo"] = "recurrent_ppo"  # type: ignore[assignment]
-    n_steps: int = Field(default=32, ge=1)
-    memory: int = Field(default=16, ge=1)
-
-
-class _FlatMemory(nn.Module):
-    """The memory as sb3-contrib wants it: flat observations in, the same with what is remembered behind them out."""
-
-    num_layers = 1
-
-    def __init__(self, memory: MarketMemory, network: MemoryNetwork, width: int) -> None:
+    def __init__(self, shape: ObservationShape, width: int) -> None:
+        """Build the layer."""
         super().__init__()
-        self.memory, self.shape = memory, network.spec.shape
-        self.input_size, self.hidden_size = width, network.spec.memory
+        self.cell = nn.LSTM(shape.shared, width)
 
-    def forward(self, features: torch.Tensor, memory: Memory) -> tuple[torch.Tensor, Memory]:
-        remembered, after = self.memory(unflatten(features, self.shape), memory)
-        return torch.cat([features, remembered], dim=-1), after
+    def forward(self, observation: Tensors, memory: Memory) -> tuple[torch.Tensor, Memory]:
+        """Return what is remembered at each of S steps, `[S, P, width]`, and the memory after the last.
 
-
-class _MemoryLatents(nn.Module):
-    """Scores and summaries from flat observations with what is remembered behind them; see `Latents`."""
-
-    def __init__(self, network: MemoryNetwork) -> None:
-        super().__init__()
-        self.network = network
-        self.latent_dim_pi = network.spec.n_assets + 1
-        self.latent_dim_vf = network.summary_width
-
-    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
-        return self._read(features)[0]
-
-    def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
-        return self._read(features)[1].detach()
-
-    def _read(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        spec = self.network.spec
-        flat, remembered = features[..., : -spec.memory], features[..., -spec.memory :]
-        return self.network.score(unflatten(flat, spec.shape), remembered)
+        Args:
+            observation: Arrays `[S, P, ...]`.
+            memory: Hidden and cell state, `[1, P, width]` each.
+        """
+        remembered, after = self.cell(split_features(observation)[1], memory)
+        return remembered, after
 
 
-@functools.cache
-def _make_policy_class() -> type[Any]:
-    """Return the policy class; its base comes with an extra, so that it cannot stand at the top of the module."""
-    base = import_extra("sb3_contrib.common.recurrent.policies", "rl").RecurrentActorCriticPolicy
+class MemoryNetwork(ScoreNetwork):
+    """A network whose market features are joined by a memory; built for a specification with `memory` above zero."""
 
-    class MemoryActorCritic(AssetActorCritic, base):  # type: ignore[misc,valid-type]
-        """The on-policy policy with a memory before its networks; the critic reads the actor's memory."""
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Build the memory and the network that reads it."""
+        super().__init__(spec)
+        self.memory = MarketMemory(spec.shape, spec.memory)
+        wider = replace(spec.shape, n_market=spec.shape.n_market + spec.memory)
+        self.network = make_network(replace(spec, shape=wider, memory=0))
+        self.summary_width = self.network.summary_width
 
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            width = kwargs["spec"].memory
-            super().__init__(*args, **kwargs, lstm_hidden_size=width, shared_lstm=True, enable_critic_lstm=False)
-            network: Any = self.mlp_extractor.network
-            self.lstm_actor = _FlatMemory(network.memory, network, self.features_dim)
-            # The base class made its optimiser with a memory of its own.
-            made: Any = self.optimizer_class
-            self.optimizer = made(self.parameters(), lr=self.optimizer.defaults["lr"], **self.optimizer_kwargs)
+    def start(self, count: int) -> Memory:
+        """Return the empty memory of some portfolios."""
+        empty = torch.zeros(1, count, self.spec.memory)
+        return empty, empty
 
-        def _build_mlp_extractor(self) -> None:
-            self.mlp_extractor = _MemoryLatents(MemoryNetwork(self.spec))  # type: ignore[assignment]
+    def score(self, observation: Tensors, remembered: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scores and summary for observations `[P, ...]` and what is remembered at them, `[P, width]`."""
+        wider = {**observation, "market": torch.cat([observation["market"], remembered], dim=-1)}
+        scores, summary = self.network(wider)
+        return scores, summary
 
-    return MemoryActorCritic
+    def step(self, observation: Tensors, memory: Memory) -> tuple[torch.Tensor, Memory]:
+        """Return the scores of one observation each, `[P, N+1]`, and the memory after it."""
+        once = {name: tensor.unsqueeze(0) for name, tensor in observation.items()}
+        remembered, after = self.memory(once, memory)
+        return self.score(observation, remembered[0])[0], after
 
 
-class RecurrentPpoAgent(OnPolicyAgent):
-    """Learns with PPO over sequences.
+def build_network(spec: NetworkSpec) -> ScoreNetwork:
+    """Build the network of a specification, with a memory or without one."""
+    return MemoryNetwork(spec) if spec.memory else make_network(spec)
 
-    Raises:
-        MissingExtraError: sb3-contrib is not installed.
-        ConfigError: A warm start is asked for; the direct agent has no memory to start from.
-    """
 
-    settings_class = RecurrentPpoSettings
-    settings: RecurrentPpoSettings
-
-    def make_learner(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> BaseAlgorithm:
-        """Build RecurrentPPO; see the base class."""
-        options = self.settings
-        if options.warm_start is not None:
-            raise ConfigError("recurrent_ppo cannot take a warm_start: the direct agent has no memory; leave it out")
-        algorithm: Callable[..., BaseAlgorithm] = import_extra("sb3_contrib", "rl").RecurrentPPO
-        arguments = self._shared_arguments(env, task)
-        arguments["policy"] = _make_policy_class()
-        chosen = arguments["policy_kwargs"]
-        chosen["spec"] = replace(chosen["spec"], memory=options.memory)
-        return algorithm(
-            **arguments,
-            batch_size=min(options.batch_size, options.n_envs * options.n_steps),
-            n_epochs=options.n_epochs,
-            clip_range=options.clip_range,
-        )
+def forget(memory: Memory, rows: torch.Tensor) -> Memory:
+    """Empty the memory where `rows` is true, `[P]`: an episode begins there."""
+    kept = (~rows).to(memory[0].dtype).reshape(1, -1, 1)
+    return memory[0] * kept, memory[1] * kept

@@ -10,13 +10,13 @@ from alfred.settings import import_by_kind
 # kind -> "module:class". To add an agent, write its module and add its line here.
 AGENTS: dict[str, str] = {
     "direct": "alfred.agents.direct:DirectAgent",
-    "ppo": "alfred.agents.ppo:PpoAgent",
-    "a2c": "alfred.agents.ppo:A2cAgent",
-    "recurrent_ppo": "alfred.agents.recurrent:RecurrentPpoAgent",
-    "sac": "alfred.agents.off_policy:SacAgent",
-    "td3": "alfred.agents.off_policy:Td3Agent",
-    "ddpg": "alfred.agents.off_policy:DdpgAgent",
-    "tqc": "alfred.agents.off_policy:TqcAgent",
+    "ppo": "alfred.agents.sb3.ppo:PpoAgent",
+    "a2c": "alfred.agents.sb3.ppo:A2cAgent",
+    "recurrent_ppo": "alfred.agents.sb3.recurrent_ppo:RecurrentPpoAgent",
+    "sac": "alfred.agents.sb3.off_policy:SacAgent",
+    "td3": "alfred.agents.sb3.off_policy:Td3Agent",
+    "ddpg": "alfred.agents.sb3.off_policy:DdpgAgent",
+    "tqc": "alfred.agents.sb3.off_policy:TqcAgent",
 }
 
 

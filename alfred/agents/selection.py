@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
-from alfred.agents.checkpoints import CheckpointFolder, Snapshot
 from alfred.agents.networks import ScoreNetwork
+from alfred.learning.checkpoints import CheckpointFolder, Snapshot
 
 _BEST, _AVERAGE = "best", "average"
 _WARM_UP = 10  # a young average follows faster, so that it does not hang on to the untrained network

@@ -7,8 +7,8 @@ import re
 import numpy as np
 from scipy import stats
 
-from alfred.data.market import FloatArray
 from alfred.errors import ConfigError
+from alfred.typing import FloatArray
 
 AGGREGATIONS = ("mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20")
 

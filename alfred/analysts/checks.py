@@ -12,8 +12,9 @@ import numpy.typing as npt
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
 from alfred.data.contexts import Contexts, make_contexts
-from alfred.data.market import PRICE_FIELDS, FloatArray, Market
+from alfred.data.market import PRICE_FIELDS, Market
 from alfred.errors import AlfredError, NotFittedError
+from alfred.typing import FloatArray
 
 # What a forecast may differ by in another unit or another batch, in spreads of the forecast; beside it what rounding
 # of float32 prices leaves of a log return.

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from alfred.data.market import FloatArray
 from alfred.errors import DataError
+from alfred.typing import FloatArray
 
 DEFAULT_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 QUANTITIES = ("expected_return", "dispersion", "probability_up", "cvar_5")

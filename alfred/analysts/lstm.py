@@ -11,9 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from alfred.analysts.base import Analyst, AnalystSettings
-from alfred.analysts.fitting import FittingSettings, fit_module
 from alfred.analysts.forecast import Forecast
-from alfred.analysts.weights import load_state, read_tensors, write_tensors
 from alfred.analysts.windows import (
     compute_forward_returns,
     compute_window_returns,
@@ -21,8 +19,11 @@ from alfred.analysts.windows import (
     scale_by_horizon,
 )
 from alfred.data.contexts import Contexts, iterate_contexts
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import DataError
+from alfred.learning.fitting import FittingSettings, fit_module
+from alfred.learning.tensors import load_state, read_tensors, write_tensors
+from alfred.typing import FloatArray
 
 _CLIP = 8.0  # moves beyond eight times the window's volatility carry no more than their sign and size class
 

@@ -14,8 +14,9 @@ from alfred.analysts.forecast import Forecast
 from alfred.analysts.windows import compute_forward_returns, compute_window_volatility, scale_by_horizon
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import DataError
+from alfred.typing import FloatArray
 
 _YEAR, _MONTH = 252, 21
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.data.contexts import Contexts
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
+from alfred.typing import FloatArray
 
 _LEAST_MOVE = 1e-5
 

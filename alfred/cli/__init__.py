@@ -151,8 +151,8 @@ def trials(
 ) -> None:
     """List every strategy that was ever judged in a folder of runs: what a verdict pays for."""
     from alfred.console import print_table, results
-    from alfred.evaluation.report_format import format_number
-    from alfred.training.trials import TrialLog
+    from alfred.evaluation.formatting import format_number
+    from alfred.training.provenance.trials import TrialLog
 
     if not root.is_dir():
         raise AlfredError(f"{root} is no folder; run `alfred demo` first, or name the folder of your runs")
@@ -236,8 +236,8 @@ def _require_free_port(port: int) -> None:
 
 def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool) -> None:
     from alfred.console import print_results, results
-    from alfred.training.judging import list_caveats, tabulate
-    from alfred.training.seeds import describe_seeds
+    from alfred.training.judging.judge import list_caveats, tabulate
+    from alfred.training.judging.seeds import describe_seeds
 
     if as_json:
         print_json(

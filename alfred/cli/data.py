@@ -20,7 +20,7 @@ def describe(config: Config = None, overrides: Set = None, as_json: AsJson = Fal
     """Report coverage, gaps, jumps like unadjusted splits, stale prices and other problems of a source."""
     from alfred.config import load_experiment
     from alfred.console import print_table, results
-    from alfred.data.description import describe_market
+    from alfred.data.quality.summary import describe_market
 
     settings = load_experiment(config, overrides or []).data
     found = describe_market(settings)
@@ -79,7 +79,7 @@ def uncorrelated(
     from alfred.console import print_table
     from alfred.data.sources import load_market
     from alfred.data.universe import pick_uncorrelated
-    from alfred.evaluation.report_format import format_number
+    from alfred.evaluation.formatting import format_number
 
     market = load_market(load_experiment(config, overrides or []).data)
     if until is not None:
@@ -107,8 +107,8 @@ def correlations(
     """Rank the configured features by their correlation with what followed, corrected for the number of tests."""
     from alfred.config import load_experiment
     from alfred.console import print_table
-    from alfred.data.correlations import rank_correlations
-    from alfred.data.features import FeatureSettings, compute_features
+    from alfred.data.features.catalogue import FeatureSettings, compute_features
+    from alfred.data.features.correlations import rank_correlations
     from alfred.data.labels import make_labels
     from alfred.data.sources import load_market
 
@@ -139,7 +139,7 @@ def fetch(
 ) -> None:
     """Download daily bars from Yahoo, symbol by symbol; what is there is kept, what failed is listed."""
     from alfred.console import messages, results
-    from alfred.data.yahoo import fetch_yahoo
+    from alfred.data.prices.yahoo import fetch_yahoo
 
     with messages.status(f"fetching {len(symbols)} symbols"):
         fetched = fetch_yahoo(

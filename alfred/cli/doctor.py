@@ -42,7 +42,7 @@ def doctor(
     from alfred.config import load_experiment
     from alfred.console import results, show_progress
     from alfred.data.sources import load_market
-    from alfred.training.doctor import diagnose
+    from alfred.training.doctor.diagnose import diagnose
 
     prepare_process()
     experiment = load_experiment(config, overrides or [])
@@ -97,10 +97,10 @@ def _draw_curve(
 ) -> None:
     from alfred.console import print_table, results, show_progress
     from alfred.data.sources import load_market
-    from alfred.evaluation.report_format import format_difference, format_interval, format_percent
-    from alfred.evaluation.skill_plot import save_skill_curve
+    from alfred.evaluation.formatting import format_difference, format_interval, format_percent
+    from alfred.evaluation.report.skill_plot import save_skill_curve
     from alfred.training import pipeline
-    from alfred.training.skill_curve import draw_curve
+    from alfred.training.doctor.skill_curve import draw_curve
 
     signals = None
     if run is None:

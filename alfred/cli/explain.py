@@ -24,11 +24,11 @@ def explain(
     for the number of signals, does not hold zero is called helps or hurts. The page of the run shows the result.
     """
     from alfred.console import print_table, results, show_progress
-    from alfred.evaluation.report_format import format_difference, format_interval, format_percent
+    from alfred.evaluation.formatting import format_difference, format_interval, format_percent
     from alfred.training import pipeline
-    from alfred.training.explain import explain as find_effects
-    from alfred.training.explain import save_explanation
-    from alfred.training.stages import read_stage
+    from alfred.training.judging.explain import explain as find_effects
+    from alfred.training.judging.explain import save_explanation
+    from alfred.training.provenance.stages import read_stage
 
     prepare_process()
     prepared = pipeline.reopen(path)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import DataError
+from alfred.typing import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

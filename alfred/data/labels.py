@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alfred.data.asof import forward_fill
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
+from alfred.data.point_in_time.asof import forward_fill
 from alfred.errors import DataError
+from alfred.typing import FloatArray
 
 QUARTER_DAYS = 63
 """Sessions in a quarter."""

@@ -7,16 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.arrays import as_floats, as_numbers, show_type
 from alfred.data.delisting import Delisting, check_delistings
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
-
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
+from alfred.typing import BoolArray, FloatArray
 
 PRICE_FIELDS = ("open", "high", "low", "close")
 FIELDS = (*PRICE_FIELDS, "volume")

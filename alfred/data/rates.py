@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.cells import parse_days, parse_numbers, read_csv_text
 from alfred.data.market import Market
+from alfred.data.prices.parsing import parse_days, parse_numbers, read_csv_text
 from alfred.errors import DataError
 
 CashRate = float | Path | Mapping[date, float] | None

@@ -7,10 +7,9 @@ Tuesday under Monday's date: the future is reachable, and nothing looks wrong bu
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-IntArray = npt.NDArray[np.integer]
+from alfred.typing import IntArray
 
 DAY_SECONDS = 86_400
 UTC_NAMES = ("utc", "etc/utc", "gmt", "z", "zulu", "+00:00", "+0000", "+00", "-00:00")

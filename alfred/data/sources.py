@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 from pydantic import field_validator, model_validator
 
-from alfred.data.fundamentals import FundamentalsSettings, join_fundamentals
-from alfred.data.macro import MacroSettings, join_macro
 from alfred.data.market import FIELDS, Market
-from alfred.data.news import NewsSettings, join_news
-from alfred.data.panel import build_market
-from alfred.data.sp500 import load_embedded_market
-from alfred.data.symbols import read_delistings, read_investable, read_sectors
-from alfred.data.tables import read_price_table
+from alfred.data.point_in_time.fundamentals import FundamentalsSettings, join_fundamentals
+from alfred.data.point_in_time.macro import MacroSettings, join_macro
+from alfred.data.point_in_time.news import NewsSettings, join_news
+from alfred.data.prices.alignment import build_market
+from alfred.data.prices.long_table import read_price_table
+from alfred.data.prices.sp500 import load_embedded_market
+from alfred.data.prices.symbols import read_delistings, read_investable, read_sectors
 from alfred.errors import DataError, suggest
 from alfred.settings import Settings
 

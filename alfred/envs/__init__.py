@@ -3,14 +3,14 @@
 from gymnasium.envs.registration import register, registry
 
 from alfred.envs.actions import ActionSettings, encode_weights
-from alfred.envs.conditions import ImpactSettings
 from alfred.envs.constraints import ConstraintSettings
-from alfred.envs.portfolio import PortfolioEnv
+from alfred.envs.gym.portfolio import PortfolioEnv
+from alfred.envs.gym.vector import PortfolioVectorEnv
+from alfred.envs.market_features import ImpactSettings
 from alfred.envs.rewards import RewardSettings
 from alfred.envs.risk import RiskSettings
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape, make_tape
-from alfred.envs.vector import PortfolioVectorEnv
 
 __all__ = [
     "ActionSettings",
@@ -32,6 +32,6 @@ ENV_ID = "alfred/Portfolio-v0"
 if ENV_ID not in registry:
     register(
         ENV_ID,
-        entry_point="alfred.envs.portfolio:PortfolioEnv",
-        vector_entry_point="alfred.envs.vector:PortfolioVectorEnv",
+        entry_point="alfred.envs.gym.portfolio:PortfolioEnv",
+        vector_entry_point="alfred.envs.gym.vector:PortfolioVectorEnv",
     )

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from alfred.envs.compiled import compiled
-from alfred.envs.ledger import Float
 from alfred.errors import DataError
+from alfred.jit import compiled
 from alfred.settings import Settings
+from alfred.typing import Float
 
 # A weight below one part in a million is dust: no one could trade it, and dropping it makes the corners exact.
 _DUST = 1e-6

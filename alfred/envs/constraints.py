@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from alfred.envs.ledger import Float
 from alfred.errors import ConfigError, suggest
 from alfred.settings import Settings
+from alfred.typing import Float
 
 
 class ConstraintSettings(Settings):

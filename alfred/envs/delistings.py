@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.data.market import Market
-from alfred.envs.ledger import Float
+from alfred.typing import Float
 
 DEFAULT_PAYOUT = 0.7
 

@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alfred.envs.compiled import compiled
-
-Float = npt.NDArray[np.float64]
+from alfred.jit import compiled
+from alfred.typing import Float
 
 # Newton's method on a convex function ends exactly after as many passes as there are kinks between start and root; in
 # practice two or three. The bound is reached only by a book that cannot pay for its trade.

@@ -4,12 +4,12 @@
 | --- | --- | --- |
 | `signals` | `[N, K]` | the analysts' signals, scaled by their own past; zero where there is none |
 | `weights` | `[N+1]` | weights held at this close, drifted since the last trade, cash last |
-| `market` | `[M]` | trailing state of the market: `alfred.envs.conditions.MARKET_FEATURES` |
+| `market` | `[M]` | trailing state of the market: `alfred.envs.market_features.MARKET_FEATURES` |
 | `tradable` | `[N]` | one where the symbol traded at this close and may be held, else zero |
 | `holdable` | `[N]` | one where the symbol may be held, else zero; only where some may not, and never in `flat` ones |
 | `returns` | `[N, L]` | log returns of the last L sessions, oldest first; only with `lookback` above zero |
 
-`signals` is left out when there are none. All values are clipped to +-`alfred.envs.conditions.BOUND`. With
+`signals` is left out when there are none. All values are clipped to +-`alfred.envs.market_features.BOUND`. With
 `observation` set to `flat` the arrays stand behind one another in one array, in the order of this table, each in the
 order of its last axis first (C order).
 """
@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from alfred.envs.conditions import BOUND
-from alfred.envs.kernel import PortfolioKernel
+from alfred.envs.market_features import BOUND
 from alfred.envs.settings import PortfolioSettings
+from alfred.envs.simulator import PortfolioKernel
 from alfred.envs.tape import Tape
 
 Observation = dict[str, npt.NDArray[np.float32]]

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.envs.actions import ActionSettings
-from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
 from alfred.errors import DataError
+from alfred.typing import Float
 
 # How far weights may lie from what they must sum to: room for single precision, none for a mistake.
 _TOLERANCE = 1e-5

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from alfred.envs.compiled import compiled
-from alfred.envs.ledger import Float
+from alfred.jit import compiled
 from alfred.settings import Settings
+from alfred.typing import Float
 
 # Variance a day below which the differential Sharpe ratio divides by this instead: one basis point, squared. A book in
 # cash has no variance, and its ratio no meaning.

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from alfred.envs.ledger import Float
 from alfred.settings import Settings
+from alfred.typing import Float
 
 Bool = npt.NDArray[np.bool_]
 

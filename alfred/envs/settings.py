@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field
 
 from alfred.envs.actions import ActionSettings
-from alfred.envs.conditions import ImpactSettings
 from alfred.envs.constraints import ConstraintSettings
+from alfred.envs.market_features import ImpactSettings
 from alfred.envs.rewards import RewardSettings
 from alfred.envs.risk import RiskSettings
 from alfred.envs.tape import Execution

@@ -13,11 +13,11 @@ import pandas as pd
 from alfred.data.market import Market
 from alfred.data.rates import CashRate, resolve_cash_rate
 from alfred.data.signals import Signals
-from alfred.envs.conditions import BOUND, ImpactSettings, compute_impact_scale, compute_market_features
 from alfred.envs.delistings import DEFAULT_PAYOUT, find_delistings
-from alfred.envs.ledger import Float
+from alfred.envs.market_features import BOUND, ImpactSettings, compute_impact_scale, compute_market_features
 from alfred.envs.risk import Bars
 from alfred.errors import ConfigError, DataError, SignalError
+from alfred.typing import Float
 
 Execution = Literal["auto", "next_open", "next_close", "close"]
 

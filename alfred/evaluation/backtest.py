@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.files import write_atomically
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.data.signals import Signals
-from alfred.envs.episodes import prepare_tape
-from alfred.envs.kernel import PortfolioKernel
-from alfred.envs.ledger import Float
+from alfred.envs.gym.episodes import prepare_tape
+from alfred.envs.gym.portfolio import PortfolioEnv, PortfolioSettings
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy, check_weights
-from alfred.envs.portfolio import PortfolioEnv, PortfolioSettings
+from alfred.envs.simulator import PortfolioKernel
 from alfred.errors import CheckpointError, ConfigError
+from alfred.typing import Float, FloatArray
 
 _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
 _WEIGHT, _CASH = "weight of ", "cash"

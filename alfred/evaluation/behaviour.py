@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.envs.actions import ActionSettings, compute_weights
 from alfred.evaluation.backtest import Backtest
-from alfred.evaluation.significance import compute_long_run_variance
+from alfred.evaluation.statistics.significance import compute_long_run_variance
+from alfred.typing import FloatArray
 
 _SAME = 1e-4  # weights that differ by less than a basis point count as the same
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)

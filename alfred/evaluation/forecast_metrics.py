@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.errors import SignalError
-from alfred.evaluation.significance import compute_long_run_variance
+from alfred.evaluation.statistics.significance import compute_long_run_variance
+from alfred.typing import FloatArray
 
 # Quantities that speak of the size of a move rather than of its direction, with the sign that makes more mean riskier.
 RISK_QUANTITIES = {"dispersion": 1.0, "cvar_5": -1.0}

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from alfred.evaluation.report_format import write_verdict
-from alfred.evaluation.significance import Verdict
+from alfred.evaluation.formatting import write_verdict
+from alfred.evaluation.statistics.significance import Verdict
 
 Tone = Literal["green", "amber", "red", "grey"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from alfred.evaluation.report_format import format_number
+from alfred.evaluation.formatting import format_number
 
 MOST_IC = 0.2
 """Daily rank correlation of a forecast with returns above which something reads the future."""

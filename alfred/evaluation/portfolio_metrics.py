@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alfred.data.market import FloatArray
 from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest
+from alfred.typing import FloatArray
 
 # Sessions in a year when nothing else is said; a market and every backtest know their own.
 DAYS_PER_YEAR = 252

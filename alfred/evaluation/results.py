@@ -12,23 +12,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alfred.data.market import FloatArray
 from alfred.errors import DataError, suggest
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.behaviour import Behaviour
-from alfred.evaluation.bootstrap import (
+from alfred.evaluation.headline import Headline, Training, count_untrained, describe_trainings, write_headline
+from alfred.evaluation.plausibility import find_sharpe_warning
+from alfred.evaluation.portfolio_metrics import PortfolioMetrics, compute_portfolio_metrics, compute_sharpe
+from alfred.evaluation.statistics.bootstrap import (
     IntervalSettings,
     compute_interval,
     make_stationary_indices,
     resample_max_drawdown,
     resample_metrics,
 )
-from alfred.evaluation.comparisons import Pair, judge, resample_differences
-from alfred.evaluation.deflation import SpreadSource, Trials, compute_deflated_sharpe, compute_unskilled_spread
-from alfred.evaluation.headline import Headline, Training, count_untrained, describe_trainings, write_headline
-from alfred.evaluation.plausibility import find_sharpe_warning
-from alfred.evaluation.portfolio_metrics import PortfolioMetrics, compute_portfolio_metrics, compute_sharpe
-from alfred.evaluation.significance import Verdict, compute_autocorrelated_sharpe, compute_sharpe_error
+from alfred.evaluation.statistics.comparisons import Pair, judge, resample_differences
+from alfred.evaluation.statistics.deflation import (
+    SpreadSource,
+    Trials,
+    compute_deflated_sharpe,
+    compute_unskilled_spread,
+)
+from alfred.evaluation.statistics.significance import Verdict, compute_autocorrelated_sharpe, compute_sharpe_error
+from alfred.typing import FloatArray
 
 Interval = tuple[float, float]
 # What `to_json` spells out instead of copying it.

@@ -19,10 +19,10 @@ from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import DataError, SignalError
 from alfred.settings import check_name
-from alfred.training.cache import Cache, Grid, Shelf, identify_piece
-from alfred.training.parallel import Job, run_jobs
+from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
-from alfred.training.stages import (
+from alfred.training.provenance.cache import Cache, Grid, Shelf, identify_piece
+from alfred.training.provenance.stages import (
     STAGE_FILE,
     Parts,
     describe_forecast,

@@ -12,20 +12,27 @@ from pathlib import Path
 
 from alfred.analysts.forecast import signal_names
 from alfred.config import Experiment
-from alfred.data.features import PREFIX, compute_features
+from alfred.data.features.catalogue import PREFIX, compute_features
 from alfred.data.market import Market
 from alfred.data.signals import Signals, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.splits import Fold
 from alfred.errors import CheckpointError, DataError
 from alfred.evaluation.results import ResultRow
-from alfred.training.agent import TrainedAgent, train_agents
+from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.forecasting import forecast_all, specialise
-from alfred.training.judging import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report
+from alfred.training.jobs import count_cores
+from alfred.training.judging.judge import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report
 from alfred.training.locks import hold_run
-from alfred.training.parallel import count_cores
 from alfred.training.prepared import Prepared, cut_folds
 from alfred.training.progress import Reporter, Silence
+from alfred.training.provenance.stages import (
+    describe_forecast,
+    explain_change,
+    fingerprint_agent,
+    fingerprint_analyst,
+    read_stage,
+)
 from alfred.training.runs import (
     EVALUATION_KEYS,
     REPORT_KEYS,
@@ -36,7 +43,6 @@ from alfred.training.runs import (
     read_manifest,
     write_manifest,
 )
-from alfred.training.stages import describe_forecast, explain_change, fingerprint_agent, fingerprint_analyst, read_stage
 
 __all__ = [
     "EQUAL_WEIGHT",

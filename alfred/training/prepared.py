@@ -9,7 +9,7 @@ from alfred.config import Experiment
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
-from alfred.training.parallel import count_cores
+from alfred.training.jobs import count_cores
 from alfred.training.runs import RunFolder
 
 

@@ -18,7 +18,7 @@ from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
 from alfred.errors import ConfigError
 from alfred.settings import check_name
-from alfred.training.trials import DataIdentity
+from alfred.training.provenance.trials import DataIdentity
 
 _PACKAGES = (
     "gymnasium",

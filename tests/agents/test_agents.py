@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
 from alfred.agents.direct import DirectAgent
-from alfred.agents.ppo import PpoSettings
 from alfred.agents.registry import AGENTS, load_agent_class, make_agent
+from alfred.agents.sb3.ppo import PpoSettings
 from alfred.envs.actions import ActionSettings
 from alfred.errors import CheckpointError, ConfigError
 from tests.agents.tasks import ENVIRONMENT, make_observation, make_task, make_tiny

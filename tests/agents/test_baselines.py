@@ -8,10 +8,16 @@ import pytest
 from pydantic import ValidationError
 from scipy.stats import norm
 
-from alfred.agents.baseline_registry import BASELINES, DEFAULT_BASELINES, load_baseline_class, make_baselines
-from alfred.agents.baselines import MixSettings, MomentumSettings, TrendSettings
-from alfred.agents.optimisers import OptimiserSettings
-from alfred.agents.rules import DirectionSettings, KellySettings, MagnitudeSettings, NuancedSettings, TopSettings
+from alfred.agents.strategies.allocation import OptimiserSettings
+from alfred.agents.strategies.prices import MixSettings, MomentumSettings, TrendSettings
+from alfred.agents.strategies.registry import BASELINES, DEFAULT_BASELINES, load_baseline_class, make_baselines
+from alfred.agents.strategies.signals import (
+    DirectionSettings,
+    KellySettings,
+    MagnitudeSettings,
+    NuancedSettings,
+    TopSettings,
+)
 from alfred.data.signals import Signals
 from alfred.envs.observations import Observation
 from alfred.envs.settings import PortfolioSettings

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.agents.checkpoints import CheckpointFolder, Snapshot
 from alfred.errors import CheckpointError
+from alfred.learning.checkpoints import CheckpointFolder, Snapshot
 
 
 def make_snapshot(value: float) -> Snapshot:

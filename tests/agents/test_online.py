@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.agents.baseline_registry import load_baseline_class
-from alfred.agents.online.base import OnlinePolicy
-from alfred.agents.online.simplex import project
+from alfred.agents.strategies.online.base import OnlinePolicy
+from alfred.agents.strategies.online.simplex import project
+from alfred.agents.strategies.registry import load_baseline_class
 from alfred.data.market import Market
 from alfred.envs.observations import Observation
 from alfred.envs.settings import PortfolioSettings

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
-from alfred.agents.memory import MemoryNetwork
 from alfred.agents.networks import NetworkSpec, ObservationShape
+from alfred.agents.recurrent import MemoryNetwork
 from alfred.envs import ActionSettings, PortfolioSettings
-from alfred.envs.conditions import MARKET_FEATURES
+from alfred.envs.market_features import MARKET_FEATURES
 from alfred.evaluation.backtest import Stage, backtest, make_backtest_env
 from tests.conftest import make_random_market
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from alfred.agents.base import NetworkPolicy, describe_network
-from alfred.agents.memory import MemoryNetwork, build_network
-from alfred.agents.twin import TwinVecEnv
-from alfred.envs.sb3 import Sb3PortfolioVecEnv
+from alfred.agents.recurrent import MemoryNetwork, build_network
+from alfred.agents.sb3.env import Sb3PortfolioVecEnv
+from alfred.agents.sb3.greedy_baseline import TwinVecEnv
+from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
-from alfred.envs.vector import PortfolioVectorEnv
 from tests.agents.tasks import ENVIRONMENT, make_task, make_tiny
 
 SETTINGS = ENVIRONMENT.model_copy(update={"episode_length": 24, "observation": "flat"})

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from alfred.analysts.fitting import (
+from alfred.errors import CheckpointError, DataError
+from alfred.learning.fitting import (
     FittingProgress,
     FittingReport,
     FittingSettings,
@@ -17,7 +18,6 @@ from alfred.analysts.fitting import (
     pick_rows,
     validate,
 )
-from alfred.errors import CheckpointError, DataError
 
 SETTINGS = FittingSettings(steps=60, batch_size=8, learning_rate=0.02, validate_every=10, checkpoint_every=7)
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from alfred.analysts.hub import resolve_checkpoint
-from alfred.analysts.weights import load_state, read_tensors, write_tensors
 from alfred.errors import CheckpointError, ConfigError
+from alfred.learning.hub import resolve_checkpoint
+from alfred.learning.tensors import load_state, read_tensors, write_tensors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

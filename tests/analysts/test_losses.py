@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from alfred.analysts.losses import (
+from alfred.learning.losses import (
     compute_composite_loss,
     compute_gaussian_loss,
     compute_huber_loss,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alfred.data.correlations import adjust_p_values, rank_correlations
+from alfred.data.features.correlations import adjust_p_values, rank_correlations
 from alfred.data.labels import Labels, make_labels
 from alfred.data.market import Market
 from alfred.data.signals import Signals

@@ -9,7 +9,7 @@ import pandas as pd
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from alfred.data.description import describe_market
+from alfred.data.quality.summary import describe_market
 from alfred.data.sources import DataSettings, load_market
 from alfred.errors import AlfredError
 from tests.data.tables import make_rows, write_rows

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from alfred.data.description import describe_market
 from alfred.data.market import Market
+from alfred.data.quality.summary import describe_market
 from alfred.data.sources import DataSettings, load_market
 from alfred.errors import DataError
 from tests.data.tables import make_rows, write_rows

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from alfred.data.delisting import Delisting
-from alfred.data.description import describe_market
-from alfred.data.listings import find_listings
 from alfred.data.market import Market
+from alfred.data.prices.listings import find_listings
+from alfred.data.prices.symbols import read_delistings
+from alfred.data.quality.summary import describe_market
 from alfred.data.sources import DataSettings, compute_market_checksum, load_market
-from alfred.data.symbols import read_delistings
 from alfred.errors import DataError
 from alfred.settings import check_name
 from tests.data.tables import make_rows, write_rows

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from alfred.data.market import Market
+from alfred.data.prices.sp500 import add_dividends
 from alfred.data.sources import DataSettings, load_market
-from alfred.data.sp500 import add_dividends
 from alfred.errors import DataError
 
 

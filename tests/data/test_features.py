@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from alfred.data.features import FAMILIES, FeatureSettings, compute_features
+from alfred.data.features.catalogue import FAMILIES, FeatureSettings, compute_features
 from alfred.data.market import Market
 from alfred.errors import DataError
 from tests.conftest import make_random_market

@@ -7,7 +7,7 @@ import pytest
 
 from alfred.data.delisting import Delisting
 from alfred.data.market import FIELDS
-from alfred.data.scramble import scramble_after
+from alfred.data.perturbation import scramble_after
 from tests.conftest import make_random_market
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alfred.data.prices.yahoo import FetchResult, fetch_yahoo
 from alfred.data.sources import DataSettings, load_market
-from alfred.data.yahoo import FetchResult, fetch_yahoo
 from alfred.errors import DataError
 
 yfinance = pytest.importorskip("yfinance")
@@ -150,7 +150,7 @@ def test_a_symbol_that_yahoo_does_not_know_is_listed_at_once(wire: Wire, tmp_pat
 
 def test_the_pause_doubles(wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("alfred.data.yahoo.time.sleep", pauses.append)
+    monkeypatch.setattr("alfred.data.prices.yahoo.time.sleep", pauses.append)
     wire.failures = {"SPY": 1000}
     fetch(wire, ["SPY"], tmp_path, backoff_seconds=0.5, attempts=4)
     assert pauses == [0.5, 1.0, 2.0]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alfred.data.scramble import scramble_after
+from alfred.data.perturbation import scramble_after
 from alfred.envs import (
     ActionSettings,
     ConstraintSettings,

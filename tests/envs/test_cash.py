@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.agents.baselines import FixedMix
+from alfred.agents.strategies.prices import FixedMix
 from alfred.data import Market
 from alfred.envs import PortfolioSettings
 from alfred.errors import DataError

@@ -15,10 +15,10 @@ from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
+from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.data.signals import Signals
 from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv
 from alfred.envs.observations import flatten, observe
-from alfred.envs.sb3 import Sb3PortfolioVecEnv
 from alfred.errors import ConfigError, DataError
 from tests.conftest import make_random_market
 

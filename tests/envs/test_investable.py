@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alfred.agents.baselines import MixSettings
+from alfred.agents.strategies.prices import MixSettings
 from alfred.data.market import Market
 from alfred.data.sources import DataSettings, compute_market_checksum, load_market
 from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv
 from alfred.envs.actions import compute_weights
-from alfred.envs.episodes import prepare_tape
+from alfred.envs.gym.episodes import prepare_tape
 from alfred.errors import ConfigError, DataError
 from alfred.evaluation.backtest import backtest, make_backtest_env
 from tests.conftest import make_random_market

@@ -8,9 +8,9 @@ import pytest
 
 from alfred.data import Market
 from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv, RewardSettings, make_tape
-from alfred.envs.conditions import MARKET_FEATURES, compute_market_features
-from alfred.envs.kernel import PortfolioKernel
+from alfred.envs.market_features import MARKET_FEATURES, compute_market_features
 from alfred.envs.rewards import RewardState, compute_reward, differentiate_sharpe
+from alfred.envs.simulator import PortfolioKernel
 from tests.conftest import make_random_market
 from tests.envs.markets import make_settings
 

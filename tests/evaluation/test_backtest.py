@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.agents.baseline_registry import make_baselines
-from alfred.agents.baselines import FOREVER, FixedMix, InverseVolatilitySettings
+from alfred.agents.strategies.prices import FOREVER, FixedMix, InverseVolatilitySettings
+from alfred.agents.strategies.registry import make_baselines
 from alfred.data import Market
 from alfred.envs import PortfolioEnv, PortfolioSettings
 from alfred.errors import CheckpointError, ConfigError

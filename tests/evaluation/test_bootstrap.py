@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from alfred.errors import DataError
-from alfred.evaluation.bootstrap import (
+from alfred.evaluation.portfolio_metrics import compute_cagr, compute_max_drawdown, compute_sharpe, compute_volatility
+from alfred.evaluation.statistics.bootstrap import (
     IntervalSettings,
     compute_interval,
     count_rows,
@@ -14,7 +15,6 @@ from alfred.evaluation.bootstrap import (
     resample_metrics,
     summarise_seeds,
 )
-from alfred.evaluation.portfolio_metrics import compute_cagr, compute_max_drawdown, compute_sharpe, compute_volatility
 from tests.evaluation.conftest import draw_returns
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alfred.evaluation.bootstrap import IntervalSettings
-from alfred.evaluation.comparisons import Pair, judge, resample_differences
-from alfred.evaluation.deflation import Trials
+from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.statistics.comparisons import Pair, judge, resample_differences
+from alfred.evaluation.statistics.deflation import Trials
 from tests.evaluation.conftest import draw_returns
 
 PAIR = [Pair(0, 1, "held")]

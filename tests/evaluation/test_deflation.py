@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from alfred.errors import DataError
-from alfred.evaluation import deflation
-from alfred.evaluation.bootstrap import IntervalSettings
-from alfred.evaluation.deflation import Trials
 from alfred.evaluation.results import compute_results
+from alfred.evaluation.statistics import deflation
+from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.statistics.deflation import Trials
 from tests.evaluation.conftest import draw_returns, make_backtest
 
 QUICK = IntervalSettings(n_replicates=200)

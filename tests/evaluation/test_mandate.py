@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from alfred.agents.baseline_registry import make_baselines
-from alfred.agents.baselines import InverseVolatilitySettings, MixSettings
-from alfred.agents.rules import DirectionSettings
+from alfred.agents.strategies.prices import InverseVolatilitySettings, MixSettings
+from alfred.agents.strategies.registry import make_baselines
+from alfred.agents.strategies.signals import DirectionSettings
 from alfred.data import Market
 from alfred.data.sources import DataSettings, load_market
 from alfred.envs import ActionSettings, ConstraintSettings, PortfolioSettings, RiskSettings

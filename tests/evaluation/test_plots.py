@@ -6,12 +6,12 @@ import plotly.graph_objects as go
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from alfred.evaluation import images, plots, uncertainty_plots
 from alfred.evaluation.backtest import Backtest
-from alfred.evaluation.bootstrap import IntervalSettings
-from alfred.evaluation.figure_style import find_point_ends, find_point_starts
 from alfred.evaluation.portfolio_metrics import compute_max_drawdown, compute_sharpe
+from alfred.evaluation.report import images, plots, uncertainty_plots
+from alfred.evaluation.report.figure_style import find_point_ends, find_point_starts
 from alfred.evaluation.results import compute_results
+from alfred.evaluation.statistics.bootstrap import IntervalSettings
 from tests.evaluation.conftest import draw_returns, make_backtest
 
 

@@ -13,10 +13,8 @@ import pandas as pd
 import pytest
 
 from alfred.errors import DataError
-from alfred.evaluation.bootstrap import IntervalSettings
 from alfred.evaluation.forecast_metrics import compute_signal_skill
-from alfred.evaluation.report import FoldScore, MarketFacts, ReportInput, write_report
-from alfred.evaluation.report_format import (
+from alfred.evaluation.formatting import (
     format_cell,
     format_interval,
     format_number,
@@ -24,6 +22,8 @@ from alfred.evaluation.report_format import (
     format_percent,
     format_probability,
 )
+from alfred.evaluation.report.page import FoldScore, MarketFacts, ReportInput, write_report
+from alfred.evaluation.statistics.bootstrap import IntervalSettings
 from tests.conftest import make_random_market
 from tests.evaluation.conftest import draw_returns, make_backtest
 from tests.evaluation.test_forecast_metrics import make_signals

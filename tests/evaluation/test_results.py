@@ -7,12 +7,12 @@ import pytest
 
 from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest
-from alfred.evaluation.bootstrap import IntervalSettings, compute_interval
-from alfred.evaluation.comparisons import Pair, judge
-from alfred.evaluation.deflation import Trials
 from alfred.evaluation.portfolio_metrics import compute_portfolio_metrics
 from alfred.evaluation.results import compute_results, resample_sharpe_differences
-from alfred.evaluation.significance import compare_sharpe
+from alfred.evaluation.statistics.bootstrap import IntervalSettings, compute_interval
+from alfred.evaluation.statistics.comparisons import Pair, judge
+from alfred.evaluation.statistics.deflation import Trials
+from alfred.evaluation.statistics.significance import compare_sharpe
 from tests.evaluation.conftest import draw_returns, make_backtest
 
 QUICK = IntervalSettings(n_replicates=300)

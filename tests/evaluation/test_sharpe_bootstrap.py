@@ -3,8 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alfred.evaluation.block_length import compute_block_lengths
-from alfred.evaluation.sharpe_bootstrap import adjust_p_values, draw_blocks, studentise_differences, sum_blocks
+from alfred.evaluation.statistics.block_length import compute_block_lengths
+from alfred.evaluation.statistics.sharpe_bootstrap import (
+    adjust_p_values,
+    draw_blocks,
+    studentise_differences,
+    sum_blocks,
+)
 from tests.evaluation.conftest import draw_returns
 
 

@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 
 from alfred.errors import DataError
-from alfred.evaluation import significance
 from alfred.evaluation.portfolio_metrics import compute_sharpe
-from alfred.evaluation.significance import Verdict, compare_sharpe, decide
+from alfred.evaluation.statistics import significance
+from alfred.evaluation.statistics.significance import Verdict, compare_sharpe, decide
 from tests.evaluation.conftest import draw_returns
 
 

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from alfred.agents.baseline_registry import make_baselines
-from alfred.agents.baselines import MixSettings
+from alfred.agents.strategies.prices import MixSettings
+from alfred.agents.strategies.registry import make_baselines
 from alfred.data import Market
 from alfred.envs import ActionSettings, PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
-from alfred.evaluation.bootstrap import IntervalSettings
 from alfred.evaluation.results import compute_results
-from alfred.training.caveats import find_payout_caveat
+from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.training.judging.caveats import find_payout_caveat
 from tests.conftest import make_random_market
 
 FREE = PortfolioSettings(cost_bps=0, slippage_bps=0)

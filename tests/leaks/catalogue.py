@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from alfred.data.features import FeatureSettings, compute_features
+from alfred.data.features.catalogue import FeatureSettings, compute_features
 from alfred.data.signals import Signals
 from alfred.training.audit.worlds import World
 

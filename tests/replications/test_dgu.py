@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.agents.baseline_registry import load_baseline_class
+from alfred.agents.strategies.registry import load_baseline_class
 from alfred.data.market import Market
 from alfred.envs.actions import ActionSettings
-from alfred.envs.ledger import Float
 from alfred.envs.observations import Observation
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.typing import Float
 
 WINDOW = 120
 PUBLISHED = {"1/N": 0.2240, "mean-variance": 0.2186, "minimum variance": 0.2493, "in sample": 0.2851}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alfred.agents.baseline_registry import load_baseline_class
-from alfred.agents.baselines import FixedMix
+from alfred.agents.strategies.prices import FixedMix
+from alfred.agents.strategies.registry import load_baseline_class
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env

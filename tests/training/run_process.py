@@ -26,8 +26,8 @@ def work(folder: Path, number: int, seconds: float, progress: Callable[[int], No
 
 
 def main(action: str, folder: Path, seconds: float) -> None:
+    from alfred.training.jobs import Job, run_jobs
     from alfred.training.locks import hold_run
-    from alfred.training.parallel import Job, run_jobs
     from alfred.training.progress import Silence
 
     if action == "hold":

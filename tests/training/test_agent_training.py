@@ -15,9 +15,9 @@ from alfred.data.splits import SplitSettings, make_folds
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError
-from alfred.training.agent import TrainedAgent, load_trained, train_agents
-from alfred.training.curves import compute_utility
+from alfred.training.cross_fitting.folds import TrainedAgent, load_trained, train_agents
 from alfred.training.progress import Silence
+from alfred.training.tensorboard import compute_utility
 from tests.agents.tasks import make_observation, make_tiny
 
 WORLD = make_noise_market(n_assets=4, n_days=700, n_signals=5, seed=3)

@@ -6,7 +6,7 @@ import pytest
 
 from alfred.data.sources import DataSettings, load_market
 from alfred.envs.settings import PortfolioSettings
-from alfred.training.caveats import find_execution_caveat, share_of_opens_at_close
+from alfred.training.judging.caveats import find_execution_caveat, share_of_opens_at_close
 from tests.conftest import _folder, make_random_market
 
 

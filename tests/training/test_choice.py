@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alfred.training.choice import LEVEL, choose, compute_p_value, measure_beyond
-from alfred.training.held_out import HeldOut, pool
+from alfred.training.cross_fitting.choice import LEVEL, choose, compute_p_value, measure_beyond
+from alfred.training.cross_fitting.held_out import HeldOut, pool
 
 N_DAYS = 2_000
 

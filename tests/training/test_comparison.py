@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
-from alfred.data.scramble import scramble_after
+from alfred.data.perturbation import scramble_after
 from alfred.errors import DataError
 from alfred.training.comparison import compare_analysts
 from tests.conftest import make_random_market

@@ -17,12 +17,12 @@ from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
 from alfred.analysts.registry import ANALYSTS
 from alfred.config import ForecastSettings, TrainingSettings
 from alfred.data.contexts import Contexts
-from alfred.data.features import FeatureSettings, compute_features
+from alfred.data.features.catalogue import FeatureSettings, compute_features
 from alfred.data.market import Market
 from alfred.data.splits import SplitSettings, make_folds
 from alfred.envs.settings import PortfolioSettings
-from alfred.training import cross_fitting
-from alfred.training.agent import train_agents
+from alfred.training.cross_fitting import blocks as cross_fitting
+from alfred.training.cross_fitting.folds import train_agents
 from alfred.training.forecasting import forecast_walk_forward
 from alfred.training.progress import Silence
 from tests.agents.tasks import make_tiny

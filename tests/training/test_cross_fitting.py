@@ -11,13 +11,13 @@ import torch
 from alfred.agents.direct import DirectSettings
 from alfred.data.splits import Fold, SplitSettings, make_folds
 from alfred.data.synthetic import make_planted_market
-from alfred.envs.episodes import draw_windows, prepare_tape
+from alfred.envs.gym.episodes import draw_windows, prepare_tape
 from alfred.envs.rewards import RewardSettings
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError, DataError
-from alfred.training.agent import TrainedAgent, train_agent
-from alfred.training.cross_fitting import count_steps
-from alfred.training.held_out import FILE, HeldOut, cut_blocks
+from alfred.training.cross_fitting.blocks import count_steps
+from alfred.training.cross_fitting.folds import TrainedAgent, train_agent
+from alfred.training.cross_fitting.held_out import FILE, HeldOut, cut_blocks
 
 ENVIRONMENT = PortfolioSettings(cost_bps=5.0, slippage_bps=0.0, reward=RewardSettings(risk_aversion=10.0))
 SPLITS = SplitSettings(n_folds=1, min_train_days=300, validation_days=60)

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from alfred.agents.baselines import MixSettings
+from alfred.agents.strategies.prices import MixSettings
 from alfred.config import load_experiment
 from alfred.data.market import Market
 from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
-from alfred.training.doctor import AgentFinding, diagnose, judge, measure_sharpe, measure_skill
-from alfred.training.oracle import estimate_moments, plant_signal, shuffle_signals
+from alfred.training.doctor.diagnose import AgentFinding, diagnose, judge, measure_sharpe, measure_skill
+from alfred.training.doctor.oracle import estimate_moments, plant_signal, shuffle_signals
 from tests.conftest import make_random_market
 
 

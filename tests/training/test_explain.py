@@ -17,12 +17,12 @@ from alfred.data.synthetic import make_planted_market
 from alfred.errors import ConfigError
 from alfred.evaluation.backtest import backtest, make_backtest_env
 from alfred.evaluation.explanation import Explanation
-from alfred.training.agent import TrainedAgent, train_agents
-from alfred.training.explain import draw_lanes, explain, walk_lanes
+from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
+from alfred.training.judging.explain import draw_lanes, explain, walk_lanes
+from alfred.training.judging.walking import find_first_decision, make_stages
 from alfred.training.prepared import Prepared
 from alfred.training.progress import Silence
 from alfred.training.runs import RunFolder
-from alfred.training.walking import find_first_decision, make_stages
 from tests.training.small import make_small, run_small, write_prices
 
 

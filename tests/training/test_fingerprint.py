@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from alfred.agents.direct import DirectAgent
-from alfred.agents.ppo import PpoAgent
+from alfred.agents.sb3.ppo import PpoAgent
 from alfred.analysts.momentum import MomentumAnalyst
 from alfred.analysts.naive import NaiveAnalyst
-from alfred.training import fingerprint
-from alfred.training.fingerprint import fingerprint_code
+from alfred.training.provenance import fingerprint
+from alfred.training.provenance.fingerprint import fingerprint_code
 
 FILES = {
     "first.py": "from pack_of_test.second import f\nclass A:\n    '''Doc.'''\n    def go(self): return f(1)\n",
@@ -61,7 +61,7 @@ def test_classes_of_alfred_and_of_nobody_else() -> None:
     assert len(set(digests)) == 4
     assert fingerprint_code(PpoAgent) == digests[0]
     names = set(fingerprint._known)
-    assert {"alfred.agents.ppo", "alfred.envs.ledger", "alfred.envs.rewards", "alfred.data.contexts"} <= names
+    assert {"alfred.agents.sb3.ppo", "alfred.envs.ledger", "alfred.envs.rewards", "alfred.data.contexts"} <= names
     assert not [name for name in names if name.split(".")[0] in ("torch", "numpy", "abc")]
 
 

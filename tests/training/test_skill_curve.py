@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from alfred.cli import app
 from alfred.config import load_experiment
 from alfred.data.splits import make_folds
-from alfred.training.oracle import plant_signal
-from alfred.training.skill_curve import Outcome, find_crossing, find_smallest, measure_signals, summarise
+from alfred.training.doctor.oracle import plant_signal
+from alfred.training.doctor.skill_curve import Outcome, find_crossing, find_smallest, measure_signals, summarise
 from tests.conftest import make_random_market
 from tests.training.small import make_small, write_prices
 

@@ -21,13 +21,14 @@ from alfred.config import ForecastSettings
 from alfred.data import Signals
 from alfred.errors import CheckpointError, ConfigError
 from alfred.evaluation.backtest import Backtest
-from alfred.training import cross_fitting, pipeline
-from alfred.training.cache import Shelf
-from alfred.training.choice import choose
-from alfred.training.held_out import HeldOut
+from alfred.training import pipeline
+from alfred.training.cross_fitting import blocks as cross_fitting
+from alfred.training.cross_fitting.choice import choose
+from alfred.training.cross_fitting.held_out import HeldOut
 from alfred.training.pipeline import Prepared
-from alfred.training.stages import describe_forecast
-from alfred.training.trials import TrialLog
+from alfred.training.provenance.cache import Shelf
+from alfred.training.provenance.stages import describe_forecast
+from alfred.training.provenance.trials import TrialLog
 from tests.training.small import DIRECT, make_small, run_small, write_prices
 
 MINE = """

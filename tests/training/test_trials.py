@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from alfred.cli import app
 from alfred.evaluation.backtest import Backtest
 from alfred.training import pipeline
-from alfred.training.stages import hash_choice
-from alfred.training.trials import DataIdentity, TrialLog, count_trials, select_trials
+from alfred.training.provenance.stages import hash_choice
+from alfred.training.provenance.trials import DataIdentity, TrialLog, count_trials, select_trials
 from tests.conftest import make_random_market
 from tests.training.small import DIRECT, make_small, run_small, write_prices
 

@@ -15,7 +15,6 @@ from torch import nn
 
 from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.base import Analyst, AnalystSettings
-from alfred.analysts.fitting import FittingSettings, fit_module
 from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast
 from alfred.analysts.kronos.candles import Candles
 from alfred.analysts.kronos.checkpoint import KronosPair, load_pair, make_pair, save_pair
@@ -26,8 +25,10 @@ from alfred.analysts.kronos.training import Loss, adapt, make_model_loss, make_t
 from alfred.analysts.kronos.windows import REBUILT_NOTE, WindowExamples, choose_fields, make_candles, split_windows
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
+from alfred.learning.fitting import FittingSettings, fit_module
+from alfred.typing import FloatArray
 
 logger = logging.getLogger(__name__)
 _STATE_FILE = "kronos.json"

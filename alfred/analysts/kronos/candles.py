@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.analysts.kronos.config import COLUMNS
-from alfred.data.market import PRICE_FIELDS, FloatArray
+from alfred.data.market import PRICE_FIELDS
 from alfred.errors import DataError, suggest
+from alfred.typing import FloatArray
 
 Float32 = npt.NDArray[np.float32]
 Stamps = npt.NDArray[np.datetime64]

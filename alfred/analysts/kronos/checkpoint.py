@@ -12,7 +12,6 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from alfred.analysts.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_checkpoint
 from alfred.analysts.kronos.config import (
     RELEASES,
     REVISIONS,
@@ -22,9 +21,10 @@ from alfred.analysts.kronos.config import (
 )
 from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
-from alfred.analysts.weights import load_state, read_tensors, write_tensors
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.errors import CheckpointError, ConfigError
+from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_checkpoint
+from alfred.learning.tensors import load_state, read_tensors, write_tensors
 from alfred.settings import Settings
 
 MODEL_FOLDER, TOKENIZER_FOLDER = "model", "tokenizer"

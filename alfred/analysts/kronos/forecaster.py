@@ -21,15 +21,15 @@ from alfred.analysts.kronos.candles import (
     to_stamps,
 )
 from alfred.analysts.kronos.config import COLUMNS, DEFAULT_MAX_CONTEXT, check_pair, find_release
-from alfred.analysts.kronos.engine import KronosEngine
-from alfred.analysts.kronos.generate import History, TokenDecoder, generate_tokens
-from alfred.analysts.kronos.linear import Precision
+from alfred.analysts.kronos.decoding.engine import KronosEngine
+from alfred.analysts.kronos.decoding.generate import History, TokenDecoder, generate_tokens
+from alfred.analysts.kronos.decoding.linear import Precision
+from alfred.analysts.kronos.decoding.sampling import Chance, KeyedChance, StreamChance, TokenChooser, mix_bits
 from alfred.analysts.kronos.model import KronosModel
-from alfred.analysts.kronos.sampling import Chance, KeyedChance, StreamChance, TokenChooser, mix_bits
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.analysts.windows import hash_moves
-from alfred.data.market import FloatArray
 from alfred.errors import ConfigError, DataError
+from alfred.typing import FloatArray
 
 _TINY = np.finfo(np.float64).tiny
 

@@ -10,11 +10,11 @@ from pydantic import Field, field_validator
 
 from alfred.analysts.aggregation import AGGREGATIONS
 from alfred.analysts.base import AnalystSettings
-from alfred.analysts.fitting import FittingSettings
 from alfred.analysts.kronos.config import ModelConfig, TokenizerConfig
-from alfred.analysts.kronos.linear import Precision
+from alfred.analysts.kronos.decoding.linear import Precision
 from alfred.analysts.kronos.training import LoraSettings
 from alfred.errors import suggest
+from alfred.learning.fitting import FittingSettings
 
 
 class KronosBaseSettings(AnalystSettings):

@@ -11,8 +11,9 @@ import torch
 
 from alfred.analysts.kronos.candles import Candles, Float32, compute_stamp_parts, scale_columns_freely
 from alfred.data.contexts import Contexts
-from alfred.data.market import PRICE_FIELDS, BoolArray, FloatArray, Market
+from alfred.data.market import PRICE_FIELDS, Market
 from alfred.errors import DataError
+from alfred.typing import BoolArray, FloatArray
 
 REBUILT_NOTE = (
     "Kronos reads candles that were rebuilt from closes alone: open is the previous close, high and low are the "

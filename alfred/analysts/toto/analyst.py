@@ -14,22 +14,23 @@ import torch
 from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.base import Analyst
 from alfred.analysts.baseline import Comparison, compare_with_naive
-from alfred.analysts.fitting import FittingReport
 from alfred.analysts.forecast import Forecast
-from alfred.analysts.hub import resolve_checkpoint
-from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
-from alfred.analysts.toto.forecast_v2 import Toto2Forecaster
 from alfred.analysts.toto.history import forecast_history
-from alfred.analysts.toto.network_v1 import Toto1
-from alfred.analysts.toto.network_v2 import Toto2
 from alfred.analysts.toto.networks import load_checkpoint, load_network, make_fresh_network, save_network
 from alfred.analysts.toto.settings import KNOWLEDGE_CUTOFFS, REVISIONS, TotoSettings, check_lengths
 from alfred.analysts.toto.training import train_network
+from alfred.analysts.toto.v1.forecast import Toto1Forecaster
+from alfred.analysts.toto.v1.network import Toto1
+from alfred.analysts.toto.v2.forecast import Toto2Forecaster
+from alfred.analysts.toto.v2.network import Toto2
 from alfred.analysts.toto.windows import PERCENT, Windows, fill_forward, prepare_windows, split_windows
 from alfred.analysts.windows import hash_moves
 from alfred.data.contexts import Contexts
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import ConfigError
+from alfred.learning.fitting import FittingReport
+from alfred.learning.hub import resolve_checkpoint
+from alfred.typing import FloatArray
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
-from alfred.analysts.toto.forecast_v2 import Toto2Forecaster
 from alfred.analysts.toto.mixture import Mixture
-from alfred.data.market import BoolArray, FloatArray
+from alfred.analysts.toto.v1.forecast import Toto1Forecaster
+from alfred.analysts.toto.v2.forecast import Toto2Forecaster
 from alfred.errors import ConfigError
+from alfred.typing import BoolArray, FloatArray
 
 # Tokens in one pass: enough to fill the matrices, few enough for the memory of a laptop at 151M parameters.
 _TOKENS = 4096

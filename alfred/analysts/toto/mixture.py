@@ -15,7 +15,7 @@ import torch
 from scipy.special import gammaln, ndtri, stdtr
 from torch.nn import functional
 
-from alfred.data.market import FloatArray
+from alfred.typing import FloatArray
 
 _EPS = torch.finfo(torch.float32).eps
 _LOG_PI = float(np.log(np.pi))

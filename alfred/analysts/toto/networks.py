@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from alfred.analysts.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint
-from alfred.analysts.toto.network_v1 import Toto1, Toto1Config
-from alfred.analysts.toto.network_v2 import Toto2, Toto2Config
 from alfred.analysts.toto.settings import TotoSettings
-from alfred.analysts.toto.weights_v1 import import_weights_v1
-from alfred.analysts.toto.weights_v2 import import_network_v2, make_fresh_network_v2
-from alfred.analysts.weights import load_state, read_tensors, write_tensors
+from alfred.analysts.toto.v1.network import Toto1, Toto1Config
+from alfred.analysts.toto.v1.weights import import_weights_v1
+from alfred.analysts.toto.v2.network import Toto2, Toto2Config
+from alfred.analysts.toto.v2.weights import import_network_v2, make_fresh_network_v2
 from alfred.data.files import write_atomically
 from alfred.errors import CheckpointError
+from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint
+from alfred.learning.tensors import load_state, read_tensors, write_tensors
 
 
 def make_fresh_network(settings: TotoSettings) -> Toto1 | Toto2:
@@ -32,7 +32,7 @@ def load_checkpoint(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2:
     """Make a network from a checkpoint, as its authors released it or as `save_network` wrote it.
 
     Args:
-        checkpoint: As `alfred.analysts.hub.resolve_checkpoint` found it.
+        checkpoint: As `alfred.learning.hub.resolve_checkpoint` found it.
         version: `1.0` or `2.0`.
 
     Raises:

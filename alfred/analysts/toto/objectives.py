@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import torch
 
-from alfred.analysts.losses import (
+from alfred.analysts.toto.mixture import Mixture
+from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, compute_scale_v2, pad_left, split_patches
+from alfred.analysts.toto.v1.network import Toto1, find_same_group
+from alfred.analysts.toto.v2.network import DECILES, MEDIAN, Toto2
+from alfred.learning.losses import (
     compute_composite_loss,
     compute_gaussian_loss,
     compute_huber_loss,
@@ -17,10 +21,6 @@ from alfred.analysts.losses import (
     compute_squared_loss,
     masked_mean,
 )
-from alfred.analysts.toto.mixture import Mixture
-from alfred.analysts.toto.network_v1 import Toto1, find_same_group
-from alfred.analysts.toto.network_v2 import DECILES, MEDIAN, Toto2
-from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, compute_scale_v2, pad_left, split_patches
 
 _EPS = torch.finfo(torch.float32).eps
 

@@ -8,10 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from alfred.analysts.base import AnalystSettings
-from alfred.analysts.fitting import FittingSettings
-from alfred.analysts.toto.network_v1 import Toto1Config
-from alfred.analysts.toto.network_v2 import Toto2Config
+from alfred.analysts.toto.v1.network import Toto1Config
+from alfred.analysts.toto.v2.network import Toto2Config
 from alfred.errors import ConfigError
+from alfred.learning.fitting import FittingSettings
 from alfred.settings import Settings
 
 REVISIONS: dict[str, str] = {

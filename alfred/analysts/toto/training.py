@@ -9,13 +9,13 @@ from typing import cast
 import torch
 from torch import nn
 
-from alfred.analysts.fitting import FittingReport, fit_module
-from alfred.analysts.toto.network_v1 import Toto1
-from alfred.analysts.toto.network_v2 import Toto2
 from alfred.analysts.toto.objectives import compute_loss
 from alfred.analysts.toto.settings import TotoSettings
+from alfred.analysts.toto.v1.network import Toto1
+from alfred.analysts.toto.v2.network import Toto2
 from alfred.analysts.toto.windows import WindowExamples
 from alfred.errors import import_extra
+from alfred.learning.fitting import FittingReport, fit_module
 
 _ADAPTED = r"layers\.\d+\.(attention\.(query|key|value|out)|up|down)"
 

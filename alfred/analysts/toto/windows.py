@@ -18,8 +18,9 @@ import torch
 
 from alfred.analysts.windows import compute_window_volatility
 from alfred.data.contexts import Contexts
-from alfred.data.market import BoolArray, FloatArray, Market
+from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
+from alfred.typing import BoolArray, FloatArray
 
 PERCENT = 100.0
 _MAX_VALIDATION = 512

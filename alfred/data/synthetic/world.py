@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.market import FloatArray, Market
+from alfred.data.market import Market
 from alfred.data.signals import Signals
+from alfred.typing import FloatArray
 
 BENCHMARK = "EW"
 SESSIONS_A_YEAR = 252

@@ -12,11 +12,11 @@ from alfred.data.contexts import iterate_contexts
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.synthetic import make_planted_market
-from alfred.envs.episodes import prepare_tape
-from alfred.envs.kernel import PortfolioKernel
+from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.ledger import solve_trade
 from alfred.envs.rewards import RewardSettings
 from alfred.envs.settings import PortfolioSettings
+from alfred.envs.simulator import PortfolioKernel
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.training.audit.layers import Leak
 from alfred.training.audit.worlds import World

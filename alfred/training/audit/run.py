@@ -22,7 +22,7 @@ from alfred.training.audit.checks import check_batches, check_rewards, check_shu
 from alfred.training.audit.layers import Layer, Leak, find_differences, find_unmoved, load_layers
 from alfred.training.audit.stages import STEPS
 from alfred.training.audit.worlds import World, write_world
-from alfred.training.parallel import count_cores
+from alfred.training.jobs import count_cores
 from alfred.training.progress import Reporter, Silence
 
 N_SYMBOLS = 4  # besides the benchmark; those whose listing ended come first

@@ -14,11 +14,11 @@ import torch
 from alfred.agents.base import AgentSettings, TrainingTask
 from alfred.agents.registry import make_agent
 from alfred.config import load_experiment
-from alfred.data.features import compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
 from alfred.data.signals import Signals, concatenate_signals
 from alfred.data.sources import load_market
-from alfred.envs.episodes import prepare_tape
+from alfred.envs.gym.episodes import prepare_tape
 from alfred.errors import AlfredError
 from alfred.evaluation.backtest import backtest, make_backtest_env
 from alfred.training.audit.layers import Layer, save_layers
@@ -98,7 +98,7 @@ def _read_market(market: Market) -> Layer:
 
 
 def _name_columns(count: int) -> tuple[str, ...]:
-    from alfred.envs.conditions import MARKET_FEATURES
+    from alfred.envs.market_features import MARKET_FEATURES
 
     return MARKET_FEATURES if len(MARKET_FEATURES) == count else tuple(str(number) for number in range(count))
 

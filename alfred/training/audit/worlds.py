@@ -10,7 +10,7 @@ import pandas as pd
 
 from alfred.config import Experiment
 from alfred.data.market import FIELDS, Market
-from alfred.data.scramble import scramble_after
+from alfred.data.perturbation import scramble_after
 from alfred.data.sources import DataSettings
 
 PRICES, SYMBOLS, CASH, CONFIG = "prices.csv", "symbols.csv", "cash.csv", "config.yaml"

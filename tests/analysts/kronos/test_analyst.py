@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-from alfred.analysts.fitting import FittingSettings
 from alfred.analysts.kronos.analyst import KronosAnalyst, KronosEnsemble
 from alfred.analysts.kronos.checkpoint import load_pair, save_pair
 from alfred.analysts.kronos.forecaster import KronosForecaster
@@ -17,6 +16,7 @@ from alfred.analysts.kronos.windows import build_columns, make_candles
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
+from alfred.learning.fitting import FittingSettings
 from tests.analysts.kronos.small import make_small_pair
 from tests.conftest import make_random_market
 

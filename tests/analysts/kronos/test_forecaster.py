@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from alfred.analysts.kronos.candles import Candles, compute_stamp_parts, next_business_days, repair_candles
+from alfred.analysts.kronos.decoding.plain import PlainGenerator
+from alfred.analysts.kronos.decoding.sampling import StreamChance, TokenChooser
 from alfred.analysts.kronos.forecaster import KronosForecaster
-from alfred.analysts.kronos.plain import PlainGenerator
-from alfred.analysts.kronos.sampling import StreamChance, TokenChooser
 from tests.analysts.kronos.small import make_batch, make_frame, make_small_pair
 
 PAIR = make_small_pair()

@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional
 
 from alfred.analysts.kronos.checkpoint import load_pair
+from alfred.analysts.kronos.decoding.sampling import filter_logits
 from alfred.analysts.kronos.model import compute_token_loss
 from alfred.analysts.kronos.quantizer import compute_bits, make_codes, pack_bits
-from alfred.analysts.kronos.sampling import filter_logits
 from tests.analysts.kronos.parity import FOLDERS, Parity, name_folder
 
 pytestmark = pytest.mark.parametrize("parity", FOLDERS, ids=name_folder)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from alfred.analysts.kronos.sampling import (
+from alfred.analysts.kronos.decoding.sampling import (
     KeyedChance,
     StreamChance,
     TokenChooser,

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.analysts.fitting import FittingReport, FittingSettings, fit_module
 from alfred.analysts.kronos.checkpoint import KronosPair, make_pair
 from alfred.analysts.kronos.config import ModelConfig, TokenizerConfig
 from alfred.analysts.kronos.training import (
@@ -17,6 +16,7 @@ from alfred.analysts.kronos.training import (
 from alfred.analysts.kronos.windows import WindowExamples, split_windows
 from alfred.data.market import Market
 from alfred.errors import DataError
+from alfred.learning.fitting import FittingReport, FittingSettings, fit_module
 from tests.analysts.kronos.small import make_small_pair
 from tests.conftest import make_random_market
 

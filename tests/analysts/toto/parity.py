@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.analysts.hub import resolve_checkpoint
-from alfred.analysts.toto.network_v1 import Toto1
-from alfred.analysts.toto.network_v2 import Toto2
 from alfred.analysts.toto.networks import load_checkpoint
+from alfred.analysts.toto.v1.network import Toto1
+from alfred.analysts.toto.v2.network import Toto2
+from alfred.learning.hub import resolve_checkpoint
 
 ROOT = Path(__file__).resolve().parents[3]
 OWN = Path(__file__).resolve().parent / "data"

@@ -11,7 +11,6 @@ import torch
 from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.baseline import compare_with_naive
 from alfred.analysts.checks import check_analyst, take_windows
-from alfred.analysts.fitting import FittingSettings
 from alfred.analysts.toto import training
 from alfred.analysts.toto.analyst import TotoAnalyst
 from alfred.analysts.toto.settings import TotoSettings, TotoSize
@@ -19,6 +18,7 @@ from alfred.analysts.toto.windows import split_windows
 from alfred.data.contexts import make_contexts
 from alfred.data.market import Market
 from alfred.errors import CheckpointError, ConfigError, NotFittedError
+from alfred.learning.fitting import FittingSettings
 from tests.analysts.toto.parity import OWN
 from tests.conftest import make_random_market
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
-from alfred.analysts.toto.forecast_v2 import NO_GUARDS
 from alfred.analysts.toto.history import forecast_history
-from alfred.analysts.toto.network_v1 import find_same_group
 from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, split_patches
+from alfred.analysts.toto.v1.forecast import Toto1Forecaster
+from alfred.analysts.toto.v1.network import find_same_group
+from alfred.analysts.toto.v2.forecast import NO_GUARDS
 from alfred.errors import ConfigError
 from tests.analysts.toto.test_traps import everything, make_forecaster_v2, make_network, walk
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.analysts.losses import ROBUST_WEIGHT, compute_robust_loss, masked_mean
-from alfred.analysts.toto.forecast_v1 import Toto1Forecaster
-from alfred.analysts.toto.network_v1 import find_same_group
 from alfred.analysts.toto.objectives import compute_loss
 from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, pad_left, split_patches
+from alfred.analysts.toto.v1.forecast import Toto1Forecaster
+from alfred.analysts.toto.v1.network import find_same_group
+from alfred.learning.losses import ROBUST_WEIGHT, compute_robust_loss, masked_mean
 from tests.analysts.toto.parity import FED_BACK, ONE_PASS, every_case, require_close
 
 every_1 = partial(every_case, "1.0")

@@ -4,8 +4,8 @@ import re
 
 import torch
 
-from alfred.analysts.toto.forecast_v2 import FALLBACK_FIRST, NO_GUARDS, Guards, Toto2Forecaster
 from alfred.analysts.toto.scaler import accumulate_moments, backfill_short_starts, compute_scale_v2, split_patches
+from alfred.analysts.toto.v2.forecast import FALLBACK_FIRST, NO_GUARDS, Guards, Toto2Forecaster
 from tests.analysts.toto.parity import FED_BACK, ONE_PASS, OWN, every_case, require_close
 
 every_2 = every_case("2.0")

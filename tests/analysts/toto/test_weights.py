@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 
-from alfred.analysts.hub import resolve_checkpoint
-from alfred.analysts.toto.network_v1 import Toto1, Toto1Config
-from alfred.analysts.toto.network_v2 import Toto2, Toto2Config
 from alfred.analysts.toto.networks import load_checkpoint, load_network, save_network
 from alfred.analysts.toto.transformer import place_space_layers
-from alfred.analysts.toto.weights_v1 import import_weights_v1
-from alfred.analysts.toto.weights_v2 import import_network_v2, make_fresh_network_v2
-from alfred.analysts.weights import read_tensors, write_tensors
+from alfred.analysts.toto.v1.network import Toto1, Toto1Config
+from alfred.analysts.toto.v1.weights import import_weights_v1
+from alfred.analysts.toto.v2.network import Toto2, Toto2Config
+from alfred.analysts.toto.v2.weights import import_network_v2, make_fresh_network_v2
 from alfred.errors import CheckpointError
+from alfred.learning.hub import resolve_checkpoint
+from alfred.learning.tensors import read_tensors, write_tensors
 from tests.analysts.toto.parity import OWN
 from tests.analysts.toto.plain_v2 import PlainToto2, make_released_weights
 

@@ -1,0 +1,154 @@
+"""What all agents of stable-baselines3 have in common: the environment, the loop, selection, checkpoints, curves."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import Field
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+
+from alfred.agents.base import Agent, AgentSettings, NetworkPolicy, TrainingTask
+from alfred.agents.networks import ScoreNetwork
+from alfred.agents.sb3.env import Sb3PortfolioVecEnv
+from alfred.agents.sb3.learner_state import restore_learner, save_learner
+from alfred.agents.selection import Selection, open_checkpoints
+from alfred.envs.gym.vector import PortfolioVectorEnv
+from alfred.envs.settings import PortfolioSettings
+from alfred.learning.checkpoints import CheckpointFolder
+
+
+class LearnerSettings(AgentSettings):
+    """What every agent of stable-baselines3 can be told; each adds its own.
+
+    Attributes:
+        n_envs: Portfolios stepped in lock-step.
+        episode_length: Decisions in a training episode, from a random start.
+        learning_rate: Of Adam, falling linearly to a fiftieth.
+        gamma: Discount. Actions do not move the market, so that a long horizon only adds noise.
+    """
+
+    n_envs: int = Field(default=64, ge=1)
+    episode_length: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    gamma: float = Field(default=0.5, ge=0, lt=1)
+
+    def schedule(self) -> Callable[[float], float]:
+        """Return the learning rate as a function of what is left of the training, from 1 to 0."""
+        return lambda left: self.learning_rate * (0.02 + 0.98 * left)
+
+
+class LearnerAgent(Agent):
+    """An agent that learns through stable-baselines3 on many random windows at once."""
+
+    settings: LearnerSettings
+
+    @abstractmethod
+    def make_learner(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> BaseAlgorithm:
+        """Build the algorithm, untrained."""
+
+    @abstractmethod
+    def find_network(self, learner: BaseAlgorithm) -> ScoreNetwork:
+        """Return the network inside the learner whose scores are the policy."""
+
+    @property
+    def log_interval(self) -> int:
+        """Updates between two points of a TensorBoard curve; episodes for off-policy agents."""
+        return 1
+
+    def adapt(self, settings: PortfolioSettings) -> PortfolioSettings:
+        """Return the environment settings that this agent explores in."""
+        return settings
+
+    def make_env(self, env: PortfolioVectorEnv) -> Sb3PortfolioVecEnv:
+        """Wrap the portfolios for stable-baselines3."""
+        return Sb3PortfolioVecEnv(env)
+
+    def connect(self, env: Sb3PortfolioVecEnv, learner: BaseAlgorithm, task: TrainingTask) -> None:
+        """Tell the environment of the learner; nothing, unless an agent says otherwise."""
+
+    def adjust(self, learner: BaseAlgorithm, done: float) -> None:
+        """Follow a schedule before a rollout, `done` of the training being done; nothing, unless an agent says so."""
+
+    def train(self, task: TrainingTask) -> NetworkPolicy:
+        """Learn, and return the policy that validated best; see the base class.
+
+        Raises:
+            CheckpointError: The folder holds checkpoints that are damaged or of another training.
+        """
+        options = self.settings
+        longest = task.tape.longest_span // task.settings.rebalance_every
+        changes = {"episode_length": min(options.episode_length, longest), "observation": "flat"}
+        settings = self.adapt(task.settings.model_copy(update=changes))
+        env = self.make_env(PortfolioVectorEnv(options.n_envs, settings=settings, tape=task.tape))
+        learner = self.make_learner(env, task)
+        self.connect(env, learner, task)
+        learner.set_logger(configure(str(task.folder), ["tensorboard"]))
+        checkpoints = open_checkpoints(options, task)
+        selection = Selection(options, task)
+        keeper = _Keeper(self, task, env, selection, checkpoints)
+        snapshot = checkpoints.load()
+        if snapshot is None:
+            self.prepare(learner, task)
+        else:
+            selection.restore_from(snapshot, self.find_network(learner))
+            restore_learner(snapshot, learner, env)
+            keeper.saved_at = keeper.followed_at = learner.num_timesteps
+        if learner.num_timesteps < options.total_steps:
+            left = options.total_steps - learner.num_timesteps
+            learner.learn(left, callback=keeper, log_interval=self.log_interval, reset_num_timesteps=snapshot is None)
+        learner.logger.close()
+        selection.follow(self.find_network(learner))
+        selection.validate(self.find_network(learner), learner.num_timesteps)
+        checkpoints.clear()
+        return selection.finish()
+
+    def prepare(self, learner: BaseAlgorithm, task: TrainingTask) -> None:
+        """Do what comes before the first step of a new training; nothing, unless an agent says otherwise."""
+
+
+class _Keeper(BaseCallback):
+    """Validates and writes checkpoints between rollouts, and logs what a portfolio person wants to see."""
+
+    def __init__(
+        self,
+        agent: LearnerAgent,
+        task: TrainingTask,
+        env: Sb3PortfolioVecEnv,
+        selection: Selection,
+        checkpoints: CheckpointFolder,
+    ) -> None:
+        super().__init__()
+        self.agent, self.task, self.env = agent, task, env
+        self.selection, self.checkpoints = selection, checkpoints
+        self.saved_at, self.followed_at = 0, -1
+
+    def _on_rollout_start(self) -> None:
+        self.agent.adjust(self.model, min(self.num_timesteps / self.agent.settings.total_steps, 1.0))
+        # The rollout after a checkpoint begins a second time in a training that goes on from it.
+        if self.num_timesteps != self.followed_at:
+            self.followed_at = self.num_timesteps
+            self.selection.follow(self.agent.find_network(self.model))
+        if self.selection.is_due(self.num_timesteps):
+            self.selection.validate(self.agent.find_network(self.model), self.num_timesteps)
+        if self.num_timesteps - self.saved_at >= self.agent.settings.checkpoint_every:
+            self.saved_at = self.num_timesteps
+            snapshot = save_learner(self.model, self.env)
+            self.selection.save_to(snapshot)
+            self.checkpoints.save(self.num_timesteps, snapshot)
+
+    def _on_rollout_end(self) -> None:
+        policy: Any = self.model.policy
+        if hasattr(policy, "log_std"):
+            self.logger.record("train/noise", float(policy.log_std.detach().exp().mean()))
+        self.task.progress(min(self.num_timesteps, self.agent.settings.total_steps))
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "turnover" in info:
+                self.logger.record_mean("rollout/turnover", info["turnover"])
+                self.logger.record_mean("rollout/cost_bps", 1e4 * info["cost"])
+        return not self.selection.exhausted

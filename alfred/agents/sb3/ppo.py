@@ -1,0 +1,173 @@
+"""Proximal policy optimisation and advantage actor-critic, through stable-baselines3."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from alfred.agents.base import NetworkPolicy, TrainingTask, describe_network
+from alfred.agents.direct import DirectAgent, DirectSettings
+from alfred.agents.networks import ScoreNetwork
+from alfred.agents.sb3.actor_critic import AssetActorCritic
+from alfred.agents.sb3.env import Sb3PortfolioVecEnv
+from alfred.agents.sb3.greedy_baseline import TwinVecEnv
+from alfred.agents.sb3.learner import LearnerAgent, LearnerSettings
+from alfred.envs.gym.vector import PortfolioVectorEnv
+from alfred.envs.settings import PortfolioSettings
+
+
+class OnPolicySettings(LearnerSettings):
+    """What PPO and A2C share.
+
+    Attributes:
+        twin: Whether a reward counts beyond what a twin earns that does not explore; see
+            `alfred.agents.sb3.greedy_baseline`. It leaves out what is the same for both, the reference of an `excess`
+            reward among it.
+        head: `gaussian` explores by noise on scores, `dirichlet` by drawing the weights themselves.
+        noise: Standard deviation of the noise at the start, in units of what the network puts out (`gaussian`), or as
+            `alfred.agents.sb3.dirichlet.DirichletWeights` has it.
+        final_noise: The same at the end. Noise falls from one to the other by the same factor every step: much of it
+            lets the policy move fast, and costs so much to trade that the policy learns to avoid it.
+        n_steps: Steps of each portfolio between two updates.
+        gae_lambda: Decay of the advantage estimate.
+        ent_coef: Weight of the entropy bonus; it moves the Dirichlet head only, the Gaussian noise has its schedule.
+        vf_coef: Weight of the critic's loss.
+        warm_start: Settings of a direct agent whose network the training starts from, or None.
+    """
+
+    n_envs: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    gamma: float = Field(default=0.8, ge=0, lt=1)
+    averaging: float = Field(default=0.99, ge=0, lt=1)
+    twin: bool = True
+    head: Literal["gaussian", "dirichlet"] = "gaussian"
+    noise: float = Field(default=0.1, gt=0)
+    final_noise: float = Field(default=0.05, gt=0)
+    n_steps: int = Field(default=8, ge=1)
+    gae_lambda: float = Field(default=0.9, ge=0, le=1)
+    ent_coef: float = Field(default=0.0, ge=0)
+    vf_coef: float = Field(default=0.5, ge=0)
+    warm_start: DirectSettings | None = None
+
+
+class PpoSettings(OnPolicySettings):
+    """Settings of `PpoAgent`. The defaults are those that recover a planted signal; see `docs/agents.md`.
+
+    Attributes:
+        batch_size: Samples in a gradient step.
+        n_epochs: Passes over the samples of an update.
+        clip_range: Clip of the probability ratio, which is that of all assets together.
+    """
+
+    kind: Literal["ppo"] = "ppo"
+    batch_size: int = Field(default=1024, ge=2)
+    n_epochs: int = Field(default=2, ge=1)
+    clip_range: float = Field(default=2.0, gt=0)
+
+
+class A2cSettings(OnPolicySettings):
+    """Settings of `A2cAgent`: one gradient step an update, and many updates."""
+
+    kind: Literal["a2c"] = "a2c"
+
+
+class OnPolicyAgent(LearnerAgent):
+    """What PPO and A2C share."""
+
+    settings: OnPolicySettings
+
+    def adapt(self, settings: PortfolioSettings) -> PortfolioSettings:
+        """Return the settings in which a Dirichlet head's draws are read as weights; see the base class."""
+        if self.settings.head == "gaussian":
+            return settings
+        return settings.model_copy(update={"action": settings.action.model_copy(update={"mode": "simplex"})})
+
+    def find_network(self, learner: BaseAlgorithm) -> ScoreNetwork:
+        """Return the actor's network; see the base class."""
+        network: ScoreNetwork = learner.policy.mlp_extractor.network  # type: ignore[union-attr,assignment]
+        return network
+
+    def make_env(self, env: PortfolioVectorEnv) -> Sb3PortfolioVecEnv:
+        """Put twins beside the portfolios unless the settings forbid it; see the base class."""
+        return TwinVecEnv(env) if self.settings.twin else Sb3PortfolioVecEnv(env)
+
+    def connect(self, env: Sb3PortfolioVecEnv, learner: BaseAlgorithm, task: TrainingTask) -> None:
+        """Have the twins follow the actor; see the base class."""
+        if isinstance(env, TwinVecEnv):
+            network = self.find_network(learner)
+            env.follow(NetworkPolicy(network, task.settings.action, name=self.settings.label))
+
+    def adjust(self, learner: BaseAlgorithm, done: float) -> None:
+        """Lower the noise; see the base class."""
+        options, policy = self.settings, learner.policy
+        if isinstance(policy, AssetActorCritic):
+            policy.scale_noise((options.final_noise / options.noise) ** done)
+
+    def prepare(self, learner: BaseAlgorithm, task: TrainingTask) -> None:
+        """Start from the network of a direct agent when that is asked for; see the base class."""
+        if (direct := self.settings.warm_start) is None:
+            return
+        names = {"network": self.settings.network, "hidden": self.settings.hidden}
+        direct = direct.model_copy(update={**names, "temperature": self.settings.temperature})
+        # Its last network is taken: validations are those of the training that follows.
+        alone = replace(
+            task, validate=lambda _policy, steps: float(steps), folder=task.folder / "warm_start", stop=None
+        )
+        policy = DirectAgent(direct).train(alone)
+        self.find_network(learner).load_state_dict(policy.network.state_dict())
+
+    def _shared_arguments(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> dict[str, Any]:
+        options, action = self.settings, task.settings.action
+        # The noise of the Gaussian head is in units of actions, that of the Dirichlet head has none.
+        unit = options.temperature / action.logit_scale if options.head == "gaussian" else 1.0
+        return {
+            "policy": AssetActorCritic,
+            "env": env,
+            "n_steps": options.n_steps,
+            "learning_rate": options.schedule(),
+            "gamma": options.gamma,
+            "gae_lambda": options.gae_lambda,
+            "ent_coef": options.ent_coef,
+            "vf_coef": options.vf_coef,
+            "policy_kwargs": {
+                "spec": describe_network(task.tape, options, action),
+                "head": options.head,
+                "logit_scale": action.logit_scale,
+                "log_std_init": math.log(options.noise * unit),
+            },
+            "seed": task.seed,
+            "device": "cpu",
+        }
+
+
+class PpoAgent(OnPolicyAgent):
+    """Learns with PPO (Schulman et al., 2017)."""
+
+    settings_class = PpoSettings
+    settings: PpoSettings
+
+    def make_learner(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> BaseAlgorithm:
+        """Build PPO; see the base class."""
+        options = self.settings
+        return PPO(
+            **self._shared_arguments(env, task),
+            batch_size=min(options.batch_size, options.n_envs * options.n_steps),
+            n_epochs=options.n_epochs,
+            clip_range=options.clip_range,
+        )
+
+
+class A2cAgent(OnPolicyAgent):
+    """Learns with the synchronous advantage actor-critic (Mnih et al., 2016)."""
+
+    settings_class = A2cSettings
+    settings: A2cSettings
+
+    def make_learner(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> BaseAlgorithm:
+        """Build A2C; see the base class."""
+        return A2C(**self._shared_arguments(env, task), use_rms_prop=False, normalize_advantage=True)

@@ -1,0 +1,1 @@
+"""Strategies that do not learn: baselines on prices, rules on signals, allocation, online selection."""

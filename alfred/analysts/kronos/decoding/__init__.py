@@ -1,0 +1,1 @@
+"""Sampling tokens from Kronos, fast: cached attention, compiled products of matrices."""

@@ -1,0 +1,1 @@
+"""Toto 1: the open-base network."""

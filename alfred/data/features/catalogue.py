@@ -1,0 +1,130 @@
+"""Features by name: they reach the environment by the same door as the forecasts of analysts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from alfred.data.features.indicators import INDICATORS, compute_indicators
+from alfred.data.features.momentum import MOMENTUM_FEATURES, compute_panels
+from alfred.data.features.normalise import rank_across, standardise_trailing
+from alfred.data.features.rollup import ROLLUP_FEATURES
+from alfred.data.market import FIELDS, Market
+from alfred.data.signals import Signals
+from alfred.errors import DataError, suggest
+from alfred.settings import Settings
+from alfred.typing import FloatArray
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "technical": tuple(INDICATORS),
+    "momentum": tuple(MOMENTUM_FEATURES),
+    "quarterly": tuple(ROLLUP_FEATURES),
+}
+"""The features of each family; the name of a family stands for all of them."""
+
+PREFIX = "feature"
+_PANELS = {**MOMENTUM_FEATURES, **ROLLUP_FEATURES}
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    **{name: indicator.fields for name, indicator in INDICATORS.items()},
+    **{name: feature.fields for name, feature in _PANELS.items()},
+}
+
+
+class FeatureSettings(Settings):
+    """Which features, on which scale.
+
+    Attributes:
+        names: Features, or families (`technical`, `momentum`, `quarterly`), in the order of the signals.
+        normalise: `rank` across the symbols of the day (-1 to 1), `zscore` over the symbol's own trailing year, or
+            `none`. What is the same for all symbols (a yield) has no rank: it comes out as 0.
+        zscore_days: Sessions of the trailing statistics.
+        zscore_min_days: Known values that they need.
+    """
+
+    names: tuple[str, ...] = (
+        "momentum_12_1",
+        "momentum_6_1",
+        "momentum_3_1",
+        "momentum_1",
+        "distance_200",
+        "volatility_20",
+    )
+    normalise: Literal["none", "rank", "zscore"] = "rank"
+    zscore_days: int = Field(default=252, ge=2)
+    zscore_min_days: int = Field(default=60, ge=2)
+
+    @field_validator("names")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = (*FAMILIES, *_FIELDS)
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown feature '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
+        return names
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names with each family spelt out, each feature once."""
+        return tuple(dict.fromkeys(item for name in self.names for item in FAMILIES.get(name, (name,))))
+
+
+def compute_features(market: Market, settings: FeatureSettings) -> Signals:
+    """Compute features of every symbol on every session.
+
+    Axes legend: T dates, N symbols, K features. A row reads its own session and earlier ones only. Nothing is
+    trained, so that each row carries its own date as its `trained_until`, and the horizon is 0.
+
+    Args:
+        market: The market.
+        settings: Which features, on which scale.
+
+    Returns:
+        Signals named `feature.NAME`, `[T, N, K]`; NaN while a window is not full.
+
+    Raises:
+        DataError: A feature needs a field that this market does not have.
+    """
+    names = settings.features
+    _check_fields(market, names)
+    panels: dict[str, FloatArray] = {}
+    indicators = tuple(name for name in names if name in INDICATORS)
+    if indicators:
+        panels |= compute_indicators(market, indicators)
+    panels |= compute_panels(market, {name: _PANELS[name] for name in names if name in _PANELS})
+    # One plane a feature, seen as [T, N, K]: writing each feature between the others would take most of the time.
+    planes = np.empty((len(names), market.n_dates, market.n_symbols), dtype=np.float32)
+    for plane, name in zip(planes, names, strict=True):
+        plane[:] = _normalise(panels.pop(name), settings)
+    return Signals(
+        dates=market.dates,
+        symbols=market.symbols,
+        names=tuple(f"{PREFIX}.{name}" for name in names),
+        values=np.moveaxis(planes, 0, -1),
+        trained_until=market.dates.to_numpy(),
+        horizons=(0,) * len(names),
+    )
+
+
+def _normalise(panel: FloatArray, settings: FeatureSettings) -> FloatArray:
+    if settings.normalise == "rank":
+        return rank_across(panel)
+    if settings.normalise == "zscore":
+        return standardise_trailing(panel, settings.zscore_days, settings.zscore_min_days)
+    return panel
+
+
+def _check_fields(market: Market, names: tuple[str, ...]) -> None:
+    def lacks(field: str) -> bool:
+        return getattr(market, field) is None if field in FIELDS else field not in market.extras
+
+    for name in names:
+        missing = [field for field in _FIELDS[name] if lacks(field)]
+        if missing:
+            usable = [known for known, fields in _FIELDS.items() if not any(lacks(field) for field in fields)]
+            raise DataError(
+                f"feature '{name}' needs {' and '.join(missing)}, which this market does not have; choose data with "
+                f"OHLCV (or set data.fundamentals or data.macro), or features among: {', '.join(usable)}"
+            )

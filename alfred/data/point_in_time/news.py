@@ -1,0 +1,117 @@
+"""Headlines, known at the first close after they were stamped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from alfred.data.market import Market
+from alfred.data.point_in_time.asof import find_first_session
+from alfred.data.prices.parsing import parse_days, read_csv_text
+from alfred.data.sessions import find_close_times
+from alfred.errors import DataError
+from alfred.settings import Settings
+
+
+class NewsSettings(Settings):
+    """Which headlines.
+
+    Attributes:
+        path: A CSV with `date`, `time` (hh:mm on the exchange's clock, empty where unknown), `symbol`, `headline`.
+        calendar: Exchange whose closing times count, early ones included (a name of exchange_calendars).
+    """
+
+    path: Path
+    calendar: str = "XNYS"
+
+
+@dataclass(frozen=True, eq=False)
+class Headlines:
+    """Headlines in the order in which the market learnt of them.
+
+    Axes legend: R headlines.
+
+    Attributes:
+        known: First session at whose close each is known, `[R]`, ascending.
+        symbols: The symbol of each, `[R]`.
+        texts: The headline, `[R]`.
+    """
+
+    known: pd.DatetimeIndex
+    symbols: npt.NDArray[np.str_]
+    texts: npt.NDArray[np.str_]
+
+    def __len__(self) -> int:
+        """Return the number of headlines R."""
+        return len(self.known)
+
+    def until(self, date: pd.Timestamp | str) -> Headlines:
+        """Return the headlines known at the close of `date`."""
+        return self._rows(np.arange(int(self.known.searchsorted(pd.Timestamp(date), side="right"))))
+
+    def of(self, symbol: str) -> Headlines:
+        """Return the headlines of a symbol."""
+        return self._rows(np.flatnonzero(self.symbols == symbol))
+
+    def _rows(self, rows: npt.NDArray[np.int64]) -> Headlines:
+        return Headlines(self.known[rows], self.symbols[rows], self.texts[rows])
+
+
+def load_headlines(market: Market, settings: NewsSettings) -> Headlines:
+    """Read headlines and find the session at whose close each is known.
+
+    A headline stamped before the close of a session is known at it; one stamped at the close or later, or without a
+    time, from the next session on. Headlines of other symbols, and those after the last session, are left out.
+
+    Args:
+        market: The market that they are read for.
+        settings: Which headlines.
+
+    Raises:
+        DataError: The file cannot be read, or a date or time is none.
+    """
+    path = settings.path
+    table = read_csv_text(path, ("date", "time", "symbol", "headline"))
+    days = parse_days(table["date"], "date", path)
+    clock = pd.to_timedelta(table["time"].replace("", "00:00") + ":00", errors="coerce")
+    bad = (clock.isna() | ((table["time"] != "") & ~table["time"].str.fullmatch(r"\d\d:\d\d"))).to_numpy()
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"'{table['time'].iloc[row]}' in row {row + 1} of column 'time' of {path} is not a time; write it as hh:mm"
+        )
+    closes = find_close_times(market.dates, settings.calendar)
+    own = np.minimum(market.dates.searchsorted(days, side="left"), market.n_dates - 1)
+    # On a day without a session the next close decides, which is later than any stamp of the day.
+    early = (days + pd.TimedeltaIndex(clock) < closes[own]) & (table["time"] != "").to_numpy()
+    rows = find_first_session(market.dates, days, same_day=np.asarray(early))
+    kept = (rows < market.n_dates) & table["symbol"].isin(market.symbols).to_numpy()
+    order = np.flatnonzero(kept)[np.argsort(rows[kept], kind="stable")]
+    return Headlines(
+        known=market.dates[rows[order]],
+        symbols=table["symbol"].to_numpy(dtype=str)[order],
+        texts=table["headline"].to_numpy(dtype=str)[order],
+    )
+
+
+def join_news(market: Market, settings: NewsSettings) -> Market:
+    """Return the market with `news_count`, the headlines of a symbol since the close before, as an extra field.
+
+    Args:
+        market: The market.
+        settings: Which headlines.
+
+    Raises:
+        DataError: As `load_headlines`.
+    """
+    headlines = load_headlines(market, settings)
+    counts = np.zeros_like(market.close)
+    columns = pd.Index(market.symbols).get_indexer(pd.Index(headlines.symbols))
+    np.add.at(counts, (market.dates.searchsorted(headlines.known), columns), 1.0)
+    joined = replace(market, extras={**market.extras, "news_count": counts})
+    joined.validate()
+    return joined

@@ -1,0 +1,116 @@
+"""Books: where a change of wealth came from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from alfred.jit import compiled
+from alfred.typing import Float
+
+# Rows of what is booked: gross, commission and spread together, impact, borrow, interest, turnover.
+N_ROWS = 6
+
+
+class Books(NamedTuple):
+    """Where a change of wealth came from, in units of the wealth at the start of the episode, each `[P]`.
+
+    `change of wealth = gross + interest - commission - spread - impact - borrow`.
+
+    Attributes:
+        gross: Gains and losses on the assets held.
+        commission: Paid at `cost_bps`.
+        spread: Paid at `slippage_bps`.
+        impact: Paid to market impact.
+        borrow: Fees on short positions and on borrowed cash.
+        interest: Earned on cash, negative on borrowed cash.
+    """
+
+    gross: Float
+    commission: Float
+    spread: Float
+    impact: Float
+    borrow: Float
+    interest: Float
+
+    @property
+    def costs(self) -> Float:
+        """Everything paid: commission, spread, impact and borrow, `[P]`."""
+        return self.commission + self.spread + self.impact + self.borrow
+
+
+def read_books(booked: Float, since: Float, wealth: Float, commission_share: float) -> tuple[Books, Float, Float]:
+    """Read what was booked since an earlier moment.
+
+    Args:
+        booked: What `book_trade` and `book_holding` have added up so far, `[6, P]`.
+        since: The same at the earlier moment, `[6, P]`.
+        wealth: What costs are stated as a fraction of, `[P]`.
+        commission_share: Part of the proportional cost that is commission.
+
+    Returns:
+        The books, the sum of their costs as a fraction of `wealth`, and the turnover, `[P]`.
+    """
+    rows = _read_rows(booked, since, wealth, commission_share)
+    return Books(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]), rows[6], rows[7]
+
+
+@compiled
+def _read_rows(booked: Float, since: Float, wealth: Float, commission_share: float) -> Float:
+    n_portfolios = booked.shape[1]
+    rows = np.empty((8, n_portfolios))
+    for p in range(n_portfolios):
+        proportional = booked[1, p] - since[1, p]
+        rows[0, p] = booked[0, p] - since[0, p]
+        rows[1, p] = proportional * commission_share
+        rows[2, p] = proportional - rows[1, p]
+        for row in range(3, 6):
+            rows[row, p] = booked[row - 1, p] - since[row - 1, p]
+        # A book that was ruined earlier in the step has nothing left to pay from.
+        rows[6, p] = (proportional + rows[3, p] + rows[4, p]) / wealth[p] if wealth[p] > 0.0 else 0.0
+        rows[7, p] = booked[5, p] - since[5, p]
+    return rows
+
+
+@compiled
+def book_trade(
+    booked: Float, wealth: Float, growth: Float, proportional: Float, impact: Float, turnover: Float
+) -> Float:
+    """Book a trade, in place, and return the wealth after it.
+
+    Args:
+        booked: What is added to, `[6, P]`.
+        wealth: Before the trade, `[P]`.
+        growth: Wealth after over wealth before, `[P]`.
+        proportional: Commission and spread as a fraction of `wealth`, `[P]`.
+        impact: Market impact, likewise, `[P]`.
+        turnover: Turnover, `[P]`.
+    """
+    after = np.empty(len(wealth))
+    for p in range(len(wealth)):
+        booked[1, p] += wealth[p] * proportional[p]
+        booked[2, p] += wealth[p] * impact[p]
+        booked[5, p] += turnover[p]
+        after[p] = wealth[p] * growth[p]
+    return after
+
+
+@compiled
+def book_holding(booked: Float, wealth: Float, growth: Float, fee: Float, interest: Float) -> Float:
+    """Book what holding earned, in place, and return the wealth after it.
+
+    Args:
+        booked: What is added to, `[6, P]`.
+        wealth: Before, `[P]`.
+        growth: Wealth after over wealth before, net of the fee, `[P]`.
+        fee: Paid on what is borrowed, as a fraction of `wealth`, `[P]`.
+        interest: Earned on cash, likewise, `[P]`.
+    """
+    after = np.empty(len(wealth))
+    for p in range(len(wealth)):
+        after[p] = wealth[p] * growth[p]
+        booked[0, p] += after[p] - wealth[p] + wealth[p] * (fee[p] - interest[p])
+        booked[3, p] += wealth[p] * fee[p]
+        booked[4, p] += wealth[p] * interest[p]
+    return after

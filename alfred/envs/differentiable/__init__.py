@@ -1,0 +1,1 @@
+"""The ledger and the simulator in torch, with gradients from actions to rewards."""

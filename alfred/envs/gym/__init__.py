@@ -1,0 +1,1 @@
+"""The environments of gymnasium: one portfolio, or many in lock-step."""

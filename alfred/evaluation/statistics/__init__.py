@@ -1,0 +1,1 @@
+"""Standard errors, tests, resampling and the rule of every verdict."""

@@ -1,0 +1,207 @@
+"""Luck by resampling: the stationary bootstrap of returns by session, and the bootstrap over seeds.
+
+Axes legend: T dates, S series, R replicates. Every series is resampled with the same dates, so that a difference
+between two of them keeps their correlation (paired resampling).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+from scipy import stats
+
+from alfred.errors import DataError
+from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_drawdowns, find_rounding
+from alfred.evaluation.statistics.block_length import compute_block_lengths
+from alfred.settings import Settings
+from alfred.typing import FloatArray
+
+# Wealth after ruin, in place of zero: its logarithm is finite, so a replicate without the ruinous day is not NaN.
+_RUINED = 1e-300
+# Replicates whose paths are held in memory at once.
+_CHUNK = 256
+
+
+class IntervalSettings(Settings):
+    """How the intervals of a report are made.
+
+    The intervals of one strategy (Sharpe ratio, growth, volatility, drawdown) are percentiles of a stationary
+    bootstrap. On short histories they are a little narrow, as those of every such bootstrap: `docs/statistics.md` shows
+    how often they cover the truth. The intervals of Sharpe differences, on which verdicts rest, are studentised (see
+    `alfred.evaluation.statistics.sharpe_bootstrap`).
+
+    Attributes:
+        level: Coverage that an interval claims, 0.95 at least: verdicts rest on the same intervals, and a lower level
+            would call luck a gain.
+        n_replicates: Bootstrap replicates R; enough to reach the tails of the level.
+        mean_block_days: Mean length of a resampled block, in sessions; left out, it is read off the series (Politis and
+            White, 2004).
+        seed: Seed of the resampling.
+
+    Raises:
+        ValueError: The replicates are too few for the level.
+    """
+
+    level: float = Field(default=0.95, ge=0.95, lt=1.0)
+    n_replicates: int = Field(default=2000, ge=100)
+    mean_block_days: float | None = Field(default=None, ge=1.0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _reach_the_tails(self) -> IntervalSettings:
+        # The smallest two-sided p-value is 2 / (R + 1): half of what the level asks for leaves room for a verdict.
+        needed = round(4.0 / (1.0 - self.level))
+        if self.n_replicates < needed:
+            raise ValueError(
+                f"n_replicates {self.n_replicates} is too few for level {self.level:g}: no p-value could be small "
+                f"enough; raise n_replicates to {needed} at least"
+            )
+        return self
+
+    def make_generator(self) -> np.random.Generator:
+        """Return a generator that starts from `seed`."""
+        return np.random.default_rng(self.seed)
+
+    def choose_mean_block(self, returns: FloatArray) -> float:
+        """Return the mean block of the stationary bootstrap, in sessions: as it is set, or read off returns `[T, S]`.
+
+        The longest that any series asks for, of its returns and of their squares: volatility comes in clusters, on
+        which the intervals of volatility and drawdown depend. At most a tenth of the history.
+        """
+        if self.mean_block_days is not None:
+            return self.mean_block_days
+        asked = [compute_block_lengths(values).stationary for column in returns.T for values in (column, column**2)]
+        return max(1.0, min(max(asked), len(returns) / 10))
+
+
+class Replicates(NamedTuple):
+    """What each series would have shown in resampled histories.
+
+    Attributes:
+        sharpe: Annualised Sharpe ratios in excess of cash, `[R, S]`; NaN for a constant series.
+        cagr: Compound annual growth rates of net returns, `[R, S]`.
+        volatility: Annualised standard deviations of net returns, `[R, S]`.
+    """
+
+    sharpe: FloatArray
+    cagr: FloatArray
+    volatility: FloatArray
+
+
+def make_stationary_indices(
+    n_dates: int, n_replicates: int, mean_block: float, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Draw the rows of stationary bootstrap replicates (Politis and Romano, 1994), `[R, T]`.
+
+    Blocks start anywhere with equal chance, have geometric lengths and wrap around the end of the sample.
+
+    Args:
+        n_dates: Length T of the series.
+        n_replicates: Replicates R.
+        mean_block: Mean block length in rows; 1 is the ordinary bootstrap.
+        generator: Source of randomness.
+    """
+    shape = (n_replicates, n_dates)
+    restart = generator.random(shape) < 1.0 / mean_block
+    restart[:, 0] = True
+    first = generator.integers(0, n_dates, shape)
+    steps = np.arange(n_dates)
+    # The step at which the block around each step began; its first row then runs on by the steps taken since.
+    begun = np.maximum.accumulate(np.where(restart, steps, 0), axis=1)
+    return (np.take_along_axis(first, begun, axis=1) + steps - begun) % n_dates
+
+
+def count_rows(indices: npt.NDArray[np.int64]) -> FloatArray:
+    """Return how often each row stands in each replicate, `[R, T]`.
+
+    Any statistic made of sums over days needs only these counts: one matrix product resamples every series at once.
+    """
+    n_replicates, n_dates = indices.shape
+    cells = indices + np.arange(n_replicates)[:, None] * n_dates
+    return np.bincount(cells.ravel(), minlength=indices.size).reshape(indices.shape).astype(np.float64)
+
+
+def resample_metrics(
+    returns: FloatArray,
+    indices: npt.NDArray[np.int64],
+    periods_per_year: int = DAYS_PER_YEAR,
+    cash: FloatArray | None = None,
+) -> Replicates:
+    """Recompute Sharpe ratio, CAGR and volatility on resampled dates, for all series at once.
+
+    Args:
+        returns: Net returns, `[T, S]`.
+        indices: Rows of each replicate, `[R, T]`.
+        periods_per_year: Sessions in a year.
+        cash: What cash returned, `[T]` or `[T, S]`; nothing when left out. Sharpe ratios are in excess of it.
+    """
+    counts = count_rows(indices)
+    growth = counts @ np.log(np.maximum(1.0 + returns, _RUINED))
+    excess = returns if cash is None else returns - (cash[:, None] if cash.ndim == 1 else cash)
+    mean, deviation = _resample_moments(excess, counts)
+    volatility = deviation if cash is None else _resample_moments(returns, counts)[1]
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        has_spread = deviation > find_rounding(excess)
+        sharpe = np.where(has_spread, mean / np.where(has_spread, deviation, 1.0) * np.sqrt(periods_per_year), np.nan)
+        cagr = np.expm1(growth * periods_per_year / len(returns))
+    return Replicates(sharpe, cagr, volatility * np.sqrt(periods_per_year))
+
+
+def _resample_moments(returns: FloatArray, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return means and standard deviations of replicates, `[R, S]` each."""
+    n_dates = len(returns)
+    # Moments around the sample mean: the sum of squares then loses no digits.
+    centre = returns.mean(axis=0)
+    shift = counts @ (returns - centre) / n_dates
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = (counts @ (returns - centre) ** 2 - n_dates * shift**2) / np.float64(n_dates - 1)
+    return centre + shift, np.sqrt(np.maximum(variance, 0.0))
+
+
+def resample_max_drawdown(returns: FloatArray, indices: npt.NDArray[np.int64]) -> FloatArray:
+    """Recompute the worst drawdown of one series `[T]` on resampled dates, `[R]`."""
+    parts = [indices[start : start + _CHUNK] for start in range(0, len(indices), _CHUNK)]
+    return np.concatenate([compute_drawdowns(returns[part].T).min(axis=0) for part in parts])
+
+
+def compute_interval(replicates: FloatArray, level: float) -> tuple[float, float]:
+    """Return the percentile interval of replicates `[R]`; NaN when any replicate is NaN."""
+    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+class SeedSummary(NamedTuple):
+    """A score over seeds.
+
+    Attributes:
+        mean: Interquartile mean: the mean of the middle half (of all, with fewer than four seeds).
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def summarise_seeds(scores: npt.ArrayLike, settings: IntervalSettings) -> SeedSummary:
+    """Return the interquartile mean of a score over seeds with its bootstrap interval (Agarwal et al., 2021).
+
+    The interval speaks of the luck of training, on this one history; it says nothing about another history.
+
+    Args:
+        scores: One score for each seed.
+        settings: Level, replicates and seed of the bootstrap.
+
+    Raises:
+        DataError: There is no score.
+    """
+    values = np.asarray(scores, dtype=float)
+    if not values.size:
+        raise DataError("there is no seed to summarise; pass at least one score")
+    rows = settings.make_generator().integers(0, len(values), (settings.n_replicates, len(values)))
+    low, high = compute_interval(stats.trim_mean(values[rows], 0.25, axis=1), settings.level)
+    return SeedSummary(float(stats.trim_mean(values, 0.25)), low, high)

@@ -1,0 +1,1 @@
+"""What every learner in torch shares: one training loop, checkpoints, tensors on disk, losses."""

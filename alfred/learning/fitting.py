@@ -1,0 +1,316 @@
+"""One training loop for every analyst that learns with torch.
+
+The caller brings a module, a loss, and two sets of examples; the loop brings the optimiser, the schedule, validation,
+early stopping, checkpoints and an exact resume. Examples are anything with a length that can be indexed by a tensor of
+row numbers, such as `torch.utils.data.TensorDataset`:
+
+>>> import torch
+>>> from torch.utils.data import TensorDataset
+>>> x = torch.linspace(-1, 1, 64).unsqueeze(1)
+>>> line = torch.nn.Linear(1, 1)
+>>> report = fit_module(
+...     line,
+...     lambda batch: torch.nn.functional.mse_loss(line(batch[0]), batch[1]),
+...     train=TensorDataset(x[::2], 3 * x[::2]),
+...     validation=TensorDataset(x[1::2], 3 * x[1::2]),
+...     settings=FittingSettings(steps=200, batch_size=16, learning_rate=0.1, validate_every=50),
+... )
+>>> report.best_loss < 1e-3
+True
+
+The examples hold the past only: split them by date before, with the last part as validation. All chance (order of the
+examples, dropout, sampling inside the loss through torch's global generator) is a function of the seed and the step,
+so a run that is killed and resumed from `checkpoint` ends with the same weights, bit for bit, as one that was not;
+the caller's own random state is left as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from alfred.errors import DataError
+from alfred.learning.fitting_state import FittingState, capture, restore
+from alfred.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Batch = TypeVar("Batch", covariant=True)
+_SEED_STRIDE = 1_000_003  # a prime, so that neighbouring seeds and steps do not meet
+_VALIDATION_STEP = -1
+# Shape of the one-cycle schedule: first and last rate as fractions of the peak, as in Smith and Topin (2018) and torch.
+_ONE_CYCLE_START = 1 / 25
+_ONE_CYCLE_END = 1 / 25e4
+
+
+class Examples(Protocol[Batch]):
+    """Examples that can be picked by row number."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        ...
+
+    def __getitem__(self, rows: torch.Tensor, /) -> Batch:
+        """Return the batch of some rows, int64 `[B]`."""
+        ...
+
+
+class FittingSettings(Settings):
+    """How a module is trained.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch_size: Examples in a step, B.
+        learning_rate: Highest learning rate of the schedule.
+        weight_decay: Decoupled decay (AdamW) of matrices; biases, norms and other vectors are not decayed.
+        betas: Decay of AdamW's first and second moment.
+        schedule: `constant`; `one_cycle` (cosine up from 1/25 of the rate and down to almost nothing; Smith and
+            Topin, 2018); `warmup_stable_decay` (linear up, constant, linear down to zero; Hu et al., 2024).
+        warmup_fraction: Part of the steps in which the rate rises.
+        decay_fraction: Part of the steps in which `warmup_stable_decay` falls.
+        max_gradient_norm: Gradients are scaled down to this 2-norm.
+        validate_every: Steps between two validations; there is always one after the last step.
+        patience: Validations without a better loss until training stops, or None to use every step.
+        checkpoint_every: Steps between two checkpoints, when a checkpoint is asked for.
+    """
+
+    steps: int = Field(default=1000, ge=1)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["constant", "one_cycle", "warmup_stable_decay"] = "one_cycle"
+    warmup_fraction: float = Field(default=0.1, gt=0, lt=1)
+    decay_fraction: float = Field(default=0.3, gt=0, le=1)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    validate_every: int = Field(default=100, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    checkpoint_every: int = Field(default=500, ge=1)
+
+
+@dataclass(frozen=True)
+class FittingProgress:
+    """What the progress callback hears after each step.
+
+    Attributes:
+        step: Steps done, from 1.
+        steps: Steps asked for.
+        loss: Training loss of this step.
+        validation_loss: Mean loss over all validation examples, on steps that validated.
+        learning_rate: Learning rate of this step.
+        gradient_norm: 2-norm of the gradient before it was scaled down.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    validation_loss: float | None
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True)
+class FittingReport:
+    """How training went. The module holds the weights of `best_step`.
+
+    Attributes:
+        steps: Steps done.
+        best_step: Step with the lowest validation loss.
+        best_loss: That loss.
+        validations: Step and loss of every validation.
+        stopped_early: Whether patience ran out.
+    """
+
+    steps: int
+    best_step: int
+    best_loss: float
+    validations: tuple[tuple[int, float], ...]
+    stopped_early: bool
+
+
+def fit_module(
+    module: nn.Module,
+    compute_loss: Callable[[Batch], torch.Tensor],
+    *,
+    train: Examples[Batch],
+    validation: Examples[Batch],
+    settings: FittingSettings,
+    seed: int = 0,
+    checkpoint: Path | str | None = None,
+    progress: Callable[[FittingProgress], None] | None = None,
+) -> FittingReport:
+    """Train a module in place and leave it in eval mode with its best weights on the validation examples.
+
+    Args:
+        module: What is trained; parameters with `requires_grad` False stay as they are.
+        compute_loss: Mean loss of a batch, a scalar; it calls the module itself and moves the batch to its device.
+        train: Examples to learn from.
+        validation: Examples to choose the best step by; later in time than `train`.
+        settings: How to train.
+        seed: Seed of the order of the examples and of all chance inside the loss.
+        checkpoint: File to write checkpoints to; when it exists, training goes on from it.
+        progress: Called after each step.
+
+    Raises:
+        DataError: There is nothing to train or to validate on, or the loss is not finite.
+        CheckpointError: The checkpoint is damaged or belongs to another module or other settings.
+    """
+    if not len(train) or not len(validation):
+        raise DataError(
+            f"training needs examples on both sides, but there are {len(train)} to train on and {len(validation)} to "
+            "validate on; give a longer history, shorter windows or another validation share"
+        )
+    optimizer = _make_optimizer(module, settings)
+    state = FittingState()
+    identity = {**settings.model_dump(mode="json"), "seed": seed, "train": len(train), "validation": len(validation)}
+    # How often checkpoints are written changes no weight; everything else does.
+    identity.pop("checkpoint_every")
+    if checkpoint is not None and Path(checkpoint).exists():
+        state = restore(checkpoint, module, optimizer, identity)
+        logger.info("resuming training at step %d from %s", state.step, checkpoint)
+    with _fork_random_state(module):
+        while state.step < settings.steps and not _is_out_of_patience(state, settings):
+            rate = compute_learning_rate(settings, state.step)
+            loss, norm = _take_step(module, compute_loss, optimizer, train, settings, state.step, seed, rate)
+            state.step += 1
+            validation_loss = None
+            if state.step % settings.validate_every == 0 or state.step == settings.steps:
+                validation_loss = validate(module, compute_loss, validation, settings.batch_size, seed)
+                state.record(validation_loss, module)
+            finished = state.step == settings.steps or _is_out_of_patience(state, settings)
+            if checkpoint is not None and (state.step % settings.checkpoint_every == 0 or finished):
+                capture(checkpoint, module, optimizer, identity, state)
+            if progress is not None:
+                progress(FittingProgress(state.step, settings.steps, loss, validation_loss, rate, norm))
+    module.load_state_dict(state.best, strict=False)
+    module.eval()
+    return FittingReport(
+        steps=state.step,
+        best_step=state.best_step,
+        best_loss=state.best_loss,
+        validations=tuple(state.validations),
+        stopped_early=state.step < settings.steps,
+    )
+
+
+def validate(
+    module: nn.Module,
+    compute_loss: Callable[[Batch], torch.Tensor],
+    examples: Examples[Batch],
+    batch_size: int,
+    seed: int = 0,
+) -> float:
+    """Return the mean loss over all examples, with the module in eval mode and the same chance at every call.
+
+    Raises:
+        DataError: The loss is not finite.
+    """
+    module.eval()
+    torch.manual_seed(_mix(seed, _VALIDATION_STEP))
+    total = 0.0
+    with torch.no_grad():
+        for start in range(0, len(examples), batch_size):
+            rows = torch.arange(start, min(start + batch_size, len(examples)))
+            total += float(compute_loss(examples[rows])) * len(rows)
+    return _require_finite(total / len(examples), "validation loss")
+
+
+def compute_learning_rate(settings: FittingSettings, step: int) -> float:
+    """Return the learning rate of one step, counted from 0."""
+    peak, steps = settings.learning_rate, settings.steps
+    if settings.schedule == "constant":
+        return peak
+    if settings.schedule == "one_cycle":
+        top = max(settings.warmup_fraction * steps - 1, 0.0)
+        if step <= top:
+            return _cosine(peak * _ONE_CYCLE_START, peak, step / top if top else 1.0)
+        return _cosine(peak, peak * _ONE_CYCLE_END, (step - top) / (steps - 1 - top))
+    rise = max(math.ceil(settings.warmup_fraction * steps), 1)
+    fall = max(math.ceil(settings.decay_fraction * steps), 1)
+    return peak * min(1.0, (step + 1) / rise, (steps - step) / fall)
+
+
+def _cosine(first: float, last: float, position: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * position)) / 2
+
+
+def _take_step(
+    module: nn.Module,
+    compute_loss: Callable[[Batch], torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    train: Examples[Batch],
+    settings: FittingSettings,
+    step: int,
+    seed: int,
+    rate: float,
+) -> tuple[float, float]:
+    """Take one optimiser step; return the loss and the norm of the gradient."""
+    module.train()
+    rows = pick_rows(len(train), settings.batch_size, step, seed)
+    torch.manual_seed(_mix(seed, step))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss = compute_loss(train[rows])
+    value = _require_finite(float(loss.detach()), f"training loss at step {step + 1}")
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
+    optimizer.step()
+    return value, float(norm)
+
+
+def pick_rows(n_examples: int, batch_size: int, step: int, seed: int) -> torch.Tensor:
+    """Return the rows of one step, int64 `[B]`: epochs are shuffled anew, and the last rows of an epoch are left out.
+
+    The rows follow from the step alone, so that a resumed run needs no memory of what it drew before. With fewer
+    examples than `batch_size` every step sees all of them.
+    """
+    per_epoch = max(n_examples // batch_size, 1)
+    epoch, position = divmod(step, per_epoch)
+    generator = torch.Generator().manual_seed(_mix(seed, epoch))
+    order = torch.randperm(n_examples, generator=generator)
+    return order[position * batch_size : (position + 1) * batch_size]
+
+
+def _make_optimizer(module: nn.Module, settings: FittingSettings) -> torch.optim.AdamW:
+    trained = [p for p in module.parameters() if p.requires_grad]
+    if not trained:
+        raise DataError("every parameter of the module is frozen, so there is nothing to train")
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    filled = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(filled, lr=settings.learning_rate, betas=settings.betas)
+
+
+def _is_out_of_patience(state: FittingState, settings: FittingSettings) -> bool:
+    return settings.patience is not None and state.n_worse >= settings.patience
+
+
+def _require_finite(value: float, what: str) -> float:
+    if not math.isfinite(value):
+        raise DataError(f"the {what} is {value}; lower learning_rate, or look for extreme values in the data")
+    return value
+
+
+def _mix(seed: int, step: int) -> int:
+    return (seed * _SEED_STRIDE + step) % 2**63
+
+
+@contextmanager
+def _fork_random_state(module: nn.Module) -> Iterator[None]:
+    """Let the loop seed torch's global generators (dropout knows no other), then put them back as they were."""
+    devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
+        yield

@@ -1,0 +1,224 @@
+"""Training agents over folds and seeds, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from alfred.agents.base import AgentSettings, NetworkPolicy
+from alfred.agents.kept import Kept
+from alfred.config import TrainingSettings
+from alfred.data.files import write_atomically
+from alfred.data.market import Market
+from alfred.data.signals import Signals
+from alfred.data.splits import Fold, Range
+from alfred.envs.settings import PortfolioSettings
+from alfred.errors import CheckpointError
+from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.forecast_metrics import compute_signal_skill
+from alfred.evaluation.formatting import format_number, format_p_value
+from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.training.cross_fitting.blocks import count_steps, cross_fit, walk_references
+from alfred.training.jobs import Job, run_jobs
+from alfred.training.progress import Reporter
+from alfred.training.provenance.stages import (
+    Parts,
+    describe_trainings,
+    explain_change,
+    fingerprint_agent,
+    read_stage,
+    require_same_code,
+    write_stage,
+)
+from alfred.training.tensorboard import ValidationCurves
+
+SCORES_FILE = "scores.json"
+
+
+@dataclass(frozen=True)
+class TrainedAgent:
+    """One agent on one fold from one seed.
+
+    Attributes:
+        fold: Index of the fold.
+        seed: Seed of the training.
+        policy: The policy that was kept.
+        kept: Which network that is.
+        train_sharpe: Annual Sharpe ratio of that policy, net and in excess of cash, on what it was trained on.
+        validation_sharpe: The same of the networks of its step on the blocks that they were not trained on.
+    """
+
+    fold: int
+    seed: int
+    policy: NetworkPolicy
+    kept: Kept
+    train_sharpe: float
+    validation_sharpe: float
+
+
+def train_agents(
+    market: Market,
+    signals: Signals,
+    folds: Sequence[Fold],
+    settings: AgentSettings,
+    environment: PortfolioSettings,
+    training: TrainingSettings,
+    *,
+    seed: int,
+    n_jobs: int,
+    folder: Path,
+    reporter: Reporter,
+) -> list[TrainedAgent]:
+    """Train one agent on every fold from every seed.
+
+    What is finished in `folder` is read while everything that it was trained on is the same; what is not the same is
+    deleted and trained again, and the reporter is told why. An interrupted training goes on on the same terms.
+
+    Args:
+        market: The whole market; each training is handed a cut of it.
+        signals: Out-of-sample signals.
+        folds: The walk-forward folds.
+        settings: The agent.
+        environment: Costs, execution and reward.
+        training: How many seeds.
+        seed: Seed of the first training; the others count on from it.
+        n_jobs: Processes.
+        folder: Where policies and TensorBoard curves go, a folder each fold and seed.
+        reporter: Hears of the progress.
+    """
+    jobs, trained = [], dict[tuple[int, int], TrainedAgent]()
+    for fold in folds:
+        # Cut before the processes start, and copied: a training cannot reach its own test range.
+        known, heard = market.until(fold.validation[1]).copy(), signals.until(fold.validation[1]).copy()
+        stage = describe_trainings(known, heard, fold, settings, environment)
+        for number in range(training.n_seeds):
+            place = locate_training(folder, fold.index, seed + number)
+            name = f"{settings.label} fold {fold.index} seed {seed + number}"
+            reason = clear_stale(place, stage)
+            if (place / SCORES_FILE).exists():
+                try:
+                    found = load_trained(place, fold.index, seed + number)
+                    trained[fold.index, seed + number] = found
+                    reporter.say(f"{name}: {describe_training(found)}, made before")
+                    continue
+                except CheckpointError:
+                    reason = "its files are damaged"
+                    shutil.rmtree(place)
+            if reason:
+                reporter.say(f"{name}: trained again, {reason}")
+            arguments = {
+                "market": known,
+                "signals": heard,
+                "fold": fold,
+                "settings": settings,
+                "environment": environment,
+                "seed": seed + number,
+                "folder": place,
+                "stage": stage,
+            }
+            jobs.append(Job(name, train_agent, arguments, count_steps(settings), describe_training))
+    trained |= {(item.fold, item.seed): item for item in run_jobs(jobs, n_jobs, reporter)}
+    return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
+
+
+def describe_training(trained: TrainedAgent) -> str:
+    """Return on one line what a training kept, and why."""
+    kept = trained.kept
+    gain = f"{format_number(kept.gain, sign=True)} ± {format_number(kept.gain_error)} % a year"
+    chance = format_p_value(kept.p_value)
+    if kept.untrained:
+        return f"kept the untrained start, equal weights (the best network gained {gain} on held-out blocks, {chance})"
+    return f"kept the network of step {kept.step:,} ({gain} beyond the start on held-out blocks, {chance})"
+
+
+def clear_stale(folder: Path, stage: Parts) -> str:
+    """Delete what a training on anything else left in its folder, and say what was different.
+
+    Returns:
+        The reason on one line; empty when the folder holds nothing, or the same training, finished or interrupted.
+    """
+    if not folder.exists() or not (reason := explain_change(read_stage(folder), stage)):
+        return ""
+    finished = (folder / SCORES_FILE).exists()
+    # First what says that the training is finished, so that a crash in between leaves nothing that looks whole.
+    (folder / SCORES_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+    return reason if finished or reason != explain_change(None, stage) else ""
+
+
+def train_agent(
+    market: Market,
+    signals: Signals,
+    fold: Fold,
+    settings: AgentSettings,
+    environment: PortfolioSettings,
+    seed: int,
+    folder: Path,
+    stage: Parts | None = None,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> TrainedAgent:
+    """Train one agent on one fold from one seed, or read it when it is finished; see `train_agents`.
+
+    See `alfred.training.cross_fitting.blocks` for what is trained on what, and `alfred.training.cross_fitting.choice`
+    for what is kept.
+
+    Raises:
+        AlfredError: The code on disk is no longer that of `stage`.
+    """
+    if (folder / SCORES_FILE).exists():
+        return load_trained(folder, fold.index, seed)
+    if stage is not None:
+        # A worker process loads the code as it stands when the worker starts.
+        require_same_code(fingerprint_agent(settings), stage, settings.label)
+        write_stage(folder, stage)
+    policy, kept, pooled = cross_fit(market, signals, fold, settings, environment, seed, folder, progress)
+    policy.save(folder)
+
+    def walk(span: Range) -> Backtest:
+        return backtest(policy, make_backtest_env(market, signals, environment, policy, start=span[0], end=span[1]))
+
+    trained_on, latest = walk((fold.train[0], fold.validation[1])), walk(fold.validation)
+    periods = market.periods_per_year
+    scores = {
+        "train_sharpe": compute_sharpe(trained_on.excess, periods),
+        "validation_sharpe": compute_sharpe(pooled.net[pooled.steps.index(kept.step)], periods),
+    }
+    references = walk_references(market, signals, environment, fold.validation)
+    with ValidationCurves(folder, references) as curves:
+        curves.write_skill(_measure_skill(signals, market, fold.validation))
+        curves.write_chosen(latest, settings, {**scores, "kept_step": kept.step, "gain": kept.gain})
+    # Written last: its presence says that the training is finished.
+    text = json.dumps({**scores, "kept": asdict(kept)})
+    write_atomically(folder / SCORES_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    return TrainedAgent(fold.index, seed, policy, kept, **scores)
+
+
+def _measure_skill(signals: Signals, market: Market, span: Range) -> dict[str, float]:
+    """Return the mean daily rank correlation of each signal with what it foretells, by its name."""
+    skill = compute_signal_skill(signals, market, *span)
+    return {
+        f"{row.signal}_{row.period}".removesuffix("_all").replace(" ", "_"): row.value for row in skill.itertuples()
+    }
+
+
+def locate_training(folder: Path, fold: int, seed: int) -> Path:
+    """Return the folder of one training below that of its agent."""
+    return folder / f"fold{fold}" / f"seed{seed}"
+
+
+def load_trained(folder: Path, fold: int, seed: int) -> TrainedAgent:
+    """Read a finished training.
+
+    Raises:
+        CheckpointError: A file is missing or damaged.
+    """
+    try:
+        scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
+        train, validation = float(scores["train_sharpe"]), float(scores["validation_sharpe"])
+        kept = Kept(**scores["kept"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} does not hold a finished training ({error}); run `alfred train`") from error
+    return TrainedAgent(fold, seed, NetworkPolicy.load(folder), kept, train, validation)

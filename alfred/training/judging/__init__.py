@@ -1,0 +1,1 @@
+"""Walking everyone through the test, and what is said about it."""

@@ -1,0 +1,272 @@
+"""Which signals move an agent's weights: each is taken out of step with the world, and the test is walked again.
+
+A signal is shifted in time by a random number of sessions, around the end of the test, for all symbols together. It
+keeps its distribution, its memory and its likeness across symbols, so that an agent that trades on it trades as much as
+before; only what it says about the day is lost. Shuffling its days instead would make it jump, and the agent would pay
+for turnover that it never had.
+
+Axes legend: T closes, N symbols, K signals, L lanes: portfolios that are walked side by side, the first on what is
+true.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from alfred.data.files import write_atomically
+from alfred.envs.gym.portfolio import PortfolioEnv
+from alfred.envs.observations import Observation, observe
+from alfred.envs.policy import Policy
+from alfred.envs.simulator import PortfolioKernel
+from alfred.errors import ConfigError, suggest
+from alfred.evaluation.backtest import Stage, make_backtest_env
+from alfred.evaluation.explanation import Effect, Explanation, SignalEffect
+from alfred.evaluation.portfolio_metrics import compute_sharpe, is_constant
+from alfred.evaluation.statistics.significance import compute_long_run_variance, compute_sharpe_influence
+from alfred.training.cross_fitting.folds import TrainedAgent
+from alfred.training.judging.walking import find_first_decision, make_stages
+from alfred.training.prepared import Prepared
+from alfred.training.progress import Reporter, Silence
+from alfred.training.provenance.stages import compute_digest, read_stage
+from alfred.typing import FloatArray
+
+DEFAULT_SHIFTS = 4
+_STILL = 1e-6  # weights that move less do not move
+_LEAST_SHIFT = 0.1  # of the test: a slow signal is not out of step after a few days
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """What one portfolio sees instead of the truth: a signal shifted, or (`shift` None) set to zero."""
+
+    signal: int
+    shift: int | None
+
+
+def explain(
+    prepared: Prepared,
+    trained: dict[str, list[TrainedAgent]],
+    agent: str | None = None,
+    *,
+    shifts: int = DEFAULT_SHIFTS,
+    drop: bool = False,
+    reporter: Reporter | None = None,
+) -> Explanation:
+    """Say which signals move the weights of an agent, and what that is worth.
+
+    The interval of a change of Sharpe ratio is that of the delta method (Ledoit and Wolf, 2008) on the influence of
+    each session, averaged over the shifts and paired with the truth; it allows for serial correlation, is no
+    narrower than the shifts differ from each other, and wide enough that all intervals together hold the truth at least
+    as often as the level says (Bonferroni).
+
+    Args:
+        prepared: The run.
+        trained: Its trainings, by the label of the agent.
+        agent: Label of the agent; the first one when left out.
+        shifts: Random shifts of each signal.
+        drop: Whether each signal is set to zero as well.
+        reporter: Hears of the progress.
+
+    Raises:
+        ConfigError: No agent has that name.
+    """
+    experiment = prepared.experiment
+    labels = [settings.label for settings in experiment.agents]
+    label = labels[0] if agent is None else agent
+    if label not in labels:
+        raise ConfigError(f"no agent is called '{label}'; the run has {', '.join(labels)}.{suggest(label, labels)}")
+    settings = experiment.agents[labels.index(label)]
+    stages = make_stages(settings, trained[label], prepared.folds)
+    env = make_backtest_env(
+        prepared.market,
+        prepared.signals.scaled(),
+        experiment.env,
+        stages[0].policy,
+        start=find_first_decision(prepared),
+        end=prepared.folds[-1].test[1],
+    )
+    names = prepared.signals.names
+    lanes = draw_lanes(len(names), env.tape.n_bars - env.warm_up, shifts, drop, experiment.seed)
+    weights, excess = walk_lanes(stages, env, lanes, (reporter or Silence()))
+    level = 1.0 - (1.0 - experiment.intervals.level) / max(len(names), 1)
+    effects = [
+        measure_effect(name, number, lanes, weights, excess, prepared.market.periods_per_year, level)
+        for number, name in enumerate(names)
+    ]
+    return Explanation(label, tuple(effects), all(item.kept.untrained for item in trained[label]))
+
+
+def draw_lanes(n_signals: int, n_bars: int, shifts: int, drop: bool, seed: int) -> list[_Lane | None]:
+    """Return the lanes, the truth (None) first.
+
+    Args:
+        n_signals: Signals K.
+        n_bars: Bars of the test.
+        shifts: Shifts of each signal.
+        drop: Whether each signal is set to zero as well.
+        seed: Of the shifts.
+    """
+    rng = np.random.default_rng(seed)
+    least = max(int(_LEAST_SHIFT * n_bars), 1)
+    lanes: list[_Lane | None] = [None]
+    for signal in range(n_signals):
+        drawn = rng.integers(least, max(n_bars - least, least) + 1, size=shifts)
+        lanes += [_Lane(signal, int(shift)) for shift in drawn]
+        lanes += [_Lane(signal, None)] if drop else []
+    return lanes
+
+
+def walk_lanes(
+    stages: Sequence[Stage], env: PortfolioEnv, lanes: Sequence[_Lane | None], reporter: Reporter
+) -> tuple[FloatArray, FloatArray]:
+    """Walk the stages of an agent through the test once for every lane.
+
+    Args:
+        stages: The policies and the dates on which they take over.
+        env: As `make_backtest_env` builds it.
+        lanes: What each portfolio sees.
+        reporter: Hears of the progress.
+
+    Returns:
+        Mean distance of each lane's weights from the first one's, `[L]`, and net returns in excess of cash, `[T, L]`.
+    """
+    tape, first = env.tape, env.warm_up
+    starts = [stage.start for stage in stages]
+    kernel = PortfolioKernel(tape, env.settings, len(lanes), record=True)
+    everyone = np.zeros(len(lanes), dtype=np.int64)
+    kernel.reset(everyone + first, everyone + tape.n_bars)
+    update = reporter.begin("explain", tape.n_bars)
+    active: Policy | None = None
+    distance, wealth = np.zeros(len(lanes)), [np.ones(len(lanes))]
+    while (kernel.bar < kernel.stop).any():
+        today = int(kernel.bar.max())
+        place = max(int(np.searchsorted(np.array(starts), tape.dates[today], side="right")) - 1, 0)
+        if stages[place].policy is not active:
+            active = stages[place].policy
+            _warm_up(active, env, lanes, today)
+        kernel.step(active.predict(_disguise(observe(kernel), kernel, lanes, first)))
+        for mark in kernel.marks:
+            distance += 0.5 * np.abs(mark.weights - mark.weights[:1]).sum(axis=1)
+            wealth.append(mark.wealth)
+        kernel.marks.clear()
+        update(int(kernel.bar.max()))
+    levels = np.array(wealth)
+    before = np.where(levels[:-1] > 0.0, levels[:-1], 1.0)
+    net = levels[1:] / before - 1.0
+    cash = np.concatenate([[0.0], tape.cash_returns[first + 1 : first + len(net)]])
+    return distance / len(net), net - cash[:, None]
+
+
+def measure_effect(
+    name: str,
+    number: int,
+    lanes: Sequence[_Lane | None],
+    distance: FloatArray,
+    excess: FloatArray,
+    periods_per_year: int,
+    level: float,
+) -> SignalEffect:
+    """Return what one signal does.
+
+    Args:
+        name: Of the signal.
+        number: Its place.
+        lanes: What each portfolio saw.
+        distance: See `walk_lanes`, `[L]`.
+        excess: See `walk_lanes`, `[T, L]`.
+        periods_per_year: Sessions in a year.
+        level: Coverage of this interval.
+    """
+    shifted = [place for place, lane in enumerate(lanes) if lane and lane.signal == number and lane.shift is not None]
+    dropped = [place for place, lane in enumerate(lanes) if lane and lane.signal == number and lane.shift is None]
+    moved = float(distance[shifted].mean())
+    truth = excess[:, 0]
+    extra = {}
+    if dropped:
+        change = compute_sharpe(truth, periods_per_year) - compute_sharpe(excess[:, dropped[0]], periods_per_year)
+        extra = {"dropped_weight_change": float(distance[dropped[0]]), "dropped_sharpe_change": _clean(change)}
+    series = [excess[:, place] for place in shifted]
+    if moved < _STILL or is_constant(truth) or any(is_constant(item) for item in series):
+        return SignalEffect(name, moved, 0.0, None, "no effect", **extra)
+    without = np.array([compute_sharpe(item, periods_per_year) for item in series])
+    change = compute_sharpe(truth, periods_per_year) - float(without.mean())
+    influence = compute_sharpe_influence(truth) - np.mean([compute_sharpe_influence(item) for item in series], axis=0)
+    variance = max(compute_long_run_variance(influence), 0.0) / len(influence) * periods_per_year
+    # A signal that says nothing is one shift more, so that it may differ from their mean as they do from each other.
+    if len(without) > 1:
+        variance = max(variance, float(without.var(ddof=1)) * (1.0 + 1.0 / len(without)))
+    half = float(stats.norm.ppf((1.0 + level) / 2.0) * np.sqrt(variance))
+    verdict: Effect = "helps" if change > half else "hurts" if change < -half else "cannot tell"
+    return SignalEffect(name, moved, change, (change - half, change + half), verdict, **extra)
+
+
+def save_explanation(prepared: Prepared, found: Explanation) -> None:
+    """Write `explain.json` into the run, with a digest of the records that it belongs to."""
+    facts = {"run": str(prepared.run.path), "stage": _digest_records(prepared), **found.to_json()}
+    text = json.dumps(facts, indent=2, allow_nan=False)
+    write_atomically(prepared.run.explanation, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def read_explanation(prepared: Prepared) -> Explanation | None:
+    """Return the stored explanation of a run, or None when there is none for the records that stand in it."""
+    try:
+        raw = json.loads(prepared.run.explanation.read_text(encoding="utf-8"))
+        if raw["stage"] != _digest_records(prepared):
+            return None
+        signals = [SignalEffect(**{**item, "ci": item["ci"] and tuple(item["ci"])}) for item in raw["signals"]]
+        return Explanation(str(raw["agent"]), tuple(signals), bool(raw["untrained"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _digest_records(prepared: Prepared) -> str:
+    return compute_digest(read_stage(prepared.run.backtests))
+
+
+def _disguise(
+    observation: Observation, kernel: PortfolioKernel, lanes: Sequence[_Lane | None], first: int
+) -> Observation:
+    """Return the observations with the signal of each lane shifted, or set to zero."""
+    tape = kernel.tape
+    if "signals" not in observation:
+        return observation
+    signals = observation["signals"].copy()
+    bars = np.minimum(kernel.bar, tape.n_bars - 1)
+    for place, lane in enumerate(lanes):
+        if lane is None:
+            continue
+        other = (
+            0.0
+            if lane.shift is None
+            else tape.signals[_shift(bars[place], lane.shift, first, tape.n_bars), :, lane.signal]
+        )
+        signals[place, :, lane.signal] = other
+    return {**observation, "signals": signals}
+
+
+def _shift(bar: np.integer, shift: int, first: int, stop: int) -> int:
+    """Return the bar that stands `shift` bars later, around the end of the test; those before it stay."""
+    if bar < first:
+        return int(bar)
+    return first + (int(bar) - first + shift) % (stop - first)
+
+
+def _warm_up(policy: Policy, env: PortfolioEnv, lanes: Sequence[_Lane | None], bar: int) -> None:
+    """Reset a policy and walk it, with books of its own, through the sessions before it takes over."""
+    policy.reset()
+    begin = max(bar - getattr(policy, "burn_in", 0), 0)
+    shadow = PortfolioKernel(env.tape, env.settings, len(lanes))
+    rows: npt.NDArray[np.int64] = np.zeros(len(lanes), dtype=np.int64)
+    shadow.reset(rows + begin, rows + bar)
+    while (shadow.bar < shadow.stop).any():
+        shadow.step(policy.predict(_disguise(observe(shadow), shadow, lanes, env.warm_up)))
+
+
+def _clean(value: float) -> float | None:
+    return value if np.isfinite(value) else None

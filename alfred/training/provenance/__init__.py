@@ -1,0 +1,1 @@
+"""What a stored result was computed from, and every trial that was made."""

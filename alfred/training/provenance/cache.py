@@ -1,0 +1,111 @@
+"""The folder that keeps finished pieces of forecasts, so that a killed run goes on and a changed one redoes little.
+
+Everything in it is addressed by what it was computed from, and appears whole or not at all, so that any number of runs
+may share it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from alfred.analysts.base import Analyst, AnalystSettings
+from alfred.analysts.registry import load_analyst_class
+from alfred.data.files import write_atomically
+from alfred.data.market import Market
+from alfred.data.sources import compute_market_checksum
+from alfred.errors import CheckpointError
+from alfred.training.provenance.stages import FORECAST_PACKAGES, compute_digest, digest_analyst, read_public_versions
+
+Grid = npt.NDArray[np.float32]
+
+# What says when an analyst forecasts, not what.
+_SCHEDULE = frozenset({"name", "refit_every_days", "forecast_every_days"})
+
+
+@dataclass(frozen=True)
+class Cache:
+    """All fits of one analyst.
+
+    Attributes:
+        folder: The folder of the cache.
+        code: Digest of the code of the analyst.
+        readable: Whether what is there already is used.
+    """
+
+    folder: Path
+    code: str
+    readable: bool = True
+
+    def open(self, past: Market, settings: AnalystSettings) -> Shelf:
+        """Return the place of one fit, named by everything that it depends on."""
+        address = compute_digest(
+            digest_analyst(settings, _SCHEDULE),
+            compute_market_checksum(past),
+            self.code,
+            read_public_versions(FORECAST_PACKAGES),
+        )
+        return Shelf(self.folder / f"{settings.kind}-{address}", self.readable)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One fit: the model and the pieces that it forecast.
+
+    Attributes:
+        folder: Where they stand.
+        readable: Whether what is there already is used.
+    """
+
+    folder: Path
+    readable: bool
+
+    @property
+    def model(self) -> Path:
+        """Folder of the model."""
+        return self.folder / "model"
+
+    def read_model(self, settings: AnalystSettings) -> Analyst | None:
+        """Return the fitted analyst, or None when there is none or it is damaged."""
+        if not self.readable or not (self.model / "settings.json").exists():
+            return None
+        try:
+            return load_analyst_class(settings.kind).from_pretrained(self.model)
+        except CheckpointError:
+            return None  # a damaged model is fitted again
+
+    def read(self, name: str, shape: tuple[int, ...]) -> Grid | None:
+        """Return a piece, `[R, N, K]`, or None when there is none or it is damaged."""
+        path = self._locate(name)
+        if not self.readable or not path.exists():
+            return None
+        try:
+            with path.open("rb") as file:
+                # Not np.load, which takes archives for arrays as well.
+                piece: Grid = np.lib.format.read_array(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None  # a damaged piece is made again
+        return piece if piece.shape == shape and piece.dtype == np.float32 else None
+
+    def write(self, name: str, piece: Grid) -> None:
+        """Keep a piece."""
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.save(file, piece, allow_pickle=False)
+
+        write_atomically(self._locate(name), write)
+
+    def _locate(self, name: str) -> Path:
+        return self.folder / f"{name}.npy"
+
+
+def identify_piece(window: Market, rows: npt.NDArray[np.int64], settings: AnalystSettings) -> str:
+    """Name one piece by the bars that its windows hold and by which symbols have enough history."""
+    first = max(0, int(rows[0]) - settings.context_length + 1)
+    history = window.tradable[: rows[0] + 1].sum(axis=0)
+    bars = compute_market_checksum(window.since(window.dates[first]))
+    return compute_digest(bars, (rows - first).tolist(), history.tolist())

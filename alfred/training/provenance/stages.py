@@ -1,0 +1,258 @@
+"""Stages by their content: what a result was computed from stands beside it, part by part.
+
+A result is used again while every part is what it was. When one is not, the part names the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+
+import numpy as np
+
+from alfred.agents.base import AgentSettings
+from alfred.agents.registry import load_agent_class
+from alfred.analysts.base import AnalystSettings
+from alfred.analysts.registry import load_analyst_class
+from alfred.config import Experiment, ForecastSettings
+from alfred.data.files import compute_checksum, write_atomically
+from alfred.data.market import Market
+from alfred.data.rates import read_rates, resolve_cash_rate
+from alfred.data.signals import Signals
+from alfred.data.sources import compute_market_checksum
+from alfred.data.splits import Fold
+from alfred.envs.settings import PortfolioSettings
+from alfred.errors import AlfredError, CheckpointError
+from alfred.learning.hub import WEIGHTS_FILE
+from alfred.training.provenance.fingerprint import fingerprint_code
+
+Parts = Mapping[str, object]
+"""What a stage was computed from: a digest by part, or a mapping of digests by what the part consists of."""
+
+STAGE_FILE = "stage.json"
+
+# Whose new versions may change what is computed at length; those of all others stand in the manifest only.
+FORECAST_PACKAGES = ("numpy", "torch")
+TRAINING_PACKAGES = (*FORECAST_PACKAGES, "stable-baselines3")
+
+# What walks a policy through a market, for training and for judging alike.
+_LEDGER = ("alfred.evaluation.backtest", "alfred.envs.gym.episodes", "alfred.data.signals")
+_SPELT = {
+    "data": "the data",
+    "training data": "the training data",
+    "fold": "the dates of its fold",
+    "folds": "the dates of the folds",
+    "schedule": "the schedule of forecasts",
+    "settings": "its settings",
+    "environment": "the environment",
+    "agents": "the trained agents",
+    "baselines": "the baselines",
+    "code": "its code",
+    "packages": "the versions of its packages",
+}
+# What follows from another part by itself is no reason of its own.
+_FOLLOWS = {
+    "data": ("folds", "signals", "agents"),
+    "training data": ("fold", "signals"),
+    "signals": ("agents",),
+    "environment": ("agents",),
+}
+
+
+def compute_digest(*parts: object) -> str:
+    """Return a short digest of plain values."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def digest_signals(signals: Signals) -> dict[str, str]:
+    """Return a digest of the signals of each analyst: their places, names, dates and values."""
+    dates = np.asarray(signals.dates.to_numpy(dtype="datetime64[s]"))
+    found = {}
+    for analyst in signals.analysts:
+        columns = [position for position, name in enumerate(signals.names) if name.split(".", 1)[0] == analyst]
+        named = [(column, signals.names[column]) for column in columns]
+        digest = hashlib.sha256(compute_digest(named, signals.symbols).encode())
+        digest.update(dates.tobytes())
+        digest.update(np.ascontiguousarray(signals.values[:, :, columns]).data)
+        found[analyst] = digest.hexdigest()[:24]
+    return found
+
+
+def digest_environment(settings: PortfolioSettings, market: Market) -> str:
+    """Return a digest of what trading costs and pays on a market: rates in a file count by what the file holds."""
+    if not isinstance(settings.cash_rate_pct, Path):
+        return compute_digest(settings.model_dump(mode="json"))
+    rates = resolve_cash_rate(market, settings.cash_rate_pct)
+    fields = settings.model_dump(mode="json", exclude={"cash_rate_pct"})
+    return compute_digest(fields, hashlib.sha256(np.ascontiguousarray(rates).data).hexdigest())
+
+
+def digest_analyst(settings: AnalystSettings, exclude: Set[str] = frozenset()) -> str:
+    """Return a digest of the settings of an analyst; a folder of weights counts by what is in it."""
+    fields = settings.model_dump(mode="json", exclude=set(exclude))
+    folders = [Path(value).expanduser() for value in fields.values() if isinstance(value, str) and value]
+    weights = [folder / WEIGHTS_FILE for folder in folders if (folder / WEIGHTS_FILE).is_file()]
+    return compute_digest(fields, [compute_checksum(path) for path in weights])
+
+
+def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of packages, without the mark of a build: a run may move to a machine with another one."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in packages}
+
+
+def fingerprint_analyst(settings: AnalystSettings) -> str:
+    """Return the digest of the code of an analyst, and of what asks it for forecasts."""
+    return fingerprint_code(load_analyst_class(settings.kind), alone=("alfred.training.forecasting",))
+
+
+def fingerprint_agent(settings: AgentSettings) -> str:
+    """Return the digest of the code of an agent, of the ledger that it learns in and of what chooses its policy."""
+    names = ("agent", "choice", "cross_fitting", "curves", "held_out")
+    alone = tuple(f"alfred.training.{name}" for name in names)
+    return fingerprint_code(load_agent_class(settings.kind), modules=_LEDGER, alone=alone)
+
+
+def describe_forecast(market_checksum: str, settings: AnalystSettings, schedule: ForecastSettings) -> Parts:
+    """Return what the signals of an analyst are computed from."""
+    return {
+        "data": market_checksum,
+        "settings": digest_analyst(settings),
+        "schedule": compute_digest(schedule.model_dump(mode="json", exclude={"cache"})),
+        "code": fingerprint_analyst(settings),
+        "packages": read_public_versions(FORECAST_PACKAGES),
+    }
+
+
+def describe_trainings(
+    market: Market, signals: Signals, fold: Fold, settings: AgentSettings, environment: PortfolioSettings
+) -> Parts:
+    """Return what the trainings of an agent on a fold are computed from.
+
+    Args:
+        market: The market, already cut at the end of the validation range.
+        signals: Scaled signals, cut at the same date.
+        fold: The fold.
+        settings: The agent.
+        environment: Costs, execution, mandate and reward.
+    """
+    return {
+        "training data": compute_market_checksum(market),
+        "signals": digest_signals(signals),
+        "fold": compute_digest(fold.train, fold.validation),
+        "settings": compute_digest(settings.model_dump(mode="json", exclude={"name", "checkpoint_every"})),
+        "environment": digest_environment(environment, market),
+        "code": fingerprint_agent(settings),
+        "packages": read_public_versions(TRAINING_PACKAGES),
+    }
+
+
+def describe_evaluation(
+    market: Market,
+    signals: Signals,
+    folds: Sequence[Fold],
+    experiment: Experiment,
+    policies: Mapping[str, Sequence[Path]],
+) -> Parts:
+    """Return what the records of an evaluation are computed from.
+
+    Args:
+        market: The whole market.
+        signals: Unscaled signals.
+        folds: The walk-forward folds.
+        experiment: Names the baselines and the environment.
+        policies: Folders of the trained policies by the label of their agent.
+
+    Raises:
+        CheckpointError: A policy is missing.
+    """
+    classes = [type(item) for item in experiment.baselines]
+    modules = (*_LEDGER, "alfred.agents.base", "alfred.agents.strategies.registry", "alfred.agents.strategies.prices")
+    return {
+        "data": compute_market_checksum(market),
+        "signals": digest_signals(signals),
+        "folds": compute_digest([fold.test for fold in folds]),
+        "environment": digest_environment(experiment.env, market),
+        # A list, as for baselines: records stand in the order of their strategies.
+        "agents": [[label, _digest_policies(folders)] for label, folders in policies.items()],
+        "baselines": compute_digest([item.model_dump(mode="json") for item in experiment.baselines]),
+        "code": fingerprint_code(*classes, modules=modules, alone=("alfred.training.judging.judge",)),
+    }
+
+
+def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
+    """Return a hash of all that a person chose on the way to an agent's results: settings, seeds and code.
+
+    The data do not count: the same choice on a longer history is no new trial. Cash rates in a file count by what the
+    file holds, wherever it is.
+    """
+    agent = settings.model_dump(mode="json", exclude={"name", "checkpoint_every"})
+    chosen = experiment.model_dump(
+        mode="json",
+        include={"seed", "data", "analysts", "features", "forecast", "splits", "env", "training"},
+        exclude={"data": {"source", "path", "end"}, "forecast": {"cache"}, "training": {"n_jobs"}},
+    )
+    if isinstance(experiment.env.cash_rate_pct, Path):
+        rates = read_rates(experiment.env.cash_rate_pct)
+        chosen["env"]["cash_rate_pct"] = compute_digest([str(day) for day in rates.index], rates.tolist())
+    code = [fingerprint_agent(settings), *(fingerprint_analyst(item) for item in experiment.analysts)]
+    return compute_digest(agent, chosen, code)
+
+
+def read_stage(folder: Path) -> Parts | None:
+    """Return what the result in a folder was computed from, or None when nothing says so."""
+    try:
+        raw = json.loads((folder / STAGE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return raw if isinstance(raw, dict) else None
+
+
+def write_stage(folder: Path, parts: Parts) -> None:
+    """Write what a result is computed from into its folder."""
+    text = json.dumps(parts, indent=2)
+    write_atomically(folder / STAGE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def explain_change(earlier: Parts | None, now: Parts) -> str:
+    """Say on one line what differs between two descriptions of a stage; empty when nothing does."""
+    if earlier is None:
+        return "nothing says what it was made from"
+    changed = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    if not changed:
+        return ""
+    followers = {name for cause in changed for name in _FOLLOWS.get(cause, ())}
+    spelt = [_spell(name, earlier.get(name), now.get(name)) for name in changed if name not in followers]
+    return f"{', '.join(spelt[:-1])} and {spelt[-1]} changed" if len(spelt) > 1 else f"{spelt[0]} changed"
+
+
+def require_same_code(now: str, stage: Parts, label: str) -> None:
+    """Refuse to compute a stage with other code than it is described with.
+
+    Raises:
+        AlfredError: A source was edited since the run began.
+    """
+    if now != stage["code"]:
+        raise AlfredError(f"the code of '{label}' was edited while it ran; the same command goes on with the new code")
+
+
+def _spell(part: str, earlier: object, now: object) -> str:
+    if part != "signals":
+        return _SPELT.get(part, part)
+    before, after = (item if isinstance(item, dict) else {} for item in (earlier, now))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return f"the signals of {', '.join(names)}"
+
+
+def _digest_policies(folders: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for folder in folders:
+        for name in ("policy.json", "policy.safetensors"):
+            try:
+                digest.update((folder / name).read_bytes())
+            except OSError as error:
+                raise CheckpointError(f"{folder} does not hold a policy ({error}); run `alfred train`") from error
+    return digest.hexdigest()[:24]

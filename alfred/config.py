@@ -6,24 +6,24 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import yaml
-from pydantic import BaseModel, Field, SerializeAsAny, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError
+from pydantic_core import PydanticCustomError
 
-from alfred.agents.base import AgentSettings
-from alfred.agents.registry import load_agent_class
+from alfred.agents.registry import AGENTS
+from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.prices import BaselineSettings
-from alfred.agents.strategies.registry import DEFAULT_BASELINES, load_baseline_class
-from alfred.analysts.base import AnalystSettings
-from alfred.analysts.registry import load_analyst_class
-from alfred.data.features.catalogue import PREFIX as FEATURE_PREFIX
-from alfred.data.features.catalogue import FeatureSettings
-from alfred.data.sources import DataSettings
-from alfred.data.splits import SplitSettings
-from alfred.envs.gym.portfolio import PortfolioSettings
+from alfred.agents.strategies.registry import BASELINES, DEFAULT_BASELINES
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import AnalystSettings
+from alfred.data.settings import PREFIX as FEATURE_PREFIX
+from alfred.data.settings import DataSettings, FeatureSettings, SplitSettings
+from alfred.envs.settings import PortfolioSettings
 from alfred.errors import ConfigError, suggest
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.settings import IntervalSettings
+from alfred.registry import Registry
 from alfred.settings import Name, Settings, check_name
 
 # The lists of an experiment: what each holds by default, and where the settings class of an entry is found by kind.
@@ -39,11 +39,71 @@ _DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
     "agents": [{"kind": "ppo", "total_steps": 80_000}, {"kind": "direct", "total_steps": 100_000}],
     "baselines": list(DEFAULT_BASELINES),
 }
-_LOADERS: Mapping[str, Callable[[object], type[AnalystSettings | AgentSettings | BaselineSettings]]] = {
-    "analysts": lambda kind: load_analyst_class(kind).settings_class,
-    "agents": lambda kind: load_agent_class(kind).settings_class,
-    "baselines": load_baseline_class,
-}
+_REGISTRIES: Mapping[str, Registry[Any]] = {"analysts": ANALYSTS, "agents": AGENTS, "baselines": BASELINES}
+# An entry that its own model refuses: the error carries that model's errors, so that the line can name the key.
+_REFUSED = "refused_entry"
+
+
+def _parse_entries(name: str) -> Callable[[object], tuple[Settings, ...]]:
+    """Return the validator of one of the lists: each entry is read by the settings class that its `kind` names."""
+
+    def parse(entries: object) -> tuple[Settings, ...]:
+        if isinstance(entries, str) or not isinstance(entries, Sequence):
+            raise ValueError("it must be a list of mappings with a 'kind'")
+        parsed = tuple(_parse_entry(name, position, entry) for position, entry in enumerate(entries))
+        _check_labels(name, [str(getattr(settings, "label", "")) for settings in parsed])
+        return parsed
+
+    return parse
+
+
+def _parse_entry(name: str, position: int, entry: object) -> Settings:
+    if isinstance(entry, Settings):
+        return entry
+    if not isinstance(entry, Mapping):
+        raise ValueError("it must be a list of mappings with a 'kind'")
+    try:
+        model = _REGISTRIES[name].load_settings(entry.get("kind"))
+    except ConfigError as error:
+        raise PydanticCustomError(_REFUSED, "{text}", {"text": str(error), "place": (position,)}) from error
+    try:
+        return cast("Settings", model.model_validate(entry))
+    except ValidationError as error:
+        details = {"text": str(error), "place": (position,), "errors": error.errors(), "model": model}
+        raise PydanticCustomError(_REFUSED, "{text}", details) from error
+
+
+def _check_labels(name: str, labels: Sequence[str]) -> None:
+    """Refuse names that cannot be told apart, or, where they become folders, that cannot be one.
+
+    Raises:
+        PydanticCustomError: A name is taken twice, or is none.
+    """
+    what = name.removesuffix("s")
+    for position, label in enumerate(labels if name != "baselines" else ()):
+        text = ""
+        try:
+            check_name(label, what)
+        except ConfigError as error:
+            text = str(error)
+        if name == "analysts" and label.split(".")[0] == FEATURE_PREFIX:
+            text = (
+                f"an analyst cannot be called '{label}', since the signals of the features are called "
+                f"{FEATURE_PREFIX}.NAME; give it another name"
+            )
+        if text:
+            raise PydanticCustomError(_REFUSED, "{text}", {"text": text, "place": (position, "name")})
+    # A file system may take PPO and ppo for one folder.
+    alike = [pair for pair in itertools.combinations(labels, 2) if pair[0].casefold() == pair[1].casefold()]
+    for one, other in alike:
+        if one == other:
+            text = f"two {name} are called '{one}'; give one of them another name"
+        elif name == "baselines":
+            continue
+        else:
+            text = f"two {name} are called '{one}' and '{other}', which differ only by case; give one another name"
+        raise PydanticCustomError(_REFUSED, "{text}", {"text": text, "place": ()})
+
 
 # The training room sits above this file, so the two models that configure it stand here.
 
@@ -103,13 +163,19 @@ class Experiment(Settings):
     name: Name = "demo"
     seed: int = Field(default=0, ge=0)
     data: DataSettings = DataSettings()
-    analysts: tuple[SerializeAsAny[AnalystSettings], ...] = Field(min_length=1)
+    analysts: Annotated[tuple[SerializeAsAny[AnalystSettings], ...], BeforeValidator(_parse_entries("analysts"))] = (
+        Field(default_factory=lambda: _DEFAULT_LISTS["analysts"], min_length=1, validate_default=True)
+    )
     features: FeatureSettings | None = FeatureSettings()
     forecast: ForecastSettings = ForecastSettings()
     splits: SplitSettings = SplitSettings()
     env: PortfolioSettings = PortfolioSettings()
-    agents: tuple[SerializeAsAny[AgentSettings], ...] = Field(min_length=1)
-    baselines: tuple[SerializeAsAny[BaselineSettings], ...]
+    agents: Annotated[tuple[SerializeAsAny[AgentSettings], ...], BeforeValidator(_parse_entries("agents"))] = Field(
+        default_factory=lambda: _DEFAULT_LISTS["agents"], min_length=1, validate_default=True
+    )
+    baselines: Annotated[tuple[SerializeAsAny[BaselineSettings], ...], BeforeValidator(_parse_entries("baselines"))] = (
+        Field(default_factory=lambda: _DEFAULT_LISTS["baselines"], validate_default=True)
+    )
     training: TrainingSettings = TrainingSettings()
     intervals: IntervalSettings = IntervalSettings()
     n_trials: int = Field(default=0, ge=0)
@@ -151,51 +217,10 @@ def parse_experiment(raw: Mapping[str, Any], source: str = "the configuration") 
     Raises:
         ConfigError: A key is unknown or a value has the wrong type; `source` is named in the text.
     """
-    data = {**_DEFAULT_LISTS, **raw}
-    for name, load in _LOADERS.items():
-        entries = data[name]
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ConfigError(f"{source}: {name} must be a list of mappings with a 'kind', got {entries!r}")
-        parsed = []
-        for position, entry in enumerate(entries):
-            try:
-                model = load(entry.get("kind"))
-            except ConfigError as error:
-                raise ConfigError(f"{source}: {name}.{position}: {error}") from error
-            try:
-                parsed.append(model.model_validate(entry))
-            except ValidationError as error:
-                raise ConfigError(_explain(error, (name, position), model, source)) from error
-        labels = [settings.label for settings in parsed]
-        if name != "baselines":  # the names of analysts and agents become folders
-            for position, label in enumerate(labels):
-                try:
-                    check_name(label, name.removesuffix("s"))
-                except ConfigError as error:
-                    raise ConfigError(f"{source}: {name}.{position}.name: {error}") from error
-                if name == "analysts" and label.split(".")[0] == FEATURE_PREFIX:
-                    raise ConfigError(
-                        f"{source}: {name}.{position}.name: an analyst cannot be called '{label}', since the signals "
-                        f"of the features are called {FEATURE_PREFIX}.NAME; give it another name"
-                    )
-            # A file system may take PPO and ppo for one folder.
-            alike = [
-                (one, other)
-                for one, other in itertools.combinations(labels, 2)
-                if one != other and one.casefold() == other.casefold()
-            ]
-            if alike:
-                raise ConfigError(
-                    f"{source}: two {name} are called '{alike[0][0]}' and '{alike[0][1]}', which differ only by case; "
-                    "give one of them another name"
-                )
-        if twice := [label for label in labels if labels.count(label) > 1]:
-            raise ConfigError(f"{source}: two {name} are called '{twice[0]}'; give one of them another name")
-        data[name] = tuple(parsed)
     try:
-        return Experiment.model_validate(data)
+        return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_explain(error, (), Experiment, source)) from error
+        raise ConfigError(_explain(error.errors(), (), Experiment, source)) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -253,11 +278,19 @@ def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
     return {**mapping, head: _override(mapping.get(head), rest, value, whole)}
 
 
-def _explain(error: ValidationError, prefix: tuple[str | int, ...], model: type[BaseModel], source: str) -> str:
+def _explain(
+    errors: Sequence[Mapping[str, Any]], prefix: tuple[str | int, ...], model: type[BaseModel], source: str
+) -> str:
     """Return one line for the first of pydantic's errors, with a suggestion for an unknown key."""
-    errors = error.errors()
     first = errors[0]
-    key = ".".join(str(part) for part in (*prefix, *first["loc"])) or "the whole"
+    place = (*prefix, *first["loc"])
+    if first["type"] == _REFUSED:
+        details = first["ctx"]
+        inner = (*place, *details["place"])
+        if "errors" in details:
+            return _explain(details["errors"], inner, details["model"], source)
+        return f"{source}: {'.'.join(map(str, inner))}: {details['text']}"
+    key = ".".join(map(str, place)) or "the whole"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])

@@ -1,18 +1,16 @@
-"""The base of every configuration model, and the tables by which a configuration names a class.
+"""The base of every configuration model, and the names that it may hold.
 
 A model stands beside the thing that it configures and holds its defaults; `alfred.config` only composes them.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from alfred.errors import ConfigError, suggest
+from alfred.errors import ConfigError
 
 MAX_NAME_LENGTH = 100
 """Letters of a name; file systems take 255 bytes, and endings and counters are added to it."""
@@ -25,24 +23,6 @@ class Settings(BaseModel):
     """A frozen configuration in which an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
-
-
-def import_by_kind(kind: object, table: Mapping[str, str], what: str) -> object:
-    """Import the class that a registry names, only when it is asked for.
-
-    Args:
-        kind: A key of the table.
-        table: `module:class` by kind.
-        what: What the table holds, for the message: `analyst`, `agent`.
-
-    Raises:
-        ConfigError: No entry has this name.
-    """
-    if not isinstance(kind, str) or kind not in table:
-        known = ", ".join(table)
-        raise ConfigError(f"unknown {what} kind {kind!r}; known: {known}.{suggest(str(kind), table)}")
-    module, name = table[kind].split(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def check_name(name: str, what: str, *, also: str = "") -> str:

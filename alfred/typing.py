@@ -19,5 +19,8 @@ FloatArray: TypeAlias = npt.NDArray[np.floating]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.integer]
 
+Observation: TypeAlias = dict[str, npt.NDArray[np.float32]]
+"""What a policy sees, by name, each array with a batch axis in front; see `alfred.envs.observations`."""
+
 Tensors: TypeAlias = "dict[str, torch.Tensor]"
 """Observations or parameters in torch, by name."""

@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from make_universe import write_universe
 
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings, FeatureSettings
+from alfred.data.sources import load_market
 
 LOAD = """
 import json, resource, sys, time

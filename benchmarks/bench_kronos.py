@@ -32,8 +32,7 @@ import torch
 
 from alfred.analysts.kronos.analyst import KronosAnalyst
 from alfred.analysts.kronos.candles import Candles, compute_stamp_parts, next_business_days
-from alfred.analysts.kronos.config import RELEASES, ModelConfig, TokenizerConfig
-from alfred.analysts.kronos.decoding.linear import Precision
+from alfred.analysts.kronos.config import RELEASES, ModelConfig, Precision, TokenizerConfig
 from alfred.analysts.kronos.decoding.plain import PlainGenerator
 from alfred.analysts.kronos.decoding.sampling import StreamChance, TokenChooser
 from alfred.analysts.kronos.forecaster import KronosForecaster
@@ -41,7 +40,8 @@ from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.settings import KronosSettings
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.data.contexts import iterate_contexts
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 
 CONTEXT, HORIZON, TOP_P = 400, 30, 0.9
 SIZES = {name.split("-")[1]: release for name, release in RELEASES.items()}

@@ -20,10 +20,8 @@ import torch
 from garleanu_pedersen import measure_garleanu_pedersen
 from planted_task import PlantedTask
 
-from alfred.agents.base import AgentSettings
-from alfred.agents.direct import DirectSettings
 from alfred.agents.registry import make_agent
-from alfred.agents.sb3.ppo import PpoSettings
+from alfred.agents.settings import AgentSettings, DirectSettings, PpoSettings
 
 ICS = (0.05, 0.10)
 # The defaults of both agents, with steps that stay inside the budgets of 20 and 120 CPU seconds.

@@ -25,22 +25,23 @@ import pandas as pd
 import torch
 from olps_sets import SETS, find_best_constant, locate_sets, make_market, read_relatives
 
-from alfred.agents.base import AgentSettings
-from alfred.agents.registry import load_agent_class
+from alfred.agents.registry import AGENTS
+from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.prices import FixedMix
-from alfred.agents.strategies.registry import load_baseline_class
+from alfred.agents.strategies.registry import BASELINES
 from alfred.config import TrainingSettings
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
+from alfred.data.settings import FeatureSettings, SplitSettings
 from alfred.data.signals import Signals
-from alfred.data.splits import Fold, SplitSettings, make_folds
+from alfred.data.splits import Fold, make_folds
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env
 from alfred.training.cross_fitting.folds import train_agents
 from alfred.training.progress import Silence
 
-BASELINES: tuple[dict[str, object], ...] = (
+_STRATEGIES: tuple[dict[str, object], ...] = (
     {"kind": "mix", "hold": True, "name": "uniform buy and hold"},
     {"kind": "mix", "rebalance_every": 1, "name": "uniform constant rebalanced"},
     {"kind": "eg"},
@@ -67,7 +68,7 @@ def make_settings(cost_bps: float, execution: str = "close") -> PortfolioSetting
 
 
 def make_policies(market: Market) -> list[Policy]:
-    settings = [load_baseline_class(raw["kind"]).model_validate(raw) for raw in BASELINES]
+    settings = [BASELINES.load(raw["kind"]).model_validate(raw) for raw in _STRATEGIES]
     return [item.build(market, ()) for item in settings]
 
 
@@ -113,7 +114,7 @@ def train(
     market: Market, signals: Signals, folds: list[Fold], kind: str, cost_bps: float, steps: int, n_seeds: int
 ) -> tuple[list[Stage], float]:
     """Train one agent on every fold; return its stages and the CPU seconds that it took."""
-    settings: AgentSettings = load_agent_class(kind).settings_class.model_validate(
+    settings: AgentSettings = AGENTS.load_settings(kind).model_validate(
         {"kind": kind, "total_steps": steps, "validate_every": max(steps // 8, 1)}
     )
     began = time.process_time()

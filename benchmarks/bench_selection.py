@@ -27,10 +27,9 @@ import numpy as np
 import torch
 from planted_task import SETTINGS, PlantedTask
 
-from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
-from alfred.agents.direct import DirectSettings
+from alfred.agents.base import NetworkPolicy, TrainingTask
 from alfred.agents.registry import make_agent
-from alfred.agents.sb3.ppo import PpoSettings
+from alfred.agents.settings import AgentSettings, DirectSettings, PpoSettings
 from alfred.data.splits import Fold
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy

@@ -24,8 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.bootstrap import (
-    IntervalSettings,
+    choose_mean_block,
     compute_interval,
     make_stationary_indices,
     resample_metrics,
@@ -164,7 +165,7 @@ def measure_coverage(world: str, n_days: int, n: int, n_replicates: int) -> dict
         settings = IntervalSettings(n_replicates=n_replicates, seed=number)
         own = returns[:, :1]
         indices = make_stationary_indices(
-            n_days, n_replicates, settings.choose_mean_block(own), settings.make_generator()
+            n_days, n_replicates, choose_mean_block(settings, own), np.random.default_rng(settings.seed)
         )
         low, high = compute_interval(resample_metrics(own, indices).sharpe[:, 0], settings.level)
         hits.append(low <= BASE_SHARPE <= high)

@@ -21,12 +21,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from alfred.analysts.toto.config import Toto1Config, Toto2Config
 from alfred.analysts.toto.history import forecast_history
 from alfred.analysts.toto.scaler import accumulate_moments, compute_scale_v1, compute_scale_v2, split_patches
 from alfred.analysts.toto.v1.forecast import Toto1Forecaster
-from alfred.analysts.toto.v1.network import Toto1, Toto1Config
+from alfred.analysts.toto.v1.network import Toto1
 from alfred.analysts.toto.v2.forecast import Toto2Forecaster
-from alfred.analysts.toto.v2.network import Toto2, Toto2Config
+from alfred.analysts.toto.v2.network import Toto2
 from alfred.analysts.toto.v2.weights import make_fresh_network_v2
 
 N_SERIES, CONTEXT, HORIZON = 24, 512, 64

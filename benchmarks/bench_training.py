@@ -20,16 +20,14 @@ from planted_task import SETTINGS, PlantedTask
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from alfred.agents.base import AgentSettings
-from alfred.agents.direct import DirectSettings
 from alfred.agents.registry import make_agent
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
-from alfred.agents.sb3.ppo import PpoSettings
+from alfred.agents.settings import AgentSettings, DirectSettings, PpoSettings
 from alfred.envs.actions import compute_weights
 from alfred.envs.gym.vector import PortfolioVectorEnv
-from alfred.envs.observations import Observation, flatten
+from alfred.envs.observations import flatten
 from alfred.envs.policy import Policy
-from alfred.typing import Float
+from alfred.typing import Float, Observation
 
 N_ENVS = 8
 

@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from alfred.agents.base import TrainingTask
-from alfred.agents.direct import DirectAgent, DirectSettings
+from alfred.agents.direct import DirectAgent
+from alfred.agents.settings import DirectSettings
 from alfred.data.signals import Signals
 from alfred.data.synthetic import PlantedModel, QuadraticOptimum, SyntheticMarket, make_quadratic_market
-from alfred.envs.actions import ActionSettings
-from alfred.envs.market_features import ImpactSettings
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
-from alfred.envs.rewards import RewardSettings
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import ActionSettings, ImpactSettings, PortfolioSettings, RewardSettings
 from alfred.envs.simulator import PortfolioKernel
 from alfred.envs.tape import Tape, make_tape
 

@@ -12,8 +12,7 @@ from alfred.agents.base import TrainingTask
 from alfred.data.synthetic import PlantedModel, SyntheticMarket, make_planted_market
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
-from alfred.envs.rewards import RewardSettings
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import PortfolioSettings, RewardSettings
 from alfred.envs.simulator import PortfolioKernel, StepResult
 from alfred.envs.tape import Tape, make_tape
 

@@ -24,8 +24,9 @@ from scipy.special import ndtr
 from alfred.analysts.kronos.settings import KronosBaseSettings, KronosEnsembleSettings, KronosSettings
 from alfred.config import ForecastSettings
 from alfred.data.market import Market
+from alfred.data.settings import DataSettings
 from alfred.data.signals import Signals
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.sources import load_market
 from alfred.evaluation.forecast_metrics import compute_realised_returns, compute_signal_skill
 from alfred.training.forecasting import forecast_walk_forward
 

@@ -23,8 +23,9 @@ from alfred.analysts.improvements import ImprovementTracker
 from alfred.analysts.toto.analyst import TotoAnalyst
 from alfred.analysts.toto.settings import TotoSettings, TotoSize
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, load_market
-from alfred.learning.fitting import FittingSettings
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
+from alfred.learning.settings import FittingSettings
 
 HORIZON, UNTIL, SINCE, EVERY_DAYS = 64, "2018-12-31", "2019-01-02", 5
 SIZE = TotoSize(patch_size=64, width=48, n_layers=3, n_heads=4, hidden=96, n_components=6)

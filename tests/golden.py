@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from alfred.agents.registry import load_agent_class
-from alfred.agents.strategies.registry import load_baseline_class
-from alfred.analysts.registry import load_analyst_class, make_analyst
+from alfred.agents.registry import AGENTS
+from alfred.agents.strategies.registry import BASELINES
+from alfred.analysts.registry import ANALYSTS, make_analyst
 from alfred.data.contexts import iterate_contexts
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
+from alfred.data.settings import FeatureSettings
 from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import backtest, make_backtest_env
@@ -33,9 +34,9 @@ from tests.conftest import make_random_market
 from tests.training.small import make_small, run_small, write_prices
 
 PLACE = Path(__file__).with_name("golden.json")
-AGENTS = ("direct", "ppo", "sac")
-ANALYSTS = ("naive", "momentum", "lstm", "toto", "kronos")
-BASELINES: tuple[dict[str, Any], ...] = (
+_AGENTS = ("direct", "ppo", "sac")
+_ANALYSTS = ("naive", "momentum", "lstm", "toto", "kronos")
+_BASELINES: tuple[dict[str, Any], ...] = (
     {"kind": "mix", "hold": True},
     {"kind": "mix"},
     {"kind": "momentum"},
@@ -93,8 +94,8 @@ def summarise(values: np.ndarray) -> list[float]:
 
 def _train_agents(root: Path) -> dict[str, np.ndarray]:
     found = {}
-    for kind in AGENTS:
-        policy = load_agent_class(kind)(make_tiny(kind)).train(make_task(root / kind))
+    for kind in _AGENTS:
+        policy = AGENTS.load(kind)(make_tiny(kind)).train(make_task(root / kind))
         found[f"agents/{kind}"] = policy.predict(make_observation(10))
     return found
 
@@ -103,8 +104,8 @@ def _forecast() -> dict[str, np.ndarray]:
     market = make_random_market(330, 3, seed=5)
     past = market.until(market.dates[299]).copy()
     found = {}
-    for kind in ANALYSTS:
-        settings = load_analyst_class(kind).settings_class.model_validate({"kind": kind, **SMALL.get(kind, {})})
+    for kind in _ANALYSTS:
+        settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
         analyst = make_analyst(settings).fit(past)
         shape = {"length": analyst.context_length, "fields": analyst.fields, "min_history": analyst.min_history}
         [(_, _, contexts)] = iterate_contexts(market, np.array([310, 320]), batch_size=10**6, **shape)
@@ -119,8 +120,8 @@ def _trade() -> dict[str, np.ndarray]:
     found = {}
     for name, raw in MANDATES.items():
         settings = PortfolioSettings.model_validate(raw)
-        for entry in BASELINES:
-            policy = load_baseline_class(entry["kind"]).model_validate(entry).build(market, ())
+        for entry in _BASELINES:
+            policy = BASELINES.load(entry["kind"]).model_validate(entry).build(market, ())
             object.__setattr__(policy, "under_mandate", True)
             record = backtest(policy, make_backtest_env(market, None, settings, policy))
             label = "held" if entry.get("hold") else entry["kind"]

@@ -44,7 +44,7 @@ def test_overrides_win_over_the_file_and_step_into_lists(tmp_path) -> None:
         ("analysts=[{name: x}]", "analysts.0: unknown analyst kind None"),
         ("agents.0.gamma=high", "agents.0.gamma: input should be a valid number.*got 'high'"),
         ("env.cost_bps=-1", "env.cost_bps: input should be greater than or equal to 0, got -1"),
-        ("analysts=lstm", "analysts must be a list of mappings"),
+        ("analysts=lstm", "analysts: it must be a list of mappings"),
         ("analysts=[{kind: naive}, {kind: naive}]", "two analysts are called 'naive'"),
         ("name=../outside", "name: '../outside' cannot be the name"),
         ("analysts.9.kind=naive", "'9' must be a number from 0 to"),

@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.analysts import ANALYSTS
-from alfred.analysts.registry import load_analyst_class
+from alfred.analysts.registry import ANALYSTS
 from alfred.config import ForecastSettings
 from alfred.data import Market, Signals
 from alfred.data.delisting import Delisting
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.perturbation import scramble_after
+from alfred.data.settings import FeatureSettings
 from alfred.envs import PortfolioEnv, PortfolioSettings, encode_weights
-from alfred.envs.actions import ActionSettings
+from alfred.envs.settings import ActionSettings
 from alfred.training.forecasting import forecast_walk_forward
 from tests.analysts.small import SMALL
 from tests.conftest import make_random_market
@@ -51,7 +51,7 @@ def by_date(signals: Signals) -> Table:
 
 
 def forecast_with(kind: str) -> Callable[[Market], Table]:
-    settings = load_analyst_class(kind).settings_class.model_validate({"kind": kind, **SMALL.get(kind, {})})
+    settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
     return lambda market: by_date(forecast_walk_forward(market, settings, SCHEDULE))
 
 
@@ -135,8 +135,8 @@ def centre(market: Market) -> Table:
 
 def forecast_with_one_fit(market: Market) -> Table:
     """An analyst fitted once on everything: the commonest leak of all."""
-    settings = load_analyst_class("momentum").settings_class(kind="momentum")
-    analyst = load_analyst_class("momentum")(settings).fit(market)
+    settings = ANALYSTS.load_settings("momentum")(kind="momentum")
+    analyst = ANALYSTS.load("momentum")(settings).fit(market)
     return dict.fromkeys(market.dates, analyst.coefficients_)
 
 

@@ -12,64 +12,22 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from alfred.agents.networks import NetworkKind, NetworkSpec, ObservationShape, ScoreNetwork, make_network
+from alfred.agents.networks import NetworkSpec, ObservationShape, ScoreNetwork, make_network
 from alfred.agents.recurrent import BURN_IN, Memory, MemoryNetwork, build_network, forget
+from alfred.agents.settings import AgentSettings
 from alfred.data.files import write_atomically
-from alfred.envs.actions import ActionSettings, compute_weights
-from alfred.envs.observations import Observation
+from alfred.envs.actions import compute_weights
 from alfred.envs.policy import Policy
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError, ConfigError
-from alfred.settings import Settings
-from alfred.typing import Float, Tensors
+from alfred.typing import Float, Observation, Tensors
 
 # Logit of cash below those of the assets at the start: less than a thousandth of wealth, and still a gradient.
 _START_CASH_LOGIT = 7.0
-
-
-class AgentSettings(Settings):
-    """What every agent that learns can be told; each adds its own.
-
-    Attributes:
-        kind: Which agent, a key of the registry.
-        name: Name in tables; the kind when left out.
-        network: Which network; see `alfred.agents.networks.NetworkSpec`.
-        hidden: Widths of its hidden layers.
-        temperature: Logits per unit that the network puts out. An agent that explores in scores cannot leave equal
-            weights in time when it is 1, and concentrates too early when it is much more than 3.
-        total_steps: Environment steps to learn from.
-        validate_every: Environment steps between two validations.
-        validation_blocks: Parts of the training and validation range that are held out in turn, so that checkpoints are
-            judged on all of it; see `alfred.training.cross_fitting.choice`. With 1, they are judged on the validation
-        range alone.
-        patience: Validations without a new best after which training stops; None never stops early.
-        averaging: What is validated and kept is a running average of the network over updates, in which each update
-            before counts this much of the one after (Polyak and Juditsky, 1992): single updates follow the luck of
-            their days, and a book that wobbles with them pays for it in turnover. Zero keeps the network itself.
-        checkpoint_every: Environment steps between two checkpoints, from which a killed training goes on.
-    """
-
-    kind: str
-    name: str | None = None
-    network: NetworkKind = "shared"
-    hidden: tuple[int, ...] = Field(default=(32, 32), min_length=1)
-    temperature: float = Field(default=3.0, gt=0)
-    total_steps: int = Field(default=200_000, ge=1)
-    validate_every: int = Field(default=32_768, ge=1)
-    validation_blocks: int = Field(default=4, ge=1, le=20)
-    patience: int | None = Field(default=None, ge=1)
-    averaging: float = Field(default=0.95, ge=0, lt=1)
-    checkpoint_every: int = Field(default=65_536, ge=1)
-
-    @property
-    def label(self) -> str:
-        """The name, or the kind when no name was given."""
-        return self.name or self.kind
 
 
 @dataclass(frozen=True)

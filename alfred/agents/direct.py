@@ -8,46 +8,18 @@ computed (Moody and Saffell, 2001, call this direct reinforcement). It sets the 
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch.utils.tensorboard import SummaryWriter
 
-from alfred.agents.base import Agent, AgentSettings, NetworkPolicy, TrainingTask, describe_network
+from alfred.agents.base import Agent, NetworkPolicy, TrainingTask, describe_network
 from alfred.agents.networks import ScoreNetwork, make_network
 from alfred.agents.selection import Selection, open_checkpoints
+from alfred.agents.settings import DirectSettings
 from alfred.envs.differentiable.simulator import Portfolios, TorchKernel, TorchStep, compute_weights
 from alfred.learning.checkpoints import Snapshot
 
 _MAX_NORM = 1.0
-
-
-class DirectSettings(AgentSettings):
-    """Settings of `DirectAgent`.
-
-    Attributes:
-        n_portfolios: Portfolios that walk through random windows at once, P.
-        horizon: Decisions that a gradient reaches back.
-        episode_length: Decisions from a start in cash to the next one, a multiple of `horizon` at best.
-        learning_rate: Of Adam, falling along a half cosine to a twentieth.
-        weight_decay: Pull of every weight towards zero (Loshchilov and Hutter, 2019).
-        noise: Standard deviation of what is added to each signal in training, in its own units: it keeps a network
-            from learning single days by heart.
-        log_every: Updates between two points of a TensorBoard curve.
-    """
-
-    kind: Literal["direct"] = "direct"
-    total_steps: int = Field(default=1_000_000, ge=1)
-    validate_every: int = Field(default=50_000, ge=1)
-    patience: int | None = Field(default=8, ge=1)
-    n_portfolios: int = Field(default=256, ge=1)
-    horizon: int = Field(default=16, ge=1)
-    episode_length: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=6e-3, gt=0)
-    weight_decay: float = Field(default=1e-3, ge=0)
-    noise: float = Field(default=0.0, ge=0)
-    log_every: int = Field(default=10, ge=1)
 
 
 class DirectAgent(Agent):

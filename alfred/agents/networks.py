@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
+from alfred.agents.settings import NetworkKind
 from alfred.typing import Tensors
-
-NetworkKind = Literal["shared", "attention", "flat"]
 
 _N_HEADS = 4
 _MOST_SQUASHED = 0.999  # a hyperbolic tangent never gets to one

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING
 
-from alfred.agents.base import Agent, AgentSettings
-from alfred.settings import import_by_kind
+from alfred.registry import Registry
 
-# kind -> "module:class". To add an agent, write its module and add its line here.
-AGENTS: dict[str, str] = {
-    "direct": "alfred.agents.direct:DirectAgent",
-    "ppo": "alfred.agents.sb3.ppo:PpoAgent",
-    "a2c": "alfred.agents.sb3.ppo:A2cAgent",
-    "recurrent_ppo": "alfred.agents.sb3.recurrent_ppo:RecurrentPpoAgent",
-    "sac": "alfred.agents.sb3.off_policy:SacAgent",
-    "td3": "alfred.agents.sb3.off_policy:Td3Agent",
-    "ddpg": "alfred.agents.sb3.off_policy:DdpgAgent",
-    "tqc": "alfred.agents.sb3.off_policy:TqcAgent",
-}
+if TYPE_CHECKING:
+    from alfred.agents.base import Agent
+    from alfred.agents.settings import AgentSettings
 
-
-def load_agent_class(kind: object) -> type[Agent]:
-    """Return the class of an agent.
-
-    Raises:
-        ConfigError: No agent has this name.
-    """
-    return cast("type[Agent]", import_by_kind(kind, AGENTS, "agent"))
+# To add an agent, write its module and add its line to both tables.
+AGENTS: Registry[Agent] = Registry(
+    "agent",
+    "alfred.agents",
+    {
+        "direct": "alfred.agents.direct:DirectAgent",
+        "ppo": "alfred.agents.sb3.ppo:PpoAgent",
+        "a2c": "alfred.agents.sb3.ppo:A2cAgent",
+        "recurrent_ppo": "alfred.agents.sb3.recurrent_ppo:RecurrentPpoAgent",
+        "sac": "alfred.agents.sb3.off_policy:SacAgent",
+        "td3": "alfred.agents.sb3.off_policy:Td3Agent",
+        "ddpg": "alfred.agents.sb3.off_policy:DdpgAgent",
+        "tqc": "alfred.agents.sb3.off_policy:TqcAgent",
+    },
+    {
+        "direct": "alfred.agents.settings:DirectSettings",
+        "ppo": "alfred.agents.settings:PpoSettings",
+        "a2c": "alfred.agents.settings:A2cSettings",
+        "recurrent_ppo": "alfred.agents.settings:RecurrentPpoSettings",
+        "sac": "alfred.agents.settings:SacSettings",
+        "td3": "alfred.agents.settings:Td3Settings",
+        "ddpg": "alfred.agents.settings:DdpgSettings",
+        "tqc": "alfred.agents.settings:TqcSettings",
+    },
+)
 
 
 def make_agent(settings: AgentSettings) -> Agent:
     """Build an agent from its settings, untrained."""
-    return load_agent_class(settings.kind)(settings)
+    return AGENTS.load(settings.kind)(settings)

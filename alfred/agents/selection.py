@@ -9,8 +9,9 @@ import math
 import numpy as np
 import torch
 
-from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
+from alfred.agents.base import NetworkPolicy, TrainingTask
 from alfred.agents.networks import ScoreNetwork
+from alfred.agents.settings import AgentSettings
 from alfred.learning.checkpoints import CheckpointFolder, Snapshot
 
 _BEST, _AVERAGE = "best", "average"

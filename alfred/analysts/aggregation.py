@@ -7,10 +7,9 @@ import re
 import numpy as np
 from scipy import stats
 
+from alfred.analysts.settings import AGGREGATIONS
 from alfred.errors import ConfigError
 from alfred.typing import FloatArray
-
-AGGREGATIONS = ("mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20")
 
 
 def aggregate_samples(samples: FloatArray, method: str = "mean", axis: int = 1) -> FloatArray:

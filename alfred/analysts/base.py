@@ -8,42 +8,13 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import pandas as pd
-from pydantic import Field
 
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.errors import CheckpointError, NotFittedError
-from alfred.settings import Settings
-
-
-class AnalystSettings(Settings):
-    """What every analyst can be told; each analyst adds its own.
-
-    Attributes:
-        kind: Which analyst, a key of the registry.
-        name: Name in signals and reports; the kind when left out.
-        horizons: Sessions ahead to forecast, ascending.
-        context_length: Bars that a forecast reads, C.
-        seed: Seed of every random choice of the analyst.
-        refit_every_days: Sessions between refits; that of the experiment when left out.
-        forecast_every_days: Sessions between forecasts, each standing until the next; that of the experiment when left
-            out. Slow analysts forecast weekly or monthly.
-    """
-
-    kind: str
-    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
-    horizons: tuple[int, ...] = Field(default=(1, 5, 20), min_length=1)
-    context_length: int = Field(default=64, ge=2)
-    seed: int = 0
-    refit_every_days: int | None = Field(default=None, ge=1)
-    forecast_every_days: int | None = Field(default=None, ge=1)
-
-    @property
-    def label(self) -> str:
-        """The name, or the kind when no name was given."""
-        return self.name or self.kind
 
 
 class Analyst(ABC):

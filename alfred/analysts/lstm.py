@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
-from alfred.analysts.base import Analyst, AnalystSettings
+from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.settings import LstmSettings
 from alfred.analysts.windows import (
     compute_forward_returns,
     compute_window_returns,
@@ -21,31 +21,11 @@ from alfred.analysts.windows import (
 from alfred.data.contexts import Contexts, iterate_contexts
 from alfred.data.market import Market
 from alfred.errors import DataError
-from alfred.learning.fitting import FittingSettings, fit_module
+from alfred.learning.fitting import fit_module
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
 from alfred.typing import FloatArray
 
 _CLIP = 8.0  # moves beyond eight times the window's volatility carry no more than their sign and size class
-
-
-class LstmSettings(AnalystSettings):
-    """Settings of `LstmAnalyst`.
-
-    Attributes:
-        hidden_size: Width of the LSTM.
-        n_layers: Layers of the LSTM.
-        validation_fraction: Last part of the history that chooses the best step.
-        fitting: How to train.
-    """
-
-    kind: Literal["lstm"] = "lstm"
-    context_length: int = Field(default=33, ge=2)
-    hidden_size: int = Field(default=24, ge=1)
-    n_layers: int = Field(default=1, ge=1)
-    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
-    fitting: FittingSettings = FittingSettings(
-        steps=300, batch_size=512, learning_rate=3e-3, validate_every=50, patience=4
-    )
 
 
 class ReturnLstm(nn.Module):

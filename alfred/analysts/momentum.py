@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
-from pydantic import Field
 
-from alfred.analysts.base import Analyst, AnalystSettings
+from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.settings import MomentumSettings
 from alfred.analysts.windows import compute_forward_returns, compute_window_volatility, scale_by_horizon
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
@@ -19,17 +19,6 @@ from alfred.errors import DataError
 from alfred.typing import FloatArray
 
 _YEAR, _MONTH = 252, 21
-
-
-class MomentumSettings(AnalystSettings):
-    """Settings of `MomentumAnalyst`.
-
-    Attributes:
-        context_length: One year of sessions and one bar more.
-    """
-
-    kind: Literal["momentum"] = "momentum"
-    context_length: int = Field(default=_YEAR + 1, ge=_YEAR + 1)
 
 
 class MomentumAnalyst(Analyst):

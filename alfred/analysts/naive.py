@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
-from alfred.analysts.base import Analyst, AnalystSettings
+from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.settings import NaiveSettings
 from alfred.analysts.windows import compute_window_volatility, scale_by_horizon
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
-
-
-class NaiveSettings(AnalystSettings):
-    """Settings of `NaiveAnalyst`; nothing beyond those of every analyst."""
-
-    kind: Literal["naive"] = "naive"
 
 
 class NaiveAnalyst(Analyst):

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING
 
-from alfred.analysts.base import Analyst, AnalystSettings
-from alfred.settings import import_by_kind
+from alfred.registry import Registry
 
-# kind -> "module:class". To add an analyst, write its module and add its line here: the contract test, the command
-# line and the configuration find it by themselves.
-ANALYSTS: dict[str, str] = {
-    "naive": "alfred.analysts.naive:NaiveAnalyst",
-    "momentum": "alfred.analysts.momentum:MomentumAnalyst",
-    "lstm": "alfred.analysts.lstm:LstmAnalyst",
-    "kronos": "alfred.analysts.kronos.analyst:KronosAnalyst",
-    "kronos_ensemble": "alfred.analysts.kronos.analyst:KronosEnsemble",
-    "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
-}
+if TYPE_CHECKING:
+    from alfred.analysts.base import Analyst
+    from alfred.analysts.settings import AnalystSettings
 
-
-def load_analyst_class(kind: object) -> type[Analyst]:
-    """Return the class of an analyst.
-
-    Raises:
-        ConfigError: No analyst has this name.
-    """
-    return cast("type[Analyst]", import_by_kind(kind, ANALYSTS, "analyst"))
+# To add an analyst, write its module and add its line here: the contract test, the command line and the configuration
+# find it by themselves. One whose module imports torch has its settings elsewhere, and a line in the second table.
+ANALYSTS: Registry[Analyst] = Registry(
+    "analyst",
+    "alfred.analysts",
+    {
+        "naive": "alfred.analysts.naive:NaiveAnalyst",
+        "momentum": "alfred.analysts.momentum:MomentumAnalyst",
+        "lstm": "alfred.analysts.lstm:LstmAnalyst",
+        "kronos": "alfred.analysts.kronos.analyst:KronosAnalyst",
+        "kronos_ensemble": "alfred.analysts.kronos.analyst:KronosEnsemble",
+        "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
+    },
+    {
+        "naive": "alfred.analysts.settings:NaiveSettings",
+        "momentum": "alfred.analysts.settings:MomentumSettings",
+        "lstm": "alfred.analysts.settings:LstmSettings",
+        "kronos": "alfred.analysts.kronos.settings:KronosSettings",
+        "kronos_ensemble": "alfred.analysts.kronos.settings:KronosEnsembleSettings",
+        "toto": "alfred.analysts.toto.settings:TotoSettings",
+    },
+)
 
 
 def make_analyst(settings: AnalystSettings) -> Analyst:
     """Build an analyst from its settings, unfitted."""
-    return load_analyst_class(settings.kind)(settings)
+    return ANALYSTS.load(settings.kind)(settings)

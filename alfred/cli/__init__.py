@@ -15,10 +15,24 @@ from alfred.cli import analysts, data
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
-from alfred.cli.options import AsJson, Config, Fresh, Root, Run, Set, one_line_errors, prepare_process, print_json
+from alfred.cli.options import (
+    AsJson,
+    Config,
+    Fresh,
+    Plugins,
+    Root,
+    Run,
+    Set,
+    one_line_errors,
+    prepare_process,
+    print_json,
+    read_experiment,
+)
 from alfred.errors import AlfredError
+from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them: --help answers at once
+    from alfred.config import Experiment
     from alfred.evaluation.results import ResultRow
     from alfred.training.pipeline import Prepared
 
@@ -43,9 +57,15 @@ app.command()(explain)
 
 @app.command()
 @one_line_errors
-def demo(overrides: Set = None, fresh: Fresh = False, as_json: AsJson = False, root: Root = Path("runs")) -> None:
+def demo(
+    overrides: Set = None,
+    plugins: Plugins = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+    root: Root = Path("runs"),
+) -> None:
     """Run the whole job on the embedded real prices: 20 US stocks, 1990 to 2022."""
-    _run(None, overrides or [], root, fresh=fresh, as_json=as_json)
+    _run(read_experiment(None, overrides, plugins), root, fresh=fresh, as_json=as_json)
 
 
 @app.command()
@@ -53,6 +73,7 @@ def demo(overrides: Set = None, fresh: Fresh = False, as_json: AsJson = False, r
 def run(
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
@@ -62,7 +83,7 @@ def run(
     What stands on disk is used again while configuration, data and code are what it was made from; the rest is made
     again, and a line says why.
     """
-    _run(config, overrides or [], root, fresh=fresh, as_json=as_json)
+    _run(read_experiment(config, overrides, plugins), root, fresh=fresh, as_json=as_json)
 
 
 @app.command()
@@ -70,17 +91,16 @@ def run(
 def forecast(
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
     """Only forecast: refit the analysts walk-forward and write their out-of-sample signals."""
-    from alfred.config import load_experiment
+    experiment = read_experiment(config, overrides, plugins)
     from alfred.console import results, show_progress
     from alfred.training import pipeline
 
-    prepare_process()
-    experiment = load_experiment(config, overrides or [])
     with show_progress() as reporter:
         prepared = pipeline.forecast(experiment, root, fresh=fresh, reporter=reporter)
     if as_json:
@@ -94,17 +114,16 @@ def forecast(
 def train(
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
     """Forecast and train the agents, without judging them. Goes on by itself after an interruption."""
-    from alfred.config import load_experiment
+    experiment = read_experiment(config, overrides, plugins)
     from alfred.console import results, show_progress
     from alfred.training import pipeline
 
-    prepare_process()
-    experiment = load_experiment(config, overrides or [])
     with show_progress() as reporter:
         prepared, trained, _ = pipeline.run_all(experiment, root, fresh=fresh, judge=False, reporter=reporter)
     if as_json:
@@ -115,7 +134,7 @@ def train(
 
 @app.command()
 @one_line_errors
-def evaluate(path: Run, overrides: Set = None, as_json: AsJson = False) -> None:
+def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Judge a trained run out of sample against its baselines, and write the report.
 
     --set takes what needs no new training: data.path, baselines, intervals, n_trials, training.n_jobs.
@@ -124,6 +143,7 @@ def evaluate(path: Run, overrides: Set = None, as_json: AsJson = False) -> None:
     from alfred.training import pipeline
 
     prepare_process()
+    load_plugins(plugins or ())
     prepared = pipeline.reopen(path, overrides or [])
     with show_progress() as reporter:
         rows = pipeline.evaluate(prepared, pipeline.load_trainings(prepared), reporter=reporter)
@@ -132,13 +152,14 @@ def evaluate(path: Run, overrides: Set = None, as_json: AsJson = False) -> None:
 
 @app.command()
 @one_line_errors
-def report(path: Run, overrides: Set = None, as_json: AsJson = False) -> None:
+def report(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Write the report of an evaluated run again, from its stored records.
 
     --set takes what needs no new records: data.path, intervals, n_trials.
     """
     from alfred.training import pipeline
 
+    load_plugins(plugins or ())
     prepared = pipeline.reopen(path, overrides or [], pipeline.REPORT_KEYS)
     rows = pipeline.rewrite_report(prepared)
     _print_rows(prepared, rows, as_json=as_json)
@@ -204,13 +225,10 @@ def tensorboard(
         typer.echo("stopped", err=True)
 
 
-def _run(config: Path | None, overrides: Sequence[str], root: Path, *, fresh: bool, as_json: bool) -> None:
-    from alfred.config import load_experiment
+def _run(experiment: Experiment, root: Path, *, fresh: bool, as_json: bool) -> None:
     from alfred.console import show_progress
     from alfred.training import pipeline
 
-    prepare_process()
-    experiment = load_experiment(config, overrides)
     with show_progress() as reporter:
         prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, reporter=reporter)
     _print_rows(prepared, rows, as_json=as_json)

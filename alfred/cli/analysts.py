@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from alfred.cli.options import AsJson, Config, Set, one_line_errors, parse_date, prepare_process, print_json
+from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, parse_date, print_json, read_experiment
 
 app = typer.Typer(help="What forecasters have to beat, and whether they do.", no_args_is_help=True)
 
@@ -22,12 +22,12 @@ def baseline(
     horizon: Horizon = 64, since: Since = None, config: Config = None, overrides: Set = None, as_json: AsJson = False
 ) -> None:
     """Show how far naive persistence is off for each symbol, easiest first: the bar for every forecaster."""
+    settings = read_experiment(config, overrides).data
     from alfred.analysts.baseline import compute_naive_table
-    from alfred.config import load_experiment
     from alfred.console import print_table
     from alfred.data.sources import load_market
 
-    market = load_market(load_experiment(config, overrides or []).data)
+    market = load_market(settings)
     first = None if since is None else parse_date(since).isoformat()
     table = compute_naive_table(market, horizon, since=first)
     if as_json:
@@ -52,16 +52,15 @@ def compare(
     ),
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit each analyst before a date and compare it with naive persistence after it, symbol by symbol."""
-    from alfred.config import load_experiment
+    experiment = read_experiment(config, overrides, plugins)
     from alfred.console import messages, results
     from alfred.data.sources import load_market
     from alfred.training.comparison import compare_analysts
 
-    prepare_process()
-    experiment = load_experiment(config, overrides or [])
     market = load_market(experiment.data)
     first = market.dates[int(market.n_dates * (1 - _TEST_SHARE))] if since is None else parse_date(since)
     with messages.status("fitting and forecasting"):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from alfred.cli.options import AsJson, Config, Set, one_line_errors, prepare_process, print_json
+from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, print_json, read_experiment
 
 
 @one_line_errors
 def audit(
     config: Config = None,
     overrides: Set = None,
-    plugin: Annotated[
-        list[str] | None, typer.Option("--plugin", help="A Python file or module of yours; may be given several times.")
-    ] = None,
+    plugins: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Look for anything in a configuration that sees the future: exit code 0 when clean, 1 when something leaks.
@@ -24,16 +20,12 @@ def audit(
     computed for that date or earlier must be equal bit for bit. Shuffled signals must have no skill, other batches must
     give the same forecasts, and each reward must belong to its action.
     """
-    from alfred.config import load_experiment
+    experiment = read_experiment(config, overrides, plugins)
     from alfred.console import results, show_progress
     from alfred.training.audit.run import audit as look
-    from alfred.training.plugins import load_plugins
 
-    prepare_process()
-    load_plugins(plugin or [])
-    experiment = load_experiment(config, overrides or [])
     with show_progress() as reporter:
-        found = look(experiment, plugin or [], reporter=reporter)
+        found = look(experiment, plugins or (), reporter=reporter)
     if as_json:
         print_json(found.to_json())
     else:

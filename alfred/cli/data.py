@@ -107,9 +107,10 @@ def correlations(
     """Rank the configured features by their correlation with what followed, corrected for the number of tests."""
     from alfred.config import load_experiment
     from alfred.console import print_table
-    from alfred.data.features.catalogue import FeatureSettings, compute_features
+    from alfred.data.features.catalogue import compute_features
     from alfred.data.features.correlations import rank_correlations
     from alfred.data.labels import make_labels
+    from alfred.data.settings import FeatureSettings
     from alfred.data.sources import load_market
 
     experiment = load_experiment(config, overrides or [])

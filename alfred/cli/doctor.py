@@ -12,7 +12,7 @@ from alfred.errors import ConfigError
 if TYPE_CHECKING:
     from alfred.config import Experiment
 
-from alfred.cli.options import AsJson, Config, Set, one_line_errors, prepare_process, print_json
+from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, print_json, read_experiment
 
 _MOST_IC = 0.4  # with the memory of the planted signal no higher correlation exists
 
@@ -21,6 +21,7 @@ _MOST_IC = 0.4  # with the memory of the planted signal no higher correlation ex
 def doctor(
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     ic: Annotated[
         str | None,
         typer.Option(help="Correlations to plant, for instance 0,0.01,0.02,0.05,0.1: how much skill would be enough?"),
@@ -39,13 +40,11 @@ def doctor(
     where the lower end of the 95 % interval of its gain in Sharpe ratio crosses zero, on the curve made monotone. The
     gain is measured on your own test range, whose length limits what can be seen.
     """
-    from alfred.config import load_experiment
+    experiment = read_experiment(config, overrides, plugins)
     from alfred.console import results, show_progress
     from alfred.data.sources import load_market
     from alfred.training.doctor.diagnose import diagnose
 
-    prepare_process()
-    experiment = load_experiment(config, overrides or [])
     if ic is not None:
         _draw_curve(experiment, _parse_strengths(ic), run, seeds, steps, picture, as_json=as_json)
         return

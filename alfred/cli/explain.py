@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from alfred.cli.options import AsJson, Run, one_line_errors, prepare_process, print_json
+from alfred.cli.options import AsJson, Plugins, Run, one_line_errors, prepare_process, print_json
+from alfred.plugins import load_plugins
 
 
 @one_line_errors
 def explain(
     path: Run,
+    plugins: Plugins = None,
     agent: Annotated[str | None, typer.Option(help="Name of the agent; the first one when left out.")] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Also set each signal to zero, as if it were missing.")] = False,
     shifts: Annotated[int, typer.Option(help="Random shifts of each signal.", min=1, max=100)] = 4,
@@ -31,6 +33,7 @@ def explain(
     from alfred.training.provenance.stages import read_stage
 
     prepare_process()
+    load_plugins(plugins or ())
     prepared = pipeline.reopen(path)
     trained = pipeline.load_trainings(prepared)
     with show_progress() as reporter:

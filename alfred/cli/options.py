@@ -7,14 +7,18 @@ import functools
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 
 from alfred.errors import AlfredError, ConfigError
+from alfred.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from alfred.config import Experiment
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -25,6 +29,10 @@ Config = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key: --set env.cost_bps=10. Repeatable."),
+]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="FILE", help="A Python file or module of yours. Repeatable."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
@@ -90,6 +98,22 @@ def parse_date(text: str) -> date:
 def print_json(value: object) -> None:
     """Print one JSON value on standard output."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def read_experiment(
+    config: Path | None, overrides: Sequence[str] | None, plugins: Sequence[str] | None = None
+) -> Experiment:
+    """Load plugins, read and check the configuration, and only then what is slow to load: a mistake is told at once.
+
+    Raises:
+        ConfigError: A plugin cannot be imported, or the configuration is none.
+    """
+    from alfred.config import load_experiment
+
+    load_plugins(plugins or ())
+    experiment = load_experiment(config, overrides or ())
+    prepare_process()
+    return experiment
 
 
 def prepare_process() -> None:

@@ -3,94 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import zoneinfo
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import field_validator, model_validator
 
 from alfred.data.market import FIELDS, Market
-from alfred.data.point_in_time.fundamentals import FundamentalsSettings, join_fundamentals
-from alfred.data.point_in_time.macro import MacroSettings, join_macro
-from alfred.data.point_in_time.news import NewsSettings, join_news
+from alfred.data.point_in_time.fundamentals import join_fundamentals
+from alfred.data.point_in_time.macro import join_macro
+from alfred.data.point_in_time.news import join_news
 from alfred.data.prices.alignment import build_market
 from alfred.data.prices.long_table import read_price_table
 from alfred.data.prices.sp500 import load_embedded_market
 from alfred.data.prices.symbols import read_delistings, read_investable, read_sectors
-from alfred.errors import DataError, suggest
-from alfred.settings import Settings
-
-
-class DataSettings(Settings):
-    """Which market.
-
-    Attributes:
-        source: `embedded` (20 US stocks and the S&P 500 index, 1990 to 2022, from skfolio) or `files`.
-        path: A price table or a folder of them; naming one makes the source `files`.
-        symbols: Symbols to keep; all when left out.
-        benchmark: The symbol to be judged against; SPY (SP500TR in the embedded data) when left out.
-        start: First date.
-        end: Last date.
-        investable: The symbols that agents and baselines may hold, or `all`. Left out, the column `investable` of
-            `symbols.csv` says it; where that is silent, everything but the benchmark, for an index cannot be bought.
-        dtype: Storage of the prices; `float32` halves the memory of a large universe.
-        time_zone: Zone on whose clock time stamps with a zone, epochs and UTC stamps are dated, such as
-            America/New_York; when left out, a stamp's own date counts, and UTC stamps that may be another day are
-            refused.
-        sunday_sessions: Whether the exchange trades from Sunday to Thursday (Tel Aviv, Riyadh); otherwise such days are
-            refused, as they are what midnights written in the wrong zone look like.
-        fundamentals: Reports to join as extra fields, or None.
-        macro: Macroeconomic series to join as extra fields, or None.
-        news: Headlines whose daily count to join as an extra field, or None.
-    """
-
-    source: Literal["embedded", "files"] = "embedded"
-    path: Path | None = None
-    symbols: tuple[str, ...] | None = None
-    benchmark: str | None = None
-    start: date | None = None
-    end: date | None = None
-    investable: Literal["all"] | tuple[str, ...] | None = None
-    dtype: Literal["float64", "float32"] = "float64"
-    time_zone: str | None = None
-    sunday_sessions: bool = False
-    fundamentals: FundamentalsSettings | None = None
-    macro: MacroSettings | None = None
-    news: NewsSettings | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _path_means_files(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("path") is not None and "source" not in values:
-            return {**values, "source": "files"}
-        return values
-
-    @field_validator("time_zone")
-    @classmethod
-    def _check_zone(cls, zone: str | None) -> str | None:
-        if zone is not None and zone not in (known := zoneinfo.available_timezones()):
-            raise ValueError(f"unknown time zone '{zone}'; New York is America/New_York.{suggest(zone, known)}")
-        return zone
-
-    @model_validator(mode="after")
-    def _check_together(self) -> DataSettings:
-        if (self.source == "files") != (self.path is not None):
-            raise ValueError(
-                "source 'files' needs a path to a price table or a folder of them"
-                if self.path is None
-                else f"source 'embedded' reads no path, but path is {self.path}; drop one of the two"
-            )
-        if self.start is not None and self.end is not None and self.start > self.end:
-            raise ValueError(f"start {self.start} is after end {self.end}; swap them")
-        if self.symbols is not None and not self.symbols:
-            raise ValueError("symbols is empty; name at least one, or leave it out for all")
-        if self.investable is not None and not self.investable:
-            raise ValueError("investable is empty; name at least one symbol, or 'all'")
-        return self
+from alfred.data.settings import DataSettings
+from alfred.errors import DataError
 
 
 def load_market(settings: DataSettings) -> Market:

@@ -4,45 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import date
 
 import pandas as pd
-from pydantic import Field, model_validator
 
+from alfred.data.settings import SplitSettings
 from alfred.errors import DataError
-from alfred.settings import Settings
 
 Range = tuple[pd.Timestamp, pd.Timestamp]
-
-
-class SplitSettings(Settings):
-    """How the sessions are cut.
-
-    Attributes:
-        test_start: First date that is judged; the earliest that leaves `min_train_days` when left out.
-        test_end: Last date that is judged; the end of the data when left out.
-        n_folds: Test ranges, contiguous and of equal length up to one session.
-        validation_days: Sessions before each test range on which checkpoints and parameters are chosen.
-        min_train_days: Sessions that the first fold must have to train on.
-        train_days: Sessions to train on at most (rolling); all earlier ones when left out (expanding).
-        embargo_days: Sessions left out besides the purge, against serial correlation.
-    """
-
-    test_start: date | None = None
-    test_end: date | None = None
-    n_folds: int = Field(default=3, ge=1)
-    validation_days: int = Field(default=252, ge=1)
-    min_train_days: int = Field(default=756, ge=1)
-    train_days: int | None = Field(default=None, ge=1)
-    embargo_days: int = Field(default=5, ge=0)
-
-    @model_validator(mode="after")
-    def _check_together(self) -> SplitSettings:
-        if self.train_days is not None and self.train_days < self.min_train_days:
-            raise ValueError(f"train_days {self.train_days} is below min_train_days {self.min_train_days}; raise it")
-        if self.test_start is not None and self.test_end is not None and self.test_start > self.test_end:
-            raise ValueError(f"test_start {self.test_start} is after test_end {self.test_end}; swap them")
-        return self
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,24 @@
 """The market as a decision problem."""
 
-from gymnasium.envs.registration import register, registry
+from __future__ import annotations
 
-from alfred.envs.actions import ActionSettings, encode_weights
-from alfred.envs.constraints import ConstraintSettings
-from alfred.envs.gym.portfolio import PortfolioEnv
-from alfred.envs.gym.vector import PortfolioVectorEnv
-from alfred.envs.market_features import ImpactSettings
-from alfred.envs.rewards import RewardSettings
-from alfred.envs.risk import RiskSettings
-from alfred.envs.settings import PortfolioSettings
-from alfred.envs.tape import Tape, make_tape
+from typing import TYPE_CHECKING
+
+from alfred.lazy import import_on_use
+
+if TYPE_CHECKING:
+    from alfred.envs.actions import encode_weights
+    from alfred.envs.gym.portfolio import PortfolioEnv
+    from alfred.envs.gym.vector import PortfolioVectorEnv
+    from alfred.envs.settings import (
+        ActionSettings,
+        ConstraintSettings,
+        ImpactSettings,
+        PortfolioSettings,
+        RewardSettings,
+        RiskSettings,
+    )
+    from alfred.envs.tape import Tape, make_tape
 
 __all__ = [
     "ActionSettings",
@@ -26,12 +34,19 @@ __all__ = [
     "make_tape",
 ]
 
-ENV_ID = "alfred/Portfolio-v0"
-
-# Gymnasium finds environments by this registration; it is the one thing that importing this room does.
-if ENV_ID not in registry:
-    register(
-        ENV_ID,
-        entry_point="alfred.envs.gym.portfolio:PortfolioEnv",
-        vector_entry_point="alfred.envs.gym.vector:PortfolioVectorEnv",
-    )
+__getattr__ = import_on_use(
+    __name__,
+    {
+        "ActionSettings": "alfred.envs.settings",
+        "ConstraintSettings": "alfred.envs.settings",
+        "ImpactSettings": "alfred.envs.settings",
+        "PortfolioEnv": "alfred.envs.gym.portfolio",
+        "PortfolioSettings": "alfred.envs.settings",
+        "PortfolioVectorEnv": "alfred.envs.gym.vector",
+        "RewardSettings": "alfred.envs.settings",
+        "RiskSettings": "alfred.envs.settings",
+        "Tape": "alfred.envs.tape",
+        "encode_weights": "alfred.envs.actions",
+        "make_tape": "alfred.envs.tape",
+    },
+)

@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
+from alfred.envs.settings import ActionSettings
 from alfred.errors import DataError
 from alfred.jit import compiled
-from alfred.settings import Settings
 from alfred.typing import Float
 
 # A weight below one part in a million is dust: no one could trade it, and dropping it makes the corners exact.
 _DUST = 1e-6
-
-
-class ActionSettings(Settings):
-    """How actions in [-1, 1] become weights.
-
-    Attributes:
-        mode: `softmax` reads the action as scores; `simplex` reads it as weights, `2 w - 1`; `long_short` reads the
-            numbers of the assets as `w / max_leverage`, scaled down together when they sum to more than one in size,
-            and leaves the rest to cash (the number of cash is not read).
-        logit_scale: A score of 1 becomes this logit: one over the temperature of the softmax. Ten reaches all weight on
-            one of thousands of assets; with a scale of 1 no weight of 30 assets can exceed 20 %.
-        max_leverage: Largest sum of absolute asset weights in `long_short`; cash is borrowed above 1.
-    """
-
-    mode: Literal["softmax", "simplex", "long_short"] = "softmax"
-    logit_scale: float = Field(default=10.0, gt=0, le=300)
-    max_leverage: float = Field(default=1.0, gt=0, le=10)
-
-    @property
-    def long_only(self) -> bool:
-        """Whether no weight can be negative."""
-        return self.mode != "long_short"
 
 
 def compute_weights(

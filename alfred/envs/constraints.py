@@ -8,31 +8,10 @@ the limit lets it.
 from __future__ import annotations
 
 import numpy as np
-from pydantic import Field
 
+from alfred.envs.settings import ConstraintSettings
 from alfred.errors import ConfigError, suggest
-from alfred.settings import Settings
 from alfred.typing import Float
-
-
-class ConstraintSettings(Settings):
-    """Limits on target weights; a limit that is left out does not bind.
-
-    Attributes:
-        max_weight: Largest absolute weight of one asset; cash has no cap.
-        max_sector_weight: Largest sum of absolute weights in a sector: one number for all sectors, or a number for
-            each sector named. Symbols without a sector are not limited.
-        max_turnover: Largest turnover of one trade, before costs: half the sum of absolute weight changes.
-    """
-
-    max_weight: float | None = Field(default=None, gt=0)
-    max_sector_weight: float | dict[str, float] | None = None
-    max_turnover: float | None = Field(default=None, gt=0)
-
-    @property
-    def bind(self) -> bool:
-        """Whether there is any limit."""
-        return any(limit is not None for limit in (self.max_weight, self.max_sector_weight, self.max_turnover))
 
 
 class Constraints:

@@ -5,46 +5,17 @@ Axes legend: T dates, N symbols, M market features. Row t holds what is known at
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
 
 from alfred.data.market import Market
-from alfred.settings import Settings
+from alfred.envs.settings import ImpactSettings
 from alfred.typing import Float
 
 MARKET_FEATURES = ("return_5", "return_20", "volatility_20", "volatility_60", "drawdown_year", "dispersion_20")
 BOUND = 10.0  # signals, features and returns are clipped to +-this, so that one bad tick cannot swamp a network
 _DAYS_PER_YEAR = 252
-
-
-class ImpactSettings(Settings):
-    """Market impact: what a large trade pays beyond commission and spread.
-
-    Trading the share q of an average day's value moves the price by `coefficient * volatility * q^(1/2)`
-    (`square_root`: Almgren, Thum, Hauptmann and Li, 2005; Toth et al., 2011) or by `coefficient * volatility * q`
-    (`linear`: Kyle, 1985, which makes the cost quadratic). Volatility is the daily one. Both averages are over the
-    sessions before the trade.
-
-    Attributes:
-        kind: The law, or `none`.
-        coefficient: Its factor; about one for the square root.
-        capital: Worth of one unit of wealth, in the currency of the prices.
-        window_days: Sessions that the daily value and the volatility are averaged over.
-    """
-
-    kind: Literal["none", "square_root", "linear"] = "none"
-    coefficient: float = Field(default=1.0, gt=0)
-    capital: float = Field(default=1e6, gt=0)
-    window_days: int = Field(default=20, ge=2)
-
-    @property
-    def power(self) -> float:
-        """Power of the traded value in the cost."""
-        return 2.0 if self.kind == "linear" else 1.5
 
 
 def compute_market_features(

@@ -27,8 +27,8 @@ from alfred.envs.market_features import BOUND
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioKernel
 from alfred.envs.tape import Tape
+from alfred.typing import Observation
 
-Observation = dict[str, npt.NDArray[np.float32]]
 # What an environment hands out: an `Observation`, or one array when it is flat. A union would have every caller that
 # never asks for flat ones narrow it.
 AnyObservation: TypeAlias = Any

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from alfred.envs.actions import ActionSettings
-from alfred.envs.observations import Observation
+from alfred.envs.settings import ActionSettings
 from alfred.errors import DataError
-from alfred.typing import Float
+from alfred.typing import Float, Observation
+
+if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
+    import pandas as pd
 
 # How far weights may lie from what they must sum to: room for single precision, none for a mistake.
 _TOLERANCE = 1e-5

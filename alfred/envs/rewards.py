@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
+from alfred.envs.settings import RewardSettings
 from alfred.jit import compiled
-from alfred.settings import Settings
 from alfred.typing import Float
 
 # Variance a day below which the differential Sharpe ratio divides by this instead: one basis point, squared. A book in
 # cash has no variance, and its ratio no meaning.
 _LEAST_VARIANCE = 1e-8
 _DAYS_PER_YEAR = 252
-
-
-class RewardSettings(Settings):
-    """What a step pays.
-
-    Attributes:
-        kind: `growth` pays log growth of wealth net of costs; `excess` pays the same less that of `reference` over the
-            same step, which removes the market's noise without changing the best policy; `differential_sharpe` pays
-            the change of a running Sharpe ratio.
-        reference: Whose growth `excess` takes away: `equal_weight` of the universe or the `benchmark`, free of costs.
-        risk_aversion: Weight of the risk term `risk_aversion / 2 * r^2` on the simple net return r of a step, in
-            `growth` and `excess`; without one, a policy that maximises growth concentrates.
-        drawdown_penalty: Reward lost for each unit by which the drawdown deepens in a step.
-        turnover_penalty: Reward lost for each unit of turnover, beside the costs themselves.
-        sharpe_memory: Steps that the running Sharpe ratio looks back, roughly.
-        scale: Factor on the reward; 100 makes it per cent, which suits the learners' default step sizes.
-    """
-
-    kind: Literal["growth", "excess", "differential_sharpe"] = "excess"
-    reference: Literal["equal_weight", "benchmark"] = "equal_weight"
-    risk_aversion: float = Field(default=10.0, ge=0)
-    drawdown_penalty: float = Field(default=0.0, ge=0)
-    turnover_penalty: float = Field(default=0.0, ge=0)
-    sharpe_memory: float = Field(default=60.0, gt=1)
-    scale: float = Field(default=100.0, gt=0)
 
 
 class RewardState:

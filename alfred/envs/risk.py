@@ -13,27 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from alfred.settings import Settings
 from alfred.typing import Float
 
 Bool = npt.NDArray[np.bool_]
-
-
-class RiskSettings(Settings):
-    """Rules that sell; a rule that is left out does not act.
-
-    Attributes:
-        stop_loss_pct: Loss from the average entry price at which a position is sold, in per cent. Needs bars with
-            open, high and low.
-        breaker_drawdown_pct: Depth below the peak of wealth at which everything is sold, in per cent.
-        breaker_cooldown_days: Sessions that the breaker keeps the book in cash; the peak starts anew afterwards.
-    """
-
-    stop_loss_pct: float | None = Field(default=None, gt=0, lt=100)
-    breaker_drawdown_pct: float | None = Field(default=None, gt=0, lt=100)
-    breaker_cooldown_days: int = Field(default=20, ge=1)
 
 
 class Bars(NamedTuple):

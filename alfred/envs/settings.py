@@ -1,4 +1,4 @@
-"""The settings of a portfolio environment: what the market asks of everybody, and what the agent is told to keep to."""
+"""What an environment can be told: the terms of the market, the mandate of an agent, actions and rewards."""
 
 from __future__ import annotations
 
@@ -9,13 +9,119 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field
 
-from alfred.envs.actions import ActionSettings
-from alfred.envs.constraints import ConstraintSettings
-from alfred.envs.market_features import ImpactSettings
-from alfred.envs.rewards import RewardSettings
-from alfred.envs.risk import RiskSettings
-from alfred.envs.tape import Execution
 from alfred.settings import Settings
+
+
+class ActionSettings(Settings):
+    """How actions in [-1, 1] become weights.
+
+    Attributes:
+        mode: `softmax` reads the action as scores; `simplex` reads it as weights, `2 w - 1`; `long_short` reads the
+            numbers of the assets as `w / max_leverage`, scaled down together when they sum to more than one in size,
+            and leaves the rest to cash (the number of cash is not read).
+        logit_scale: A score of 1 becomes this logit: one over the temperature of the softmax. Ten reaches all weight on
+            one of thousands of assets; with a scale of 1 no weight of 30 assets can exceed 20 %.
+        max_leverage: Largest sum of absolute asset weights in `long_short`; cash is borrowed above 1.
+    """
+
+    mode: Literal["softmax", "simplex", "long_short"] = "softmax"
+    logit_scale: float = Field(default=10.0, gt=0, le=300)
+    max_leverage: float = Field(default=1.0, gt=0, le=10)
+
+    @property
+    def long_only(self) -> bool:
+        """Whether no weight can be negative."""
+        return self.mode != "long_short"
+
+
+class ConstraintSettings(Settings):
+    """Limits on target weights; a limit that is left out does not bind.
+
+    Attributes:
+        max_weight: Largest absolute weight of one asset; cash has no cap.
+        max_sector_weight: Largest sum of absolute weights in a sector: one number for all sectors, or a number for
+            each sector named. Symbols without a sector are not limited.
+        max_turnover: Largest turnover of one trade, before costs: half the sum of absolute weight changes.
+    """
+
+    max_weight: float | None = Field(default=None, gt=0)
+    max_sector_weight: float | dict[str, float] | None = None
+    max_turnover: float | None = Field(default=None, gt=0)
+
+    @property
+    def bind(self) -> bool:
+        """Whether there is any limit."""
+        return any(limit is not None for limit in (self.max_weight, self.max_sector_weight, self.max_turnover))
+
+
+class RiskSettings(Settings):
+    """Rules that sell; a rule that is left out does not act.
+
+    Attributes:
+        stop_loss_pct: Loss from the average entry price at which a position is sold, in per cent. Needs bars with
+            open, high and low.
+        breaker_drawdown_pct: Depth below the peak of wealth at which everything is sold, in per cent.
+        breaker_cooldown_days: Sessions that the breaker keeps the book in cash; the peak starts anew afterwards.
+    """
+
+    stop_loss_pct: float | None = Field(default=None, gt=0, lt=100)
+    breaker_drawdown_pct: float | None = Field(default=None, gt=0, lt=100)
+    breaker_cooldown_days: int = Field(default=20, ge=1)
+
+
+class ImpactSettings(Settings):
+    """Market impact: what a large trade pays beyond commission and spread.
+
+    Trading the share q of an average day's value moves the price by `coefficient * volatility * q^(1/2)`
+    (`square_root`: Almgren, Thum, Hauptmann and Li, 2005; Toth et al., 2011) or by `coefficient * volatility * q`
+    (`linear`: Kyle, 1985, which makes the cost quadratic). Volatility is the daily one. Both averages are over the
+    sessions before the trade.
+
+    Attributes:
+        kind: The law, or `none`.
+        coefficient: Its factor; about one for the square root.
+        capital: Worth of one unit of wealth, in the currency of the prices.
+        window_days: Sessions that the daily value and the volatility are averaged over.
+    """
+
+    kind: Literal["none", "square_root", "linear"] = "none"
+    coefficient: float = Field(default=1.0, gt=0)
+    capital: float = Field(default=1e6, gt=0)
+    window_days: int = Field(default=20, ge=2)
+
+    @property
+    def power(self) -> float:
+        """Power of the traded value in the cost."""
+        return 2.0 if self.kind == "linear" else 1.5
+
+
+class RewardSettings(Settings):
+    """What a step pays.
+
+    Attributes:
+        kind: `growth` pays log growth of wealth net of costs; `excess` pays the same less that of `reference` over the
+            same step, which removes the market's noise without changing the best policy; `differential_sharpe` pays
+            the change of a running Sharpe ratio.
+        reference: Whose growth `excess` takes away: `equal_weight` of the universe or the `benchmark`, free of costs.
+        risk_aversion: Weight of the risk term `risk_aversion / 2 * r^2` on the simple net return r of a step, in
+            `growth` and `excess`; without one, a policy that maximises growth concentrates.
+        drawdown_penalty: Reward lost for each unit by which the drawdown deepens in a step.
+        turnover_penalty: Reward lost for each unit of turnover, beside the costs themselves.
+        sharpe_memory: Steps that the running Sharpe ratio looks back, roughly.
+        scale: Factor on the reward; 100 makes it per cent, which suits the learners' default step sizes.
+    """
+
+    kind: Literal["growth", "excess", "differential_sharpe"] = "excess"
+    reference: Literal["equal_weight", "benchmark"] = "equal_weight"
+    risk_aversion: float = Field(default=10.0, ge=0)
+    drawdown_penalty: float = Field(default=0.0, ge=0)
+    turnover_penalty: float = Field(default=0.0, ge=0)
+    sharpe_memory: float = Field(default=60.0, gt=1)
+    scale: float = Field(default=100.0, gt=0)
+
+
+Execution = Literal["auto", "next_open", "next_close", "close"]
+
 
 RatePct = Annotated[float, Field(gt=-100, le=100)]
 

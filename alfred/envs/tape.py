@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.market import Market
-from alfred.data.rates import CashRate, resolve_cash_rate
+from alfred.data.prices.rates import CashRate, resolve_cash_rate
 from alfred.data.signals import Signals
 from alfred.envs.delistings import DEFAULT_PAYOUT, find_delistings
-from alfred.envs.market_features import BOUND, ImpactSettings, compute_impact_scale, compute_market_features
+from alfred.envs.market_features import BOUND, compute_impact_scale, compute_market_features
 from alfred.envs.risk import Bars
+from alfred.envs.settings import Execution, ImpactSettings
 from alfred.errors import ConfigError, DataError, SignalError
 from alfred.typing import Float
-
-Execution = Literal["auto", "next_open", "next_close", "close"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +131,7 @@ def make_tape(
         end: Last date that may be marked; the last date of the market when left out.
         execution: When a decision is traded; `auto` takes the next open, or the next close without open prices.
         lookback: Sessions of log returns in an observation, L.
-        cash_rate_pct: Yearly rate that cash earns, in per cent; see `alfred.data.rates.resolve_cash_rate`.
+        cash_rate_pct: Yearly rate that cash earns, in per cent; see `alfred.data.prices.rates.resolve_cash_rate`.
         impact: Market impact, or None without.
         delisting_after: Sessions without a trade after which a symbol counts as delisted; half a year when left out.
         delisting_payout: What is paid for it then, as a fraction of the last price.

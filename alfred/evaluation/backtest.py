@@ -14,9 +14,10 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.gym.episodes import prepare_tape
-from alfred.envs.gym.portfolio import PortfolioEnv, PortfolioSettings
+from alfred.envs.gym.portfolio import PortfolioEnv
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy, check_weights
+from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioKernel
 from alfred.errors import CheckpointError, ConfigError
 from alfred.typing import Float, FloatArray

@@ -13,7 +13,8 @@ import pandas as pd
 from scipy import stats
 
 from alfred.data.market import Market
-from alfred.envs.actions import ActionSettings, compute_weights
+from alfred.envs.actions import compute_weights
+from alfred.envs.settings import ActionSettings
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.statistics.significance import compute_long_run_variance
 from alfred.typing import FloatArray

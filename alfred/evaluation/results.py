@@ -18,8 +18,9 @@ from alfred.evaluation.behaviour import Behaviour
 from alfred.evaluation.headline import Headline, Training, count_untrained, describe_trainings, write_headline
 from alfred.evaluation.plausibility import find_sharpe_warning
 from alfred.evaluation.portfolio_metrics import PortfolioMetrics, compute_portfolio_metrics, compute_sharpe
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.bootstrap import (
-    IntervalSettings,
+    choose_mean_block,
     compute_interval,
     make_stationary_indices,
     resample_max_drawdown,
@@ -188,8 +189,8 @@ def compute_results(
         _mark_untrained(_mark_ruin(verdict, net[:, pair.own]), behind.get(columns[pair.own], ()))
         for verdict, pair in zip(judge(excess, pairs, settings, trials, periods), pairs, strict=True)
     ]
-    mean_block = settings.choose_mean_block(excess[:, :1])
-    indices = make_stationary_indices(len(net), settings.n_replicates, mean_block, settings.make_generator())
+    mean_block = choose_mean_block(settings, excess[:, :1])
+    indices = make_stationary_indices(len(net), settings.n_replicates, mean_block, np.random.default_rng(settings.seed))
     replicates = resample_metrics(net, indices, periods, cash)
     spread, source = trials.assume_spread(compute_unskilled_spread(len(net), periods))
     rows = [

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from alfred.analysts.base import AnalystSettings
 from alfred.analysts.baseline import Comparison, compare_with_naive
 from alfred.analysts.improvements import ImprovementTracker
 from alfred.analysts.registry import make_analyst
+from alfred.analysts.settings import AnalystSettings
 from alfred.data.market import Market
 from alfred.errors import DataError
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alfred.analysts.base import Analyst, AnalystSettings
+from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import signal_names
 from alfred.analysts.registry import make_analyst
+from alfred.analysts.settings import AnalystSettings
 from alfred.config import ForecastSettings
 from alfred.data.contexts import iterate_contexts
 from alfred.data.market import Market

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from alfred.analysts.forecast import signal_names
 from alfred.config import Experiment
-from alfred.data.features.catalogue import PREFIX, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
+from alfred.data.settings import PREFIX
 from alfred.data.signals import Signals, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.splits import Fold

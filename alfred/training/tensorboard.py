@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from alfred.agents.base import AgentSettings
+from alfred.agents.settings import AgentSettings
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.portfolio_metrics import compute_max_drawdown, compute_portfolio_metrics
 from alfred.evaluation.report.images import draw_wealth, draw_weights

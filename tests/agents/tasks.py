@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from alfred.agents.base import AgentSettings, NetworkPolicy, TrainingTask
-from alfred.agents.registry import load_agent_class
+from alfred.agents.base import NetworkPolicy, TrainingTask
+from alfred.agents.registry import AGENTS
+from alfred.agents.settings import AgentSettings
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
@@ -31,7 +32,7 @@ def make_tiny(kind: str, **changes: object) -> AgentSettings:
     # The buffers are filled, so that a checkpoint of a full one is met.
     small = {"hidden": (8, 8), "validate_every": 1_000, "checkpoint_every": 512}
     raw = {"kind": kind, **small, **TINY[kind], **changes}
-    return load_agent_class(kind).settings_class.model_validate(raw)
+    return AGENTS.load_settings(kind).model_validate(raw)
 
 
 def make_task(

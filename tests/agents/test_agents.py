@@ -11,9 +11,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
 from alfred.agents.direct import DirectAgent
-from alfred.agents.registry import AGENTS, load_agent_class, make_agent
-from alfred.agents.sb3.ppo import PpoSettings
-from alfred.envs.actions import ActionSettings
+from alfred.agents.registry import AGENTS, make_agent
+from alfred.agents.settings import PpoSettings
+from alfred.envs.settings import ActionSettings
 from alfred.errors import CheckpointError, ConfigError
 from tests.agents.tasks import ENVIRONMENT, make_observation, make_task, make_tiny
 
@@ -186,4 +186,4 @@ def test_a_damaged_policy_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_agent_is_suggested() -> None:
     with pytest.raises(ConfigError, match=r"unknown agent kind 'direkt'.*Did you mean 'direct'"):
-        load_agent_class("direkt")
+        AGENTS.load("direkt")

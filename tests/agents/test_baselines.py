@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from alfred.agents.strategies.allocation import OptimiserSettings
 from alfred.agents.strategies.prices import MixSettings, MomentumSettings, TrendSettings
-from alfred.agents.strategies.registry import BASELINES, DEFAULT_BASELINES, load_baseline_class, make_baselines
+from alfred.agents.strategies.registry import BASELINES, DEFAULT_BASELINES, make_baselines
 from alfred.agents.strategies.signals import (
     DirectionSettings,
     KellySettings,
@@ -19,10 +19,10 @@ from alfred.agents.strategies.signals import (
     TopSettings,
 )
 from alfred.data.signals import Signals
-from alfred.envs.observations import Observation
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import ConfigError, DataError
 from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.typing import Observation
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(n_dates=700, n_symbols=5, seed=2)
@@ -51,7 +51,7 @@ def with_signal(values: list[float], lookback: int = 0, **changes: np.ndarray) -
 
 @pytest.mark.parametrize("kind", BASELINES)
 def test_every_baseline_trades_in_the_ledger(kind: str) -> None:
-    policy = load_baseline_class(kind).model_validate({"kind": kind}).build(MARKET, NAMES)
+    policy = BASELINES.load(kind).model_validate({"kind": kind}).build(MARKET, NAMES)
     rng = np.random.default_rng(0)
     dates = MARKET.dates
     stamps = np.full(len(dates), np.datetime64("2000-01-01", "s"))
@@ -68,7 +68,7 @@ def test_every_baseline_trades_in_the_ledger(kind: str) -> None:
 
 
 def test_the_defaults_are_there_with_the_two_that_reports_judge_by() -> None:
-    settings = [load_baseline_class(raw["kind"]).model_validate(raw) for raw in DEFAULT_BASELINES]
+    settings = [BASELINES.load(raw["kind"]).model_validate(raw) for raw in DEFAULT_BASELINES]
     names = [policy.name for policy in make_baselines(settings, MARKET, NAMES)]
     assert names[:3] == ["SPY", "equal weight", "equal weight, held"]
     assert len(set(names)) == len(names) == 7
@@ -183,7 +183,7 @@ def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(ConfigError, match="reads a signal, and there are none"):
         DirectionSettings().build(MARKET, ())
     with pytest.raises(ConfigError, match=r"unknown baseline kind 'momentun'.*Did you mean 'momentum'"):
-        load_baseline_class("momentun")
+        BASELINES.load("momentun")
     with pytest.raises(ConfigError, match="two baselines are called 'equal weight'"):
         make_baselines([MixSettings()], MARKET, ())
     with pytest.raises(DataError, match="unknown symbol 'XYZ'"):

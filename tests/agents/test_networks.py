@@ -9,14 +9,14 @@ import pytest
 import torch
 from scipy import stats
 
-from alfred.agents.base import AgentSettings, NetworkPolicy, describe_network
+from alfred.agents.base import NetworkPolicy, describe_network
 from alfred.agents.networks import AssetNetwork, NetworkSpec, ObservationShape, make_network, split_features, unflatten
 from alfred.agents.recurrent import MemoryNetwork, build_network, forget
 from alfred.agents.sb3.dirichlet import DirichletWeights
-from alfred.envs.actions import ActionSettings
+from alfred.agents.settings import AgentSettings
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.observations import flatten, observe
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.simulator import PortfolioKernel
 from tests.agents.tasks import make_observation
 from tests.conftest import make_random_market

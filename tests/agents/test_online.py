@@ -8,12 +8,12 @@ import pytest
 
 from alfred.agents.strategies.online.base import OnlinePolicy
 from alfred.agents.strategies.online.simplex import project
-from alfred.agents.strategies.registry import load_baseline_class
+from alfred.agents.strategies.registry import BASELINES
 from alfred.data.market import Market
-from alfred.envs.observations import Observation
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.typing import Observation
 from tests.conftest import make_random_market
 from tests.test_lookahead import find_leak
 
@@ -23,7 +23,7 @@ FREE = PortfolioSettings(cost_bps=0.0, slippage_bps=0.0)
 
 
 def make(kind: str, market: Market = MARKET, **settings: object) -> OnlinePolicy:
-    policy = load_baseline_class(kind).model_validate({"kind": kind, **settings}).build(market, ())
+    policy = BASELINES.load(kind).model_validate({"kind": kind, **settings}).build(market, ())
     assert isinstance(policy, OnlinePolicy)
     return policy
 

@@ -7,12 +7,9 @@ import pytest
 import torch
 
 from alfred.envs import actions, ledger
-from alfred.envs.actions import ActionSettings
 from alfred.envs.differentiable import ledger as torch_ledger
 from alfred.envs.differentiable import simulator as torch_kernel
-from alfred.envs.market_features import ImpactSettings
-from alfred.envs.rewards import RewardSettings
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import ActionSettings, ImpactSettings, PortfolioSettings, RewardSettings
 from alfred.envs.simulator import PortfolioKernel
 from alfred.envs.tape import make_tape
 from alfred.errors import ConfigError

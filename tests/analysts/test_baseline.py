@@ -7,7 +7,8 @@ import pytest
 from alfred.analysts.base import Analyst
 from alfred.analysts.baseline import compare_with_naive, compute_naive_table
 from alfred.analysts.forecast import Forecast
-from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
+from alfred.analysts.naive import NaiveAnalyst
+from alfred.analysts.settings import NaiveSettings
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
 from tests.conftest import make_random_market

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from alfred.analysts import ANALYSTS, Forecast, make_analyst
+from alfred.analysts import Forecast, make_analyst
 from alfred.analysts.checks import ContractError, check_analyst
-from alfred.analysts.momentum import MomentumAnalyst, MomentumSettings
-from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
-from alfred.analysts.registry import load_analyst_class
+from alfred.analysts.momentum import MomentumAnalyst
+from alfred.analysts.naive import NaiveAnalyst
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import MomentumSettings, NaiveSettings
 from alfred.data.contexts import make_contexts
 from alfred.errors import CheckpointError, ConfigError, DataError, NotFittedError
 from tests.analysts.small import SMALL
@@ -17,7 +18,7 @@ MARKET = make_random_market(700)
 
 
 def make_small(kind):
-    settings = load_analyst_class(kind).settings_class.model_validate({"kind": kind, **SMALL.get(kind, {})})
+    settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
     return make_analyst(settings)
 
 
@@ -76,7 +77,7 @@ def test_windows_share_no_memory_with_the_market(kind) -> None:
 
 def test_unknown_analyst() -> None:
     with pytest.raises(ConfigError, match=r"unknown analyst kind 'lstn'.*Did you mean 'lstm'"):
-        load_analyst_class("lstn")
+        ANALYSTS.load("lstn")
 
 
 def test_momentum_finds_the_planted_slope() -> None:
@@ -104,4 +105,4 @@ def test_errors_of_saving_and_loading(tmp_path) -> None:
     with pytest.raises(NotFittedError, match="'momentum' is not fitted"):
         make_small("momentum").save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="does not hold a saved LstmAnalyst"):
-        load_analyst_class("lstm").from_pretrained(tmp_path / "nowhere")
+        ANALYSTS.load("lstm").from_pretrained(tmp_path / "nowhere")

@@ -12,12 +12,12 @@ from alfred.errors import CheckpointError, DataError
 from alfred.learning.fitting import (
     FittingProgress,
     FittingReport,
-    FittingSettings,
     compute_learning_rate,
     fit_module,
     pick_rows,
     validate,
 )
+from alfred.learning.settings import FittingSettings
 
 SETTINGS = FittingSettings(steps=60, batch_size=8, learning_rate=0.02, validate_every=10, checkpoint_every=7)
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alfred.analysts.aggregation import AGGREGATIONS, aggregate_samples
+from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast, signal_names
+from alfred.analysts.settings import AGGREGATIONS
 from alfred.errors import ConfigError, DataError
 
 

@@ -7,16 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alfred.analysts import ANALYSTS, Analyst, Forecast, make_analyst
+from alfred.analysts import Analyst, Forecast, make_analyst
 from alfred.analysts.checks import TOLERANCE, ContractError, check_analyst, measure_difference, rescale_market
 from alfred.analysts.kronos.candles import Candles, scale_columns
 from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.windows import make_candles
-from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
-from alfred.analysts.registry import load_analyst_class
+from alfred.analysts.naive import NaiveAnalyst
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import NaiveSettings
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import PRICE_FIELDS, Market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from tests.analysts.kronos.small import make_small_pair
 from tests.analysts.small import SMALL
 from tests.conftest import ROOT, make_random_market
@@ -28,7 +30,7 @@ UNITS = {"billionth": 1e-9, "ten-thousandth": 1e-4, "million": 1e6, "mixed": np.
 
 def build(kind: str, **changes: object) -> Analyst:
     raw = {"kind": kind, **SMALL.get(kind, {}), **QUICK.get(kind, {}), **changes}
-    return make_analyst(load_analyst_class(kind).settings_class.model_validate(raw))
+    return make_analyst(ANALYSTS.load_settings(kind).model_validate(raw))
 
 
 def list_windows(analyst: Analyst, market: Market) -> Contexts:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.errors import DataError
 from tests.data.tables import HEADER, make_rows, write_rows
 

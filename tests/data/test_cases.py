@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, compute_market_checksum, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import compute_market_checksum, load_market
 from alfred.errors import DataError
 from tests.data.tables import make_rows, write_rows
 

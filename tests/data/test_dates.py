@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from alfred.data.market import Market
 from alfred.data.quality.summary import describe_market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.errors import DataError
 from tests.data.tables import make_rows, write_rows
 

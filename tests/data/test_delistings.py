@@ -14,7 +14,8 @@ from alfred.data.market import Market
 from alfred.data.prices.listings import find_listings
 from alfred.data.prices.symbols import read_delistings
 from alfred.data.quality.summary import describe_market
-from alfred.data.sources import DataSettings, compute_market_checksum, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import compute_market_checksum, load_market
 from alfred.errors import DataError
 from alfred.settings import check_name
 from tests.data.tables import make_rows, write_rows

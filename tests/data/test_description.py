@@ -10,7 +10,8 @@ import pytest
 from alfred.data.quality.anomalies import Series, find_split_jumps
 from alfred.data.quality.summary import describe_market
 from alfred.data.sessions import find_missing_sessions
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.errors import ConfigError, DataError
 from tests.conftest import make_random_market
 from tests.data.tables import make_rows, write_rows

@@ -8,7 +8,8 @@ import pytest
 
 from alfred.data.market import Market
 from alfred.data.prices.sp500 import add_dividends
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.errors import DataError
 
 

@@ -7,8 +7,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from alfred.data.features.catalogue import FAMILIES, FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
+from alfred.data.features.indicators import INDICATORS
+from alfred.data.features.momentum import MOMENTUM_FEATURES
+from alfred.data.features.names import FAMILIES
+from alfred.data.features.rollup import ROLLUP_FEATURES
 from alfred.data.market import Market
+from alfred.data.settings import FeatureSettings
 from alfred.errors import DataError
 from tests.conftest import make_random_market
 
@@ -167,3 +172,11 @@ def test_features_that_need_more_than_closes_say_so() -> None:
 def test_an_unknown_feature_has_a_suggestion() -> None:
     with pytest.raises(ValidationError, match=r"unknown feature 'rsj'.*Did you mean 'rsi'"):
         FeatureSettings(names=("rsj",))
+
+
+def test_every_feature_that_is_computed_has_its_name_in_the_list() -> None:
+    assert {
+        "technical": tuple(INDICATORS),
+        "momentum": tuple(MOMENTUM_FEATURES),
+        "quarterly": tuple(ROLLUP_FEATURES),
+    } == FAMILIES

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.features.momentum import shift
 from alfred.data.features.rollup import MACRO_FIELDS
 from alfred.data.labels import make_labels
 from alfred.data.market import Market
 from alfred.data.perturbation import scramble_after
 from alfred.data.point_in_time.fundamentals import JOINED_FIELDS
-from alfred.data.sources import DataSettings, compute_market_checksum, load_market
+from alfred.data.settings import DataSettings, FeatureSettings
+from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.universe import pick_uncorrelated
 from tests.conftest import make_random_market
 from tests.data.tables import make_rows, write_rows

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from alfred.cli import app
 from alfred.data.files import write_atomically
 from alfred.data.prices.long_table import find_table_files
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.errors import AlfredError, DataError
 from tests.data.tables import make_rows, write_rows
 

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.features.rollup import make_quarterly_table
 from alfred.data.market import Market
-from alfred.data.point_in_time.fundamentals import REPORT_AGE, FundamentalsSettings, join_fundamentals, read_reports
-from alfred.data.point_in_time.macro import MacroSettings, join_macro
-from alfred.data.point_in_time.news import NewsSettings, join_news, load_headlines
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.point_in_time.fundamentals import REPORT_AGE, join_fundamentals, read_reports
+from alfred.data.point_in_time.macro import join_macro
+from alfred.data.point_in_time.news import join_news, load_headlines
+from alfred.data.settings import DataSettings, FeatureSettings, FundamentalsSettings, MacroSettings, NewsSettings
+from alfred.data.sources import load_market
 from alfred.errors import DataError
 
 # Monday to Friday of two weeks; New York was open on all of them, and closed early on none.

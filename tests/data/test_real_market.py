@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 
 CRYPTO = ("BTCUSD", "ETHUSD", "UNIUSD")
 

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 

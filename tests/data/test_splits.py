@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from alfred.data.splits import SplitSettings, make_folds
+from alfred.data.settings import SplitSettings
+from alfred.data.splits import make_folds
 from alfred.errors import DataError
 
 DATES = pd.bdate_range("2020-01-01", periods=60)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.data.universe import pick_uncorrelated
 from alfred.errors import DataError
 from tests.conftest import make_random_market

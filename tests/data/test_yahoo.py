@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from alfred.data.prices.yahoo import FetchResult, fetch_yahoo
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.errors import DataError
 
 yfinance = pytest.importorskip("yfinance")

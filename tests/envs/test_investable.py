@@ -9,7 +9,8 @@ import pytest
 
 from alfred.agents.strategies.prices import MixSettings
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, compute_market_checksum, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import compute_market_checksum, load_market
 from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv
 from alfred.envs.actions import compute_weights
 from alfred.envs.gym.episodes import prepare_tape

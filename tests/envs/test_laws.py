@@ -12,13 +12,14 @@ import torch
 
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.config import ForecastSettings, parse_experiment
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings, FeatureSettings
+from alfred.data.sources import load_market
 from alfred.envs import PortfolioSettings, PortfolioVectorEnv, RewardSettings, encode_weights
-from alfred.envs.actions import ActionSettings
 from alfred.envs.differentiable.simulator import TorchKernel
 from alfred.envs.gym.episodes import prepare_tape
+from alfred.envs.settings import ActionSettings
 from alfred.envs.simulator import PortfolioKernel
 from alfred.envs.tape import Tape
 from alfred.training.forecasting import forecast_walk_forward

@@ -11,7 +11,8 @@ from gymnasium.error import ResetNeeded
 
 from alfred.data.delisting import Delisting
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.envs import ActionSettings, ConstraintSettings, ImpactSettings, PortfolioEnv, RiskSettings
 from alfred.envs.ledger import Impact, drift, solve_trade
 from alfred.envs.risk import Breaker

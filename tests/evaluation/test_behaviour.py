@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alfred.envs.actions import ActionSettings
+from alfred.envs.settings import ActionSettings
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.behaviour import describe_behaviour, make_equal_weights, map_actions, split_gain
 from tests.conftest import make_random_market

@@ -6,8 +6,9 @@ from scipy import stats
 
 from alfred.errors import DataError
 from alfred.evaluation.portfolio_metrics import compute_cagr, compute_max_drawdown, compute_sharpe, compute_volatility
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.bootstrap import (
-    IntervalSettings,
+    choose_mean_block,
     compute_interval,
     count_rows,
     make_stationary_indices,
@@ -106,9 +107,9 @@ def test_coverage_grows_with_the_history(n_days: int, covered: float) -> None:
 def test_the_mean_block_is_read_off_the_series_unless_it_is_set() -> None:
     noise = draw_returns(1000, [0.5], 0.0, seed=8)
     slow = np.convolve(noise[:, 0], np.ones(40), mode="same")[:, None]
-    chosen = [IntervalSettings().choose_mean_block(values) for values in (noise, slow)]
+    chosen = [choose_mean_block(IntervalSettings(), values) for values in (noise, slow)]
     assert 1 <= chosen[0] < 15 < chosen[1] <= 100
-    assert IntervalSettings(mean_block_days=21).choose_mean_block(slow) == 21
+    assert choose_mean_block(IntervalSettings(mean_block_days=21), slow) == 21
 
 
 def test_seed_summary_is_the_interquartile_mean_with_a_bootstrap_interval() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.comparisons import Pair, judge, resample_differences
 from alfred.evaluation.statistics.deflation import Trials
 from tests.evaluation.conftest import draw_returns

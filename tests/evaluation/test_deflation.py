@@ -5,8 +5,8 @@ import pytest
 
 from alfred.errors import DataError
 from alfred.evaluation.results import compute_results
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics import deflation
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
 from alfred.evaluation.statistics.deflation import Trials
 from tests.evaluation.conftest import draw_returns, make_backtest
 

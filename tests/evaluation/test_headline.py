@@ -15,7 +15,7 @@ from alfred.evaluation.formatting import format_difference, format_interval
 from alfred.evaluation.headline import Training, describe_trainings, find_tone
 from alfred.evaluation.plausibility import find_sharpe_warning, find_signal_warnings
 from alfred.evaluation.results import ResultRow, compute_results
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.significance import Verdict
 from tests.evaluation.conftest import draw_returns, make_backtest
 

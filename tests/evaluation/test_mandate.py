@@ -11,7 +11,8 @@ from alfred.agents.strategies.prices import InverseVolatilitySettings, MixSettin
 from alfred.agents.strategies.registry import make_baselines
 from alfred.agents.strategies.signals import DirectionSettings
 from alfred.data import Market
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.envs import ActionSettings, ConstraintSettings, PortfolioSettings, RiskSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
 from tests.conftest import make_random_market

@@ -11,7 +11,7 @@ from alfred.evaluation.portfolio_metrics import compute_max_drawdown, compute_sh
 from alfred.evaluation.report import images, plots, uncertainty_plots
 from alfred.evaluation.report.figure_style import find_point_ends, find_point_starts
 from alfred.evaluation.results import compute_results
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.settings import IntervalSettings
 from tests.evaluation.conftest import draw_returns, make_backtest
 
 

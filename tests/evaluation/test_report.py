@@ -23,7 +23,7 @@ from alfred.evaluation.formatting import (
     format_probability,
 )
 from alfred.evaluation.report.page import FoldScore, MarketFacts, ReportInput, write_report
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.settings import IntervalSettings
 from tests.conftest import make_random_market
 from tests.evaluation.conftest import draw_returns, make_backtest
 from tests.evaluation.test_forecast_metrics import make_signals

@@ -9,7 +9,8 @@ from alfred.errors import DataError
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.portfolio_metrics import compute_portfolio_metrics
 from alfred.evaluation.results import compute_results, resample_sharpe_differences
-from alfred.evaluation.statistics.bootstrap import IntervalSettings, compute_interval
+from alfred.evaluation.settings import IntervalSettings
+from alfred.evaluation.statistics.bootstrap import compute_interval
 from alfred.evaluation.statistics.comparisons import Pair, judge
 from alfred.evaluation.statistics.deflation import Trials
 from alfred.evaluation.statistics.significance import compare_sharpe

@@ -11,7 +11,7 @@ from alfred.data import Market
 from alfred.envs import ActionSettings, PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
 from alfred.evaluation.results import compute_results
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.settings import IntervalSettings
 from alfred.training.judging.caveats import find_payout_caveat
 from tests.conftest import make_random_market
 

@@ -12,15 +12,17 @@ import pytest
 
 from alfred.agents.strategies.prices import FOREVER, FixedMix
 from alfred.data.market import Market
-from alfred.data.sources import DataSettings, load_market
-from alfred.envs.gym.portfolio import PortfolioSettings
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.envs.policy import Policy
+from alfred.envs.settings import PortfolioSettings
 from alfred.errors import DataError
 from alfred.evaluation import portfolio_metrics as metrics
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
 from alfred.evaluation.report.page import MarketFacts, ReportInput, write_report
 from alfred.evaluation.results import compute_results
-from alfred.evaluation.statistics.bootstrap import IntervalSettings, make_stationary_indices, resample_metrics
+from alfred.evaluation.settings import IntervalSettings
+from alfred.evaluation.statistics.bootstrap import make_stationary_indices, resample_metrics
 from tests.conftest import make_random_market
 from tests.evaluation.conftest import draw_returns, make_backtest
 

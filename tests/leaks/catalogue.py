@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
+from alfred.data.settings import FeatureSettings
 from alfred.data.signals import Signals
 from alfred.training.audit.worlds import World
 

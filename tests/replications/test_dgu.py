@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alfred.agents.strategies.registry import load_baseline_class
+from alfred.agents.strategies.registry import BASELINES
 from alfred.data.market import Market
-from alfred.envs.actions import ActionSettings
-from alfred.envs.observations import Observation
 from alfred.envs.policy import Policy
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
-from alfred.typing import Float
+from alfred.typing import Float, Observation
 
 WINDOW = 120
 PUBLISHED = {"1/N": 0.2240, "mean-variance": 0.2186, "minimum variance": 0.2493, "in sample": 0.2851}
@@ -103,7 +101,7 @@ def records(factors, market) -> dict[str, Backtest]:
     cash = factors["RF"].to_numpy()
     tested = factors[FACTORS].to_numpy()[WINDOW:]
     best = np.linalg.solve(np.cov(tested.T), tested.mean(axis=0))
-    equal = load_baseline_class("mix").model_validate({"kind": "mix", "rebalance_every": 1}).build(market, ())
+    equal = BASELINES.load("mix").model_validate({"kind": "mix", "rebalance_every": 1}).build(market, ())
     return {
         "1/N": walk(market, equal),
         "mean-variance": walk(market, Rolling("mean-variance", cash), short=True),
@@ -131,5 +129,5 @@ def test_the_ledger_books_what_the_factors_earned(factors, records) -> None:
 def test_minimum_variance_of_the_registry_comes_as_near(market) -> None:
     """Shrunk, long-only and on total returns, as a user names it: the paper has 0.2493 for long-only as well."""
     raw = {"kind": "minimum_variance", "lookback": WINDOW, "rebalance_every": 1}
-    policy = load_baseline_class("minimum_variance").model_validate(raw).build(market, ())
+    policy = BASELINES.load("minimum_variance").model_validate(raw).build(market, ())
     assert abs(compute_monthly_sharpe(walk(market, policy)) - PUBLISHED["minimum variance"]) < 0.015

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alfred.agents.strategies.prices import FixedMix
-from alfred.agents.strategies.registry import load_baseline_class
+from alfred.agents.strategies.registry import BASELINES
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
@@ -53,7 +53,7 @@ def book(relatives, policy: Policy, cost_bps: float = 0.0) -> Backtest:
 
 
 def make_policy(relatives, kind: str, **settings: object) -> Policy:
-    return load_baseline_class(kind).model_validate({"kind": kind, **settings}).build(make_market(relatives), ())
+    return BASELINES.load(kind).model_validate({"kind": kind, **settings}).build(make_market(relatives), ())
 
 
 def make_strategy(relatives, name: str) -> Policy:

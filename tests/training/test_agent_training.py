@@ -10,8 +10,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from alfred.config import TrainingSettings
+from alfred.data.settings import SplitSettings
 from alfred.data.signals import Signals
-from alfred.data.splits import SplitSettings, make_folds
+from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.envs.settings import PortfolioSettings
 from alfred.training.judging.caveats import find_execution_caveat, share_of_opens_at_close
 from tests.conftest import _folder, make_random_market

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
+from alfred.analysts.naive import NaiveAnalyst
+from alfred.analysts.settings import NaiveSettings
 from alfred.data.perturbation import scramble_after
 from alfred.errors import DataError
 from alfred.training.comparison import compare_analysts

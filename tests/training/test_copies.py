@@ -13,13 +13,15 @@ import pytest
 
 from alfred.agents.base import TrainingTask
 from alfred.agents.direct import DirectAgent
-from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
+from alfred.analysts.naive import NaiveAnalyst
 from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import NaiveSettings
 from alfred.config import ForecastSettings, TrainingSettings
 from alfred.data.contexts import Contexts
-from alfred.data.features.catalogue import FeatureSettings, compute_features
+from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
-from alfred.data.splits import SplitSettings, make_folds
+from alfred.data.settings import FeatureSettings, SplitSettings
+from alfred.data.splits import make_folds
 from alfred.envs.settings import PortfolioSettings
 from alfred.training.cross_fitting import blocks as cross_fitting
 from alfred.training.cross_fitting.folds import train_agents

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.agents.direct import DirectSettings
-from alfred.data.splits import Fold, SplitSettings, make_folds
+from alfred.agents.settings import DirectSettings
+from alfred.data.settings import SplitSettings
+from alfred.data.splits import Fold, make_folds
 from alfred.data.synthetic import make_planted_market
 from alfred.envs.gym.episodes import draw_windows, prepare_tape
-from alfred.envs.rewards import RewardSettings
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import PortfolioSettings, RewardSettings
 from alfred.errors import CheckpointError, DataError
 from alfred.training.cross_fitting.blocks import count_steps
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agent

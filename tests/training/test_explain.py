@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from alfred.agents.direct import DirectSettings
+from alfred.agents.settings import DirectSettings
 from alfred.cli import app
 from alfred.config import TrainingSettings, parse_experiment
-from alfred.data.splits import SplitSettings, make_folds
+from alfred.data.settings import SplitSettings
+from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_planted_market
 from alfred.errors import ConfigError
 from alfred.evaluation.backtest import backtest, make_backtest_env

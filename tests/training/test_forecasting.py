@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from alfred.analysts.forecast import Forecast
-from alfred.analysts.momentum import MomentumSettings
-from alfred.analysts.naive import NaiveAnalyst, NaiveSettings
-from alfred.analysts.registry import load_analyst_class
+from alfred.analysts.naive import NaiveAnalyst
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import MomentumSettings, NaiveSettings
 from alfred.config import ForecastSettings
 from alfred.data.contexts import Contexts
 from alfred.errors import DataError, SignalError
@@ -143,6 +143,6 @@ def test_the_analysts_answer_alone_as_in_a_batch(kind, monkeypatch) -> None:
     asked = []
     check = forecasting._check_alone
     monkeypatch.setattr(forecasting, "_check_alone", lambda *args: (asked.append(1), check(*args)))
-    settings = load_analyst_class(kind).settings_class.model_validate({"kind": kind, **SMALL.get(kind, {})})
+    settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
     forecast_walk_forward(MARKET, settings, SCHEDULE.model_copy(update={"min_train_days": 390, "refit_every_days": 15}))
     assert len(asked) == 2

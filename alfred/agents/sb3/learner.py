@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any
 
-from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
-from alfred.agents.base import Agent, AgentSettings, NetworkPolicy, TrainingTask
+from alfred.agents.base import Agent, NetworkPolicy, TrainingTask
 from alfred.agents.networks import ScoreNetwork
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.agents.sb3.learner_state import restore_learner, save_learner
 from alfred.agents.selection import Selection, open_checkpoints
+from alfred.agents.settings import LearnerSettings
 from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
 from alfred.learning.checkpoints import CheckpointFolder
-
-
-class LearnerSettings(AgentSettings):
-    """What every agent of stable-baselines3 can be told; each adds its own.
-
-    Attributes:
-        n_envs: Portfolios stepped in lock-step.
-        episode_length: Decisions in a training episode, from a random start.
-        learning_rate: Of Adam, falling linearly to a fiftieth.
-        gamma: Discount. Actions do not move the market, so that a long horizon only adds noise.
-    """
-
-    n_envs: int = Field(default=64, ge=1)
-    episode_length: int = Field(default=64, ge=2)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    gamma: float = Field(default=0.5, ge=0, lt=1)
-
-    def schedule(self) -> Callable[[float], float]:
-        """Return the learning rate as a function of what is left of the training, from 1 to 0."""
-        return lambda left: self.learning_rate * (0.02 + 0.98 * left)
 
 
 class LearnerAgent(Agent):

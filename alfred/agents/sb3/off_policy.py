@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from stable_baselines3 import DDPG, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
@@ -20,63 +19,17 @@ from torch import nn
 from alfred.agents.base import TrainingTask, describe_network
 from alfred.agents.networks import NetworkSpec, ObservationShape, ScoreNetwork, make_network, unflatten
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
-from alfred.agents.sb3.learner import LearnerAgent, LearnerSettings
-from alfred.envs.actions import ActionSettings
+from alfred.agents.sb3.learner import LearnerAgent
+from alfred.agents.settings import (
+    DdpgSettings,
+    OffPolicySettings,
+    SacSettings,
+    Td3Settings,
+    TqcSettings,
+)
 from alfred.envs.differentiable.simulator import compute_weights
+from alfred.envs.settings import ActionSettings
 from alfred.errors import import_extra
-
-
-class OffPolicySettings(LearnerSettings):
-    """What the off-policy agents share.
-
-    Attributes:
-        noise: Standard deviation of exploration at the start, in units of what the network puts out.
-        buffer_size: Transitions remembered.
-        batch_size: Transitions in a gradient step.
-        gradient_steps: Gradient steps after each step of all portfolios.
-        tau: Share by which target networks follow.
-        log_every: Episodes between two points of a TensorBoard curve.
-    """
-
-    n_envs: int = Field(default=16, ge=1)
-    total_steps: int = Field(default=100_000, ge=1)
-    noise: float = Field(default=0.3, gt=0)
-    buffer_size: int = Field(default=100_000, ge=1)
-    batch_size: int = Field(default=512, ge=2)
-    gradient_steps: int = Field(default=1, ge=1)
-    tau: float = Field(default=0.005, gt=0, le=1)
-    log_every: int = Field(default=16, ge=1)
-
-
-class SacSettings(OffPolicySettings):
-    """Settings of `SacAgent`.
-
-    Attributes:
-        entropy_start: Entropy coefficient at the start; it is learned. Rewards are per cent a day, so that one, the
-            algorithm's usual start, would drown them.
-    """
-
-    kind: Literal["sac"] = "sac"
-    entropy_start: float = Field(default=0.01, gt=0)
-
-
-class TqcSettings(OffPolicySettings):
-    """Settings of `TqcAgent`; see `SacSettings`."""
-
-    kind: Literal["tqc"] = "tqc"
-    entropy_start: float = Field(default=0.01, gt=0)
-
-
-class Td3Settings(OffPolicySettings):
-    """Settings of `Td3Agent`."""
-
-    kind: Literal["td3"] = "td3"
-
-
-class DdpgSettings(OffPolicySettings):
-    """Settings of `DdpgAgent`."""
-
-    kind: Literal["ddpg"] = "ddpg"
 
 
 class _Scores(nn.Module):

@@ -4,76 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from alfred.agents.base import NetworkPolicy, TrainingTask, describe_network
-from alfred.agents.direct import DirectAgent, DirectSettings
+from alfred.agents.direct import DirectAgent
 from alfred.agents.networks import ScoreNetwork
 from alfred.agents.sb3.actor_critic import AssetActorCritic
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.agents.sb3.greedy_baseline import TwinVecEnv
-from alfred.agents.sb3.learner import LearnerAgent, LearnerSettings
+from alfred.agents.sb3.learner import LearnerAgent
+from alfred.agents.settings import A2cSettings, OnPolicySettings, PpoSettings
 from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
-
-
-class OnPolicySettings(LearnerSettings):
-    """What PPO and A2C share.
-
-    Attributes:
-        twin: Whether a reward counts beyond what a twin earns that does not explore; see
-            `alfred.agents.sb3.greedy_baseline`. It leaves out what is the same for both, the reference of an `excess`
-            reward among it.
-        head: `gaussian` explores by noise on scores, `dirichlet` by drawing the weights themselves.
-        noise: Standard deviation of the noise at the start, in units of what the network puts out (`gaussian`), or as
-            `alfred.agents.sb3.dirichlet.DirichletWeights` has it.
-        final_noise: The same at the end. Noise falls from one to the other by the same factor every step: much of it
-            lets the policy move fast, and costs so much to trade that the policy learns to avoid it.
-        n_steps: Steps of each portfolio between two updates.
-        gae_lambda: Decay of the advantage estimate.
-        ent_coef: Weight of the entropy bonus; it moves the Dirichlet head only, the Gaussian noise has its schedule.
-        vf_coef: Weight of the critic's loss.
-        warm_start: Settings of a direct agent whose network the training starts from, or None.
-    """
-
-    n_envs: int = Field(default=128, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0)
-    gamma: float = Field(default=0.8, ge=0, lt=1)
-    averaging: float = Field(default=0.99, ge=0, lt=1)
-    twin: bool = True
-    head: Literal["gaussian", "dirichlet"] = "gaussian"
-    noise: float = Field(default=0.1, gt=0)
-    final_noise: float = Field(default=0.05, gt=0)
-    n_steps: int = Field(default=8, ge=1)
-    gae_lambda: float = Field(default=0.9, ge=0, le=1)
-    ent_coef: float = Field(default=0.0, ge=0)
-    vf_coef: float = Field(default=0.5, ge=0)
-    warm_start: DirectSettings | None = None
-
-
-class PpoSettings(OnPolicySettings):
-    """Settings of `PpoAgent`. The defaults are those that recover a planted signal; see `docs/agents.md`.
-
-    Attributes:
-        batch_size: Samples in a gradient step.
-        n_epochs: Passes over the samples of an update.
-        clip_range: Clip of the probability ratio, which is that of all assets together.
-    """
-
-    kind: Literal["ppo"] = "ppo"
-    batch_size: int = Field(default=1024, ge=2)
-    n_epochs: int = Field(default=2, ge=1)
-    clip_range: float = Field(default=2.0, gt=0)
-
-
-class A2cSettings(OnPolicySettings):
-    """Settings of `A2cAgent`: one gradient step an update, and many updates."""
-
-    kind: Literal["a2c"] = "a2c"
 
 
 class OnPolicyAgent(LearnerAgent):

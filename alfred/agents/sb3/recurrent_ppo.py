@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
@@ -17,21 +16,9 @@ from alfred.agents.networks import unflatten
 from alfred.agents.recurrent import MarketMemory, Memory, MemoryNetwork
 from alfred.agents.sb3.actor_critic import AssetActorCritic
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
-from alfred.agents.sb3.ppo import OnPolicyAgent, PpoSettings
+from alfred.agents.sb3.ppo import OnPolicyAgent
+from alfred.agents.settings import RecurrentPpoSettings
 from alfred.errors import ConfigError, import_extra
-
-
-class RecurrentPpoSettings(PpoSettings):
-    """Settings of `RecurrentPpoAgent`.
-
-    Attributes:
-        memory: Width of the memory.
-        n_steps: Steps of each portfolio between two updates, and how far back a gradient reaches into the memory.
-    """
-
-    kind: Literal["recurrent_ppo"] = "recurrent_ppo"  # type: ignore[assignment]
-    n_steps: int = Field(default=32, ge=1)
-    memory: int = Field(default=16, ge=1)
 
 
 class _FlatMemory(nn.Module):

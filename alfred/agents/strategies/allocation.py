@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,11 @@ from alfred.agents.strategies.prices import (
     last_returns,
     spread_over_tradable,
 )
-from alfred.data.market import Market
-from alfred.envs.observations import Observation
 from alfred.envs.policy import BaselinePolicy
-from alfred.typing import Float
+from alfred.typing import Float, Observation
+
+if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
+    from alfred.data.market import Market
 
 _log = logging.getLogger(__name__)
 

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from alfred.data.market import Market
-from alfred.envs.observations import Observation
 from alfred.envs.policy import BaselinePolicy
 from alfred.errors import ConfigError
 from alfred.settings import Settings
-from alfred.typing import Float
+from alfred.typing import Float, Observation
+
+if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
+    from alfred.data.market import Market
 
 FOREVER = 1_000_000  # longer than any history: the first decision is the only one
 MONTH = 21  # sessions of daily bars

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING
 
 from alfred.agents.strategies.prices import BaselineSettings, MixSettings
-from alfred.data.market import Market
 from alfred.envs.policy import BaselinePolicy, Policy
 from alfred.errors import ConfigError
-from alfred.settings import import_by_kind
+from alfred.registry import Registry
 
-# kind -> "module:class". To add a baseline, write its settings with a `build` and add a line here.
-BASELINES: dict[str, str] = {
-    "mix": "alfred.agents.strategies.prices:MixSettings",
-    "inverse_volatility": "alfred.agents.strategies.prices:InverseVolatilitySettings",
-    "momentum": "alfred.agents.strategies.prices:MomentumSettings",
-    "trend": "alfred.agents.strategies.prices:TrendSettings",
-    "minimum_variance": "alfred.agents.strategies.allocation:OptimiserSettings",
-    "maximum_sharpe": "alfred.agents.strategies.allocation:OptimiserSettings",
-    "hierarchical_risk_parity": "alfred.agents.strategies.allocation:OptimiserSettings",
-    "risk_parity": "alfred.agents.strategies.allocation:OptimiserSettings",
-    "eg": "alfred.agents.strategies.online.algorithms:EgSettings",
-    "pamr": "alfred.agents.strategies.online.algorithms:PamrSettings",
-    "olmar": "alfred.agents.strategies.online.algorithms:OlmarSettings",
-    "universal": "alfred.agents.strategies.online.algorithms:UniversalSettings",
-    "direction": "alfred.agents.strategies.signals:DirectionSettings",
-    "nuanced": "alfred.agents.strategies.signals:NuancedSettings",
-    "magnitude": "alfred.agents.strategies.signals:MagnitudeSettings",
-    "top": "alfred.agents.strategies.signals:TopSettings",
-    "kelly": "alfred.agents.strategies.signals:KellySettings",
-}
+if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
+    from alfred.data.market import Market
+
+# To add a baseline, write its settings with a `build` and add a line here.
+BASELINES: Registry[BaselineSettings] = Registry(
+    "baseline",
+    "alfred.baselines",
+    {
+        "mix": "alfred.agents.strategies.prices:MixSettings",
+        "inverse_volatility": "alfred.agents.strategies.prices:InverseVolatilitySettings",
+        "momentum": "alfred.agents.strategies.prices:MomentumSettings",
+        "trend": "alfred.agents.strategies.prices:TrendSettings",
+        "minimum_variance": "alfred.agents.strategies.allocation:OptimiserSettings",
+        "maximum_sharpe": "alfred.agents.strategies.allocation:OptimiserSettings",
+        "hierarchical_risk_parity": "alfred.agents.strategies.allocation:OptimiserSettings",
+        "risk_parity": "alfred.agents.strategies.allocation:OptimiserSettings",
+        "eg": "alfred.agents.strategies.online.algorithms:EgSettings",
+        "pamr": "alfred.agents.strategies.online.algorithms:PamrSettings",
+        "olmar": "alfred.agents.strategies.online.algorithms:OlmarSettings",
+        "universal": "alfred.agents.strategies.online.algorithms:UniversalSettings",
+        "direction": "alfred.agents.strategies.signals:DirectionSettings",
+        "nuanced": "alfred.agents.strategies.signals:NuancedSettings",
+        "magnitude": "alfred.agents.strategies.signals:MagnitudeSettings",
+        "top": "alfred.agents.strategies.signals:TopSettings",
+        "kelly": "alfred.agents.strategies.signals:KellySettings",
+    },
+    {},
+)
 
 # What an experiment compares with beside the two that every report judges by; see `make_baselines`.
 DEFAULT_BASELINES: tuple[dict[str, object], ...] = (
@@ -40,15 +47,6 @@ DEFAULT_BASELINES: tuple[dict[str, object], ...] = (
     {"kind": "mix", "benchmark_weight": 0.6, "name": "60/40 benchmark and cash"},
     {"kind": "hierarchical_risk_parity"},
 )
-
-
-def load_baseline_class(kind: object) -> type[BaselineSettings]:
-    """Return the settings class of a baseline.
-
-    Raises:
-        ConfigError: No baseline has this name.
-    """
-    return cast("type[BaselineSettings]", import_by_kind(kind, BASELINES, "baseline"))
 
 
 def make_baselines(settings: Sequence[BaselineSettings], market: Market, signal_names: Sequence[str]) -> list[Policy]:

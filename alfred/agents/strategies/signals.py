@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import ndtr
 
 from alfred.agents.strategies.prices import (
     BaselineSettings,
@@ -23,11 +22,12 @@ from alfred.agents.strategies.prices import (
     find_universe,
     put_rest_in_cash,
 )
-from alfred.data.market import Market
-from alfred.envs.observations import Observation
 from alfred.envs.policy import BaselinePolicy
 from alfred.errors import ConfigError, suggest
-from alfred.typing import Float
+from alfred.typing import Float, Observation
+
+if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
+    from alfred.data.market import Market
 
 _QUANTITY = ".expected_return_"
 
@@ -124,6 +124,8 @@ class NuancedSettings(RuleSettings):
 
     def size(self, signal: Float, held: Float, momentum: Float | None) -> Float:
         """Return the weights; see the base class."""
+        from scipy.special import ndtr  # a configuration is checked without scipy
+
         conviction: Float = ndtr(signal)
         # What is held says which positions are open: a rule needs no memory of its own.
         long = (conviction > self.enter) | ((held > 1e-6) & (conviction > self.leave))
@@ -185,6 +187,8 @@ class KellySettings(RuleSettings):
 
     def size(self, signal: Float, held: Float, momentum: Float | None) -> Float:
         """Return the weights; see the base class."""
+        from scipy.special import ndtr  # a configuration is checked without scipy
+
         conviction: Float = ndtr(np.nan_to_num(signal, neginf=0.0))
         lead = conviction - np.median(conviction, axis=1, keepdims=True)
         long = (conviction >= self.threshold) & (lead >= self.margin)

@@ -14,7 +14,7 @@ import pandas as pd
 from torch import nn
 
 from alfred.analysts.aggregation import aggregate_samples
-from alfred.analysts.base import Analyst, AnalystSettings
+from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast
 from alfred.analysts.kronos.candles import Candles
 from alfred.analysts.kronos.checkpoint import KronosPair, load_pair, make_pair, save_pair
@@ -23,11 +23,13 @@ from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.settings import KronosBaseSettings, KronosEnsembleSettings, KronosSettings
 from alfred.analysts.kronos.training import Loss, adapt, make_model_loss, make_tokenizer_loss
 from alfred.analysts.kronos.windows import REBUILT_NOTE, WindowExamples, choose_fields, make_candles, split_windows
+from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
-from alfred.learning.fitting import FittingSettings, fit_module
+from alfred.learning.fitting import fit_module
+from alfred.learning.settings import FittingSettings
 from alfred.typing import FloatArray
 
 logger = logging.getLogger(__name__)

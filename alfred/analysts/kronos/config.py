@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -179,3 +179,20 @@ def check_pair(tokenizer: TokenizerConfig, model: ModelConfig) -> None:
             f"the model has the shape of a released one that belongs to {release.tokenizer} (group_size "
             f"{release.group_size}), but this tokenizer has group_size {tokenizer.group_size}; load {release.tokenizer}"
         )
+
+
+class LoraSettings(Settings):
+    """Low-rank adapters (Hu et al., 2021).
+
+    Attributes:
+        rank: Rank of the update of each matrix.
+        alpha: The update is scaled by alpha / rank.
+        dropout: Dropout of the adapters' input.
+    """
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+Precision = Literal["float32", "bfloat16", "int8"]

@@ -20,10 +20,9 @@ from alfred.analysts.kronos.candles import (
     repair_candles,
     to_stamps,
 )
-from alfred.analysts.kronos.config import COLUMNS, DEFAULT_MAX_CONTEXT, check_pair, find_release
+from alfred.analysts.kronos.config import COLUMNS, DEFAULT_MAX_CONTEXT, Precision, check_pair, find_release
 from alfred.analysts.kronos.decoding.engine import KronosEngine
 from alfred.analysts.kronos.decoding.generate import History, TokenDecoder, generate_tokens
-from alfred.analysts.kronos.decoding.linear import Precision
 from alfred.analysts.kronos.decoding.sampling import Chance, KeyedChance, StreamChance, TokenChooser, mix_bits
 from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.tokenizer import KronosTokenizer

@@ -8,13 +8,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from alfred.analysts.aggregation import AGGREGATIONS
-from alfred.analysts.base import AnalystSettings
-from alfred.analysts.kronos.config import ModelConfig, TokenizerConfig
-from alfred.analysts.kronos.decoding.linear import Precision
-from alfred.analysts.kronos.training import LoraSettings
+from alfred.analysts.kronos.config import LoraSettings, ModelConfig, Precision, TokenizerConfig
+from alfred.analysts.settings import AGGREGATIONS, AnalystSettings
 from alfred.errors import suggest
-from alfred.learning.fitting import FittingSettings
+from alfred.learning.settings import FittingSettings
 
 
 class KronosBaseSettings(AnalystSettings):

@@ -7,31 +7,16 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import nn
 
+from alfred.analysts.kronos.config import LoraSettings
 from alfred.analysts.kronos.model import KronosModel, compute_token_loss
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.errors import import_extra
-from alfred.settings import Settings
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 Loss = Callable[[Batch], torch.Tensor]
 _LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "w1", "w2", "w3")
-
-
-class LoraSettings(Settings):
-    """Low-rank adapters (Hu et al., 2021).
-
-    Attributes:
-        rank: Rank of the update of each matrix.
-        alpha: The update is scaled by alpha / rank.
-        dropout: Dropout of the adapters' input.
-    """
-
-    rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=16.0, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 def make_tokenizer_loss(tokenizer: KronosTokenizer) -> Loss:

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
+from alfred.analysts.toto.config import Toto1Config, Toto2Config
 from alfred.analysts.toto.settings import TotoSettings
-from alfred.analysts.toto.v1.network import Toto1, Toto1Config
+from alfred.analysts.toto.v1.network import Toto1
 from alfred.analysts.toto.v1.weights import import_weights_v1
-from alfred.analysts.toto.v2.network import Toto2, Toto2Config
+from alfred.analysts.toto.v2.network import Toto2
 from alfred.analysts.toto.v2.weights import import_network_v2, make_fresh_network_v2
 from alfred.data.files import write_atomically
 from alfred.errors import CheckpointError

@@ -7,11 +7,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from alfred.analysts.base import AnalystSettings
-from alfred.analysts.toto.v1.network import Toto1Config
-from alfred.analysts.toto.v2.network import Toto2Config
+from alfred.analysts.settings import AnalystSettings
+from alfred.analysts.toto.config import Toto1Config, Toto2Config
 from alfred.errors import ConfigError
-from alfred.learning.fitting import FittingSettings
+from alfred.learning.settings import FittingSettings
 from alfred.settings import Settings
 
 REVISIONS: dict[str, str] = {

@@ -3,72 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
-from pydantic import Field, field_validator
 
 from alfred.data.features.indicators import INDICATORS, compute_indicators
 from alfred.data.features.momentum import MOMENTUM_FEATURES, compute_panels
 from alfred.data.features.normalise import rank_across, standardise_trailing
 from alfred.data.features.rollup import ROLLUP_FEATURES
 from alfred.data.market import FIELDS, Market
+from alfred.data.settings import PREFIX, FeatureSettings
 from alfred.data.signals import Signals
-from alfred.errors import DataError, suggest
-from alfred.settings import Settings
+from alfred.errors import DataError
 from alfred.typing import FloatArray
 
-FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "technical": tuple(INDICATORS),
-    "momentum": tuple(MOMENTUM_FEATURES),
-    "quarterly": tuple(ROLLUP_FEATURES),
-}
-"""The features of each family; the name of a family stands for all of them."""
-
-PREFIX = "feature"
 _PANELS = {**MOMENTUM_FEATURES, **ROLLUP_FEATURES}
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     **{name: indicator.fields for name, indicator in INDICATORS.items()},
     **{name: feature.fields for name, feature in _PANELS.items()},
 }
-
-
-class FeatureSettings(Settings):
-    """Which features, on which scale.
-
-    Attributes:
-        names: Features, or families (`technical`, `momentum`, `quarterly`), in the order of the signals.
-        normalise: `rank` across the symbols of the day (-1 to 1), `zscore` over the symbol's own trailing year, or
-            `none`. What is the same for all symbols (a yield) has no rank: it comes out as 0.
-        zscore_days: Sessions of the trailing statistics.
-        zscore_min_days: Known values that they need.
-    """
-
-    names: tuple[str, ...] = (
-        "momentum_12_1",
-        "momentum_6_1",
-        "momentum_3_1",
-        "momentum_1",
-        "distance_200",
-        "volatility_20",
-    )
-    normalise: Literal["none", "rank", "zscore"] = "rank"
-    zscore_days: int = Field(default=252, ge=2)
-    zscore_min_days: int = Field(default=60, ge=2)
-
-    @field_validator("names")
-    @classmethod
-    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        known = (*FAMILIES, *_FIELDS)
-        for name in names:
-            if name not in known:
-                raise ValueError(f"unknown feature '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
-        return names
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The names with each family spelt out, each feature once."""
-        return tuple(dict.fromkeys(item for name in self.names for item in FAMILIES.get(name, (name,))))
 
 
 def compute_features(market: Market, settings: FeatureSettings) -> Signals:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from alfred.data.market import Market
 from alfred.data.point_in_time.asof import find_first_session, spread_reports
 from alfred.data.prices.parsing import parse_days, parse_numbers, read_csv_text
+from alfred.data.settings import FundamentalsSettings
 from alfred.errors import DataError
-from alfred.settings import Settings
 from alfred.typing import FloatArray
 
 EPS_FIELDS = ("eps_reported", "eps_estimated", "eps_surprise", "eps_surprise_pct")
@@ -36,19 +35,6 @@ _NOTE = (
     "Annual reports carry no report date: they count as known {days} days after the end of their year, with figures "
     "as restated since."
 )
-
-
-class FundamentalsSettings(Settings):
-    """Which reports.
-
-    Attributes:
-        path: A CSV of reports, or a folder of them. A table with `eps_estimated` holds earnings surprises, one with
-            `form` holds filings, one without `report_date` holds fiscal years.
-        annual_lag_days: Calendar days after the end of a fiscal year at which a report without a date is known.
-    """
-
-    path: Path
-    annual_lag_days: int = Field(default=120, ge=1)
 
 
 def read_reports(settings: FundamentalsSettings) -> pd.DataFrame:

@@ -7,26 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from alfred.data.market import Market
 from alfred.data.point_in_time.asof import spread_reports
 from alfred.data.prices.parsing import parse_days, parse_numbers, read_csv_text
+from alfred.data.settings import MacroSettings
 from alfred.errors import DataError
-from alfred.settings import Settings
-
-
-class MacroSettings(Settings):
-    """Which series.
-
-    Attributes:
-        path: A CSV with a column `date` and one column a series.
-        lag_days: Sessions from the date of a value to the first close at which it is known. Yields and oil come out
-            after the New York close or the next day, hence 1.
-    """
-
-    path: Path
-    lag_days: int = Field(default=1, ge=0)
 
 
 def read_macro(path: Path | str) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +12,8 @@ from alfred.data.market import Market
 from alfred.data.point_in_time.asof import find_first_session
 from alfred.data.prices.parsing import parse_days, read_csv_text
 from alfred.data.sessions import find_close_times
+from alfred.data.settings import NewsSettings
 from alfred.errors import DataError
-from alfred.settings import Settings
-
-
-class NewsSettings(Settings):
-    """Which headlines.
-
-    Attributes:
-        path: A CSV with `date`, `time` (hh:mm on the exchange's clock, empty where unknown), `symbol`, `headline`.
-        calendar: Exchange whose closing times count, early ones included (a name of exchange_calendars).
-    """
-
-    path: Path
-    calendar: str = "XNYS"
 
 
 @dataclass(frozen=True, eq=False)

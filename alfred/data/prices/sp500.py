@@ -9,7 +9,7 @@ import pandas as pd
 
 from alfred.data.market import Market
 from alfred.data.prices.parsing import parse_days, parse_numbers, read_csv_text
-from alfred.data.rates import align_rates, read_rates
+from alfred.data.prices.rates import align_rates, read_rates
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 

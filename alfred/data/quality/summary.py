@@ -17,7 +17,8 @@ from alfred.data.prices.row_checks import Problem, find_row_problems
 from alfred.data.prices.symbols import read_delistings
 from alfred.data.quality.anomalies import LONGEST_HALT, Series, find_suspicions
 from alfred.data.sessions import find_missing_sessions, infer_periods_per_year
-from alfred.data.sources import DataSettings, load_market
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.errors import DataError
 
 

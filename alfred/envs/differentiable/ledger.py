@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from alfred.envs.rewards import RewardSettings
+from alfred.envs.settings import RewardSettings
 
 _MAX_PASSES = 64
 _TINY = 1e-30

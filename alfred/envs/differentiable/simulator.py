@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from alfred.envs.actions import ActionSettings
 from alfred.envs.differentiable.ledger import compute_fee, compute_reward, drift, move_to_cash, solve_trade
 from alfred.envs.market_features import BOUND
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 from alfred.typing import Tensors

@@ -13,7 +13,7 @@ from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.behaviour import Behaviour
 from alfred.evaluation.explanation import Explanation
 from alfred.evaluation.headline import Training
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
+from alfred.evaluation.settings import IntervalSettings
 
 
 @dataclass(frozen=True)

@@ -10,71 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
 from scipy import stats
 
 from alfred.errors import DataError
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_drawdowns, find_rounding
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.block_length import compute_block_lengths
-from alfred.settings import Settings
 from alfred.typing import FloatArray
 
 # Wealth after ruin, in place of zero: its logarithm is finite, so a replicate without the ruinous day is not NaN.
 _RUINED = 1e-300
 # Replicates whose paths are held in memory at once.
 _CHUNK = 256
-
-
-class IntervalSettings(Settings):
-    """How the intervals of a report are made.
-
-    The intervals of one strategy (Sharpe ratio, growth, volatility, drawdown) are percentiles of a stationary
-    bootstrap. On short histories they are a little narrow, as those of every such bootstrap: `docs/statistics.md` shows
-    how often they cover the truth. The intervals of Sharpe differences, on which verdicts rest, are studentised (see
-    `alfred.evaluation.statistics.sharpe_bootstrap`).
-
-    Attributes:
-        level: Coverage that an interval claims, 0.95 at least: verdicts rest on the same intervals, and a lower level
-            would call luck a gain.
-        n_replicates: Bootstrap replicates R; enough to reach the tails of the level.
-        mean_block_days: Mean length of a resampled block, in sessions; left out, it is read off the series (Politis and
-            White, 2004).
-        seed: Seed of the resampling.
-
-    Raises:
-        ValueError: The replicates are too few for the level.
-    """
-
-    level: float = Field(default=0.95, ge=0.95, lt=1.0)
-    n_replicates: int = Field(default=2000, ge=100)
-    mean_block_days: float | None = Field(default=None, ge=1.0)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _reach_the_tails(self) -> IntervalSettings:
-        # The smallest two-sided p-value is 2 / (R + 1): half of what the level asks for leaves room for a verdict.
-        needed = round(4.0 / (1.0 - self.level))
-        if self.n_replicates < needed:
-            raise ValueError(
-                f"n_replicates {self.n_replicates} is too few for level {self.level:g}: no p-value could be small "
-                f"enough; raise n_replicates to {needed} at least"
-            )
-        return self
-
-    def make_generator(self) -> np.random.Generator:
-        """Return a generator that starts from `seed`."""
-        return np.random.default_rng(self.seed)
-
-    def choose_mean_block(self, returns: FloatArray) -> float:
-        """Return the mean block of the stationary bootstrap, in sessions: as it is set, or read off returns `[T, S]`.
-
-        The longest that any series asks for, of its returns and of their squares: volatility comes in clusters, on
-        which the intervals of volatility and drawdown depend. At most a tenth of the history.
-        """
-        if self.mean_block_days is not None:
-            return self.mean_block_days
-        asked = [compute_block_lengths(values).stationary for column in returns.T for values in (column, column**2)]
-        return max(1.0, min(max(asked), len(returns) / 10))
 
 
 class Replicates(NamedTuple):
@@ -89,6 +36,22 @@ class Replicates(NamedTuple):
     sharpe: FloatArray
     cagr: FloatArray
     volatility: FloatArray
+
+
+def choose_mean_block(settings: IntervalSettings, returns: FloatArray) -> float:
+    """Return the mean block of the stationary bootstrap, in sessions: as it is set, or read off the returns.
+
+    The longest that any series asks for, of its returns and of their squares: volatility comes in clusters, on which
+    the intervals of volatility and drawdown depend. At most a tenth of the history.
+
+    Args:
+        settings: May name the length.
+        returns: Returns by session, `[T, S]`.
+    """
+    if settings.mean_block_days is not None:
+        return settings.mean_block_days
+    asked = [compute_block_lengths(values).stationary for column in returns.T for values in (column, column**2)]
+    return float(max(1.0, min(max(asked), len(returns) / 10)))
 
 
 def make_stationary_indices(
@@ -202,6 +165,6 @@ def summarise_seeds(scores: npt.ArrayLike, settings: IntervalSettings) -> SeedSu
     values = np.asarray(scores, dtype=float)
     if not values.size:
         raise DataError("there is no seed to summarise; pass at least one score")
-    rows = settings.make_generator().integers(0, len(values), (settings.n_replicates, len(values)))
+    rows = np.random.default_rng(settings.seed).integers(0, len(values), (settings.n_replicates, len(values)))
     low, high = compute_interval(stats.trim_mean(values[rows], 0.25, axis=1), settings.level)
     return SeedSummary(float(stats.trim_mean(values, 0.25)), low, high)

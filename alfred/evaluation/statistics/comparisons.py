@@ -16,8 +16,8 @@ import numpy as np
 from scipy import stats
 
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, is_constant
+from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.block_length import compute_block_lengths
-from alfred.evaluation.statistics.bootstrap import IntervalSettings
 from alfred.evaluation.statistics.deflation import Trials
 from alfred.evaluation.statistics.sharpe_bootstrap import adjust_p_values, draw_blocks, studentise_differences
 from alfred.evaluation.statistics.significance import (
@@ -138,7 +138,7 @@ def _resample(returns: FloatArray, pairs: Sequence[Pair], settings: IntervalSett
     if asked is None:
         asked = max((compute_block_lengths(_find_influence(returns, pair)).circular for pair in pairs), default=1.0)
     block = max(1, min(round(asked), len(returns) // _FEWEST_BLOCKS))
-    starts = draw_blocks(len(returns), block, settings.n_replicates, settings.make_generator())
+    starts = draw_blocks(len(returns), block, settings.n_replicates, np.random.default_rng(settings.seed))
     return block, studentise_differences(returns, [(pair.own, pair.other) for pair in pairs], starts, block)
 
 

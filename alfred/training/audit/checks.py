@@ -14,8 +14,7 @@ from alfred.data.signals import Signals
 from alfred.data.synthetic import make_planted_market
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.ledger import solve_trade
-from alfred.envs.rewards import RewardSettings
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.settings import PortfolioSettings, RewardSettings
 from alfred.envs.simulator import PortfolioKernel
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.training.audit.layers import Leak

@@ -70,7 +70,7 @@ def audit(
 
     Args:
         experiment: The configuration.
-        plugins: Files or modules of the user's own; see `alfred.training.plugins`.
+        plugins: Files or modules of the user's own; see `alfred.plugins`.
         n_jobs: Processes at once; one a core when left out.
         reporter: Hears of the progress.
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from alfred.agents.base import AgentSettings, TrainingTask
+from alfred.agents.base import TrainingTask
 from alfred.agents.registry import make_agent
+from alfred.agents.settings import AgentSettings
 from alfred.config import load_experiment
 from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
@@ -21,10 +22,10 @@ from alfred.data.sources import load_market
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.errors import AlfredError
 from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.plugins import AuditStage, load_plugins
 from alfred.training.audit.layers import Layer, save_layers
 from alfred.training.audit.worlds import World
 from alfred.training.forecasting import forecast_walk_forward, specialise
-from alfred.training.plugins import AuditStage, load_plugins
 from alfred.training.prepared import cut_folds
 
 STEPS = 2_048  # of an agent: enough to leave its start

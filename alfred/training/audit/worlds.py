@@ -11,7 +11,7 @@ import pandas as pd
 from alfred.config import Experiment
 from alfred.data.market import FIELDS, Market
 from alfred.data.perturbation import scramble_after
-from alfred.data.sources import DataSettings
+from alfred.data.settings import DataSettings
 
 PRICES, SYMBOLS, CASH, CONFIG = "prices.csv", "symbols.csv", "cash.csv", "config.yaml"
 _DATED = ("report_date", "filed", "filing_date", "date", "fiscal_date", "period_end")

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from alfred.agents.base import Agent, AgentSettings, NetworkPolicy, TrainingTask
+from alfred.agents.base import Agent, NetworkPolicy, TrainingTask
 from alfred.agents.kept import Kept
 from alfred.agents.registry import make_agent
+from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.registry import make_baselines
 from alfred.data.market import Market
 from alfred.data.signals import Signals

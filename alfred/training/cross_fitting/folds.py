@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alfred.agents.base import AgentSettings, NetworkPolicy
+from alfred.agents.base import NetworkPolicy
 from alfred.agents.kept import Kept
+from alfred.agents.settings import AgentSettings
 from alfred.config import TrainingSettings
 from alfred.data.files import write_atomically
 from alfred.data.market import Market

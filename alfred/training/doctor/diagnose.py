@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alfred.agents.base import AgentSettings
-from alfred.agents.direct import DirectSettings
+from alfred.agents.settings import AgentSettings, DirectSettings
 from alfred.agents.strategies.prices import MixSettings
 from alfred.config import Experiment
 from alfred.data.market import Market

@@ -13,11 +13,10 @@ from alfred.data.signals import Signals
 from alfred.data.splits import Range
 from alfred.data.synthetic.quadratic_program import solve_long_only
 from alfred.envs.gym.episodes import prepare_tape
-from alfred.envs.observations import Observation
 from alfred.envs.policy import BaselinePolicy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
-from alfred.typing import Float
+from alfred.typing import Float, Observation
 
 _MEMORY = 0.9  # autocorrelation of the signal from one session to the next: what costs leave worth trading
 _N_DISTRACTORS = 2

@@ -21,7 +21,7 @@ from scipy import stats
 
 from alfred.data.files import write_atomically
 from alfred.envs.gym.portfolio import PortfolioEnv
-from alfred.envs.observations import Observation, observe
+from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.simulator import PortfolioKernel
 from alfred.errors import ConfigError, suggest
@@ -34,7 +34,7 @@ from alfred.training.judging.walking import find_first_decision, make_stages
 from alfred.training.prepared import Prepared
 from alfred.training.progress import Reporter, Silence
 from alfred.training.provenance.stages import compute_digest, read_stage
-from alfred.typing import FloatArray
+from alfred.typing import FloatArray, Observation
 
 DEFAULT_SHIFTS = 4
 _STILL = 1e-6  # weights that move less do not move

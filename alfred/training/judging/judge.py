@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from alfred.agents.base import AgentSettings
+from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.registry import make_baselines
 from alfred.config import Experiment
 from alfred.envs.policy import Policy

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from alfred.agents.base import AgentSettings, EnsemblePolicy
+from alfred.agents.base import EnsemblePolicy
+from alfred.agents.settings import AgentSettings
 from alfred.data.splits import Fold
 from alfred.envs.policy import Policy
 from alfred.evaluation.backtest import Backtest, Stage

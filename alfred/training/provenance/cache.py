@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alfred.analysts.base import Analyst, AnalystSettings
-from alfred.analysts.registry import load_analyst_class
+from alfred.analysts.base import Analyst
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import AnalystSettings
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
@@ -73,7 +74,7 @@ class Shelf:
         if not self.readable or not (self.model / "settings.json").exists():
             return None
         try:
-            return load_analyst_class(settings.kind).from_pretrained(self.model)
+            return ANALYSTS.load(settings.kind).from_pretrained(self.model)
         except CheckpointError:
             return None  # a damaged model is fitted again
 

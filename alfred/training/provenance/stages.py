@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from alfred.agents.base import AgentSettings
-from alfred.agents.registry import load_agent_class
-from alfred.analysts.base import AnalystSettings
-from alfred.analysts.registry import load_analyst_class
+from alfred.agents.registry import AGENTS
+from alfred.agents.settings import AgentSettings
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import AnalystSettings
 from alfred.config import Experiment, ForecastSettings
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
-from alfred.data.rates import read_rates, resolve_cash_rate
+from alfred.data.prices.rates import read_rates, resolve_cash_rate
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
@@ -106,14 +106,14 @@ def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
 
 def fingerprint_analyst(settings: AnalystSettings) -> str:
     """Return the digest of the code of an analyst, and of what asks it for forecasts."""
-    return fingerprint_code(load_analyst_class(settings.kind), alone=("alfred.training.forecasting",))
+    return fingerprint_code(ANALYSTS.load(settings.kind), alone=("alfred.training.forecasting",))
 
 
 def fingerprint_agent(settings: AgentSettings) -> str:
     """Return the digest of the code of an agent, of the ledger that it learns in and of what chooses its policy."""
     names = ("agent", "choice", "cross_fitting", "curves", "held_out")
     alone = tuple(f"alfred.training.{name}" for name in names)
-    return fingerprint_code(load_agent_class(settings.kind), modules=_LEDGER, alone=alone)
+    return fingerprint_code(AGENTS.load(settings.kind), modules=_LEDGER, alone=alone)
 
 
 def describe_forecast(market_checksum: str, settings: AnalystSettings, schedule: ForecastSettings) -> Parts:

@@ -16,7 +16,7 @@ from alfred.analysts.kronos.windows import build_columns, make_candles
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
-from alfred.learning.fitting import FittingSettings
+from alfred.learning.settings import FittingSettings
 from tests.analysts.kronos.small import make_small_pair
 from tests.conftest import make_random_market
 

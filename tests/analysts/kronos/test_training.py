@@ -5,18 +5,13 @@ import pytest
 import torch
 
 from alfred.analysts.kronos.checkpoint import KronosPair, make_pair
-from alfred.analysts.kronos.config import ModelConfig, TokenizerConfig
-from alfred.analysts.kronos.training import (
-    LoraSettings,
-    adapt,
-    compute_window_loss,
-    make_model_loss,
-    make_tokenizer_loss,
-)
+from alfred.analysts.kronos.config import LoraSettings, ModelConfig, TokenizerConfig
+from alfred.analysts.kronos.training import adapt, compute_window_loss, make_model_loss, make_tokenizer_loss
 from alfred.analysts.kronos.windows import WindowExamples, split_windows
 from alfred.data.market import Market
 from alfred.errors import DataError
-from alfred.learning.fitting import FittingReport, FittingSettings, fit_module
+from alfred.learning.fitting import FittingReport, fit_module
+from alfred.learning.settings import FittingSettings
 from tests.analysts.kronos.small import make_small_pair
 from tests.conftest import make_random_market
 

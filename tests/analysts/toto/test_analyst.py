@@ -18,7 +18,7 @@ from alfred.analysts.toto.windows import split_windows
 from alfred.data.contexts import make_contexts
 from alfred.data.market import Market
 from alfred.errors import CheckpointError, ConfigError, NotFittedError
-from alfred.learning.fitting import FittingSettings
+from alfred.learning.settings import FittingSettings
 from tests.analysts.toto.parity import OWN
 from tests.conftest import make_random_market
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from alfred.analysts.toto.config import Toto1Config, Toto2Config
 from alfred.analysts.toto.mixture import Mixture
 from alfred.analysts.toto.rotary import Rotary
 from alfred.analysts.toto.scaler import accumulate_moments, backfill_short_starts, compute_scale_v1, compute_scale_v2
 from alfred.analysts.toto.v1.forecast import Toto1Forecaster
-from alfred.analysts.toto.v1.network import Toto1, Toto1Config
+from alfred.analysts.toto.v1.network import Toto1
 from alfred.analysts.toto.v2.forecast import NO_GUARDS, Guards, Toto2Forecaster
-from alfred.analysts.toto.v2.network import Toto2Config
 from alfred.analysts.toto.v2.weights import make_fresh_network_v2
 
 SMALL = {"embed_dim": 16, "num_layers": 3, "num_heads": 2, "mlp_hidden_dim": 24, "spacewise_every_n_layers": 3}

@@ -5,11 +5,12 @@ import json
 import pytest
 import torch
 
+from alfred.analysts.toto.config import Toto1Config, Toto2Config
 from alfred.analysts.toto.networks import load_checkpoint, load_network, save_network
 from alfred.analysts.toto.transformer import place_space_layers
-from alfred.analysts.toto.v1.network import Toto1, Toto1Config
+from alfred.analysts.toto.v1.network import Toto1
 from alfred.analysts.toto.v1.weights import import_weights_v1
-from alfred.analysts.toto.v2.network import Toto2, Toto2Config
+from alfred.analysts.toto.v2.network import Toto2
 from alfred.analysts.toto.v2.weights import import_network_v2, make_fresh_network_v2
 from alfred.errors import CheckpointError
 from alfred.learning.hub import resolve_checkpoint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,11 @@ from pydantic import Field
 from alfred.agents.strategies.online.base import OnlinePolicy, OnlineSettings
 from alfred.agents.strategies.online.simplex import Mask, step_towards
 from alfred.agents.strategies.prices import find_universe
-from alfred.data.market import Market
 from alfred.envs.policy import BaselinePolicy
 from alfred.typing import Float
+
+if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
+    from alfred.data.market import Market
 
 
 class EgSettings(OnlineSettings):

@@ -10,10 +10,9 @@ from pydantic import Field
 
 from alfred.agents.strategies.online.simplex import Mask, admit, share_out
 from alfred.agents.strategies.prices import BaselineSettings, last_returns, spread_over_tradable
-from alfred.envs.observations import Observation
 from alfred.envs.policy import BaselinePolicy
 from alfred.errors import DataError
-from alfred.typing import Float
+from alfred.typing import Float, Observation
 
 
 class OnlineSettings(BaselineSettings, ABC):

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from alfred.analysts.kronos.decoding.linear import FusedLinear, Precision, compute_dtype
+from alfred.analysts.kronos.config import Precision
+from alfred.analysts.kronos.decoding.linear import FusedLinear, compute_dtype
 from alfred.analysts.kronos.decoding.stack import BlockStack, SharedKeyValues, StackCache
 from alfred.analysts.kronos.layers import normalize_rms
 from alfred.analysts.kronos.model import DEPENDENCY_HEADS, STAMPS, KronosModel

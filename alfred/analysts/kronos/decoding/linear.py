@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from alfred.analysts.kronos.config import Precision
 from alfred.errors import ConfigError
 
-Precision = Literal["float32", "bfloat16", "int8"]
 _INT8_LIMIT = 127.0
 _TINY = 1e-12
 

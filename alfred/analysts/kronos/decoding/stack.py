@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch.nn import functional
 
-from alfred.analysts.kronos.decoding.linear import FusedLinear, Precision, compute_dtype
+from alfred.analysts.kronos.config import Precision
+from alfred.analysts.kronos.decoding.linear import FusedLinear, compute_dtype
 from alfred.analysts.kronos.layers import Block, make_rotary, normalize_rms, rotate
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
-from alfred.analysts.toto.v1.network import Toto1Config
+from alfred.analysts.toto.config import Toto1Config
 from alfred.errors import CheckpointError
 
 _PREFIX = "model."

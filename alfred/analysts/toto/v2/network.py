@@ -12,102 +12,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Self
 
 import torch
-from pydantic import ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn import functional
 
 from alfred.analysts.toto.attention import AttentionShape, make_causal_mask
+from alfred.analysts.toto.config import Toto2Config
 from alfred.analysts.toto.rotary import Rotary
 from alfred.analysts.toto.transformer import LayerShape, Transformer, place_space_layers
-from alfred.settings import Settings
 
 DECILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MEDIAN = 4
 UNOBSERVED = -1
 _XPOS_BASE = 256.0
-
-
-class Toto2Config(Settings):
-    """Sizes of a Toto 2.0, under the names of its `config.json`; keys that change nothing here are ignored.
-
-    The defaults are those of the released 4m. Sizes that are left out follow from the others as in the reference.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    patch_size: int = Field(default=32, ge=1)
-    d_model: int = Field(default=256, ge=2)
-    d_ff: int | None = Field(default=None, ge=1)
-    num_heads: int = Field(default=4, ge=1)
-    num_groups: int | None = Field(default=None, ge=1)
-    qk_dim: int | None = Field(default=None, ge=4)
-    v_dim: int | None = Field(default=None, ge=1)
-    num_layers: int = Field(default=4, ge=1)
-    layer_group_size: int = Field(default=4, ge=1)
-    num_variate_layers_per_group: int = Field(default=1, ge=0)
-    variate_layer_first: bool = False
-    num_output_patches: int = 1
-    pre_norm: bool = True
-    norm_eps: float = Field(default=1e-4, gt=0)
-    norm_include_weight: bool = False
-    attn_bias: bool = True
-    mlp_bias: bool = False
-    qk_norm: bool = False
-    qk_norm_include_weight: bool | None = None
-    per_dim_scale: bool = True
-    use_xpos: bool = True
-    residual_mult: float = Field(default=0.75, gt=0)
-    residual_attn_ratio: float = Field(default=5.136215466577748, gt=0)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.num_output_patches != 1 or not self.pre_norm:
-            raise ValueError("only num_output_patches = 1 and pre_norm = true are known, as in every released size")
-        if self.num_heads % self.groups or self.key_size % 4:
-            raise ValueError(
-                f"num_heads {self.num_heads} must be a multiple of num_groups {self.groups}, and qk_dim "
-                f"{self.key_size} of 4"
-            )
-        return self
-
-    @property
-    def groups(self) -> int:
-        """Key and value heads."""
-        return self.num_groups or self.num_heads
-
-    @property
-    def key_size(self) -> int:
-        """Channels of a query or key head."""
-        return self.qk_dim or self.d_model // self.num_heads
-
-    @property
-    def value_size(self) -> int:
-        """Channels of a value head."""
-        return self.v_dim or self.key_size
-
-    @property
-    def qk_norm_weighted(self) -> bool:
-        """Whether the norms of queries and keys have weights: as the other norms when left out."""
-        return self.norm_include_weight if self.qk_norm_include_weight is None else self.qk_norm_include_weight
-
-    @property
-    def hidden(self) -> int:
-        """Channels of the gated network: 8/3 of the width, rounded up to a multiple of 8."""
-        return self.d_ff or (int(4 * self.d_model * 2 / 3) + 7) // 8 * 8
-
-    def compute_taus(self) -> tuple[tuple[float, float], ...]:
-        """Return the weight of each layer's attention and gated branch against the stream, `[L, 2]` (u-muP, 2024)."""
-        mlp = self.residual_mult * math.sqrt(2 / (1 + self.residual_attn_ratio**2))
-        attention = self.residual_attn_ratio * mlp
-        taus = []
-        for branch in range(2 * self.num_layers):
-            share = mlp if branch % 2 else attention
-            before = self.num_layers + (branch + 1) // 2 * attention**2 + branch // 2 * mlp**2
-            taus.append(share / math.sqrt(before))
-        return tuple(zip(taus[::2], taus[1::2], strict=True))
 
 
 class ResidualMlp(nn.Module):

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from alfred.analysts.toto.v2.network import Toto2, Toto2Config, compute_stream_factors
+from alfred.analysts.toto.config import Toto2Config
+from alfred.analysts.toto.v2.network import Toto2, compute_stream_factors
 from alfred.errors import CheckpointError
 from alfred.learning.tensors import load_state
 

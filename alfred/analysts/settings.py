@@ -1,0 +1,78 @@
+"""What every analyst can be told, and the settings of the small ones."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from alfred.learning.settings import FittingSettings
+from alfred.settings import Settings
+
+
+class AnalystSettings(Settings):
+    """What every analyst can be told; each analyst adds its own.
+
+    Attributes:
+        kind: Which analyst, a key of the registry.
+        name: Name in signals and reports; the kind when left out.
+        horizons: Sessions ahead to forecast, ascending.
+        context_length: Bars that a forecast reads, C.
+        seed: Seed of every random choice of the analyst.
+        refit_every_days: Sessions between refits; that of the experiment when left out.
+        forecast_every_days: Sessions between forecasts, each standing until the next; that of the experiment when left
+            out. Slow analysts forecast weekly or monthly.
+    """
+
+    kind: str
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
+    horizons: tuple[int, ...] = Field(default=(1, 5, 20), min_length=1)
+    context_length: int = Field(default=64, ge=2)
+    seed: int = 0
+    refit_every_days: int | None = Field(default=None, ge=1)
+    forecast_every_days: int | None = Field(default=None, ge=1)
+
+    @property
+    def label(self) -> str:
+        """The name, or the kind when no name was given."""
+        return self.name or self.kind
+
+
+class NaiveSettings(AnalystSettings):
+    """Settings of `NaiveAnalyst`; nothing beyond those of every analyst."""
+
+    kind: Literal["naive"] = "naive"
+
+
+class MomentumSettings(AnalystSettings):
+    """Settings of `MomentumAnalyst`.
+
+    Attributes:
+        context_length: One year of sessions and one bar more.
+    """
+
+    kind: Literal["momentum"] = "momentum"
+    context_length: int = Field(default=253, ge=253)
+
+
+class LstmSettings(AnalystSettings):
+    """Settings of `LstmAnalyst`.
+
+    Attributes:
+        hidden_size: Width of the LSTM.
+        n_layers: Layers of the LSTM.
+        validation_fraction: Last part of the history that chooses the best step.
+        fitting: How to train.
+    """
+
+    kind: Literal["lstm"] = "lstm"
+    context_length: int = Field(default=33, ge=2)
+    hidden_size: int = Field(default=24, ge=1)
+    n_layers: int = Field(default=1, ge=1)
+    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
+    fitting: FittingSettings = FittingSettings(
+        steps=300, batch_size=512, learning_rate=3e-3, validate_every=50, patience=4
+    )
+
+
+AGGREGATIONS = ("mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20")

@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check format lint types clean
+.PHONY: help install demo test test-slow test-all check format lint types clean
 
 help:
 	@echo "make demo     the main job on real prices, with a report at the end"
-	@echo "make test     the tests"
+	@echo "make test     the tests, in a few minutes, on all cores"
+	@echo "make test-all the slow ones as well: what continuous integration runs"
 	@echo "make check    format, lint, types, tests"
 	@echo "make install  only the environment in $(VENV)"
 
@@ -25,8 +26,14 @@ install: $(VENV)/.installed
 demo: install
 	$(BIN)/alfred demo
 
+# Each process keeps to one thread: more add up floats in another order, and there is one process a core.
 test: install
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope
+
+test-slow: install
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope -m "slow and not network and not pretrained and not gpu"
+
+test-all: test test-slow
 
 format: install
 	$(BIN)/ruff format --check .

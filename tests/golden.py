@@ -31,7 +31,7 @@ from alfred.evaluation.backtest import backtest, make_backtest_env
 from tests.agents.tasks import make_observation, make_task, make_tiny
 from tests.analysts.small import SMALL
 from tests.conftest import make_random_market
-from tests.training.small import make_small, run_small, write_prices
+from tests.training.small import DIRECT, make_small, run_small, write_prices
 
 PLACE = Path(__file__).with_name("golden.json")
 _AGENTS = ("direct", "ppo", "sac")
@@ -143,7 +143,9 @@ def _run_whole(root: Path) -> dict[str, np.ndarray]:
         "baselines": [{"kind": "mix", "hold": True}, {"kind": "momentum"}],
         "forecast": {"min_train_days": 260, "refit_every_days": 100, "cache": None},
     }
-    prepared, _, _ = run_small(root, make_small(root / "prices.csv", **changes))
+    prepared, _, _ = run_small(
+        root, make_small(root / "prices.csv", agents=[{**DIRECT, "validation_blocks": 4}], **changes)
+    )
     rows = json.loads(prepared.run.results.read_text(encoding="utf-8"))
     figures = pd.json_normalize(rows).select_dtypes("number")
     return {"run/signals": prepared.signals.values, "run/results": figures.to_numpy(np.float64)}

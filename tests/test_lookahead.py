@@ -62,7 +62,10 @@ def test_features(family, normalise) -> None:
     assert find_leak(lambda market: by_date(compute_features(market, settings))) == ""
 
 
-@pytest.mark.parametrize("kind", ANALYSTS)
+EACH_ANALYST = [pytest.param(kind, marks=pytest.mark.slow if kind == "kronos_ensemble" else ()) for kind in ANALYSTS]
+
+
+@pytest.mark.parametrize("kind", EACH_ANALYST)
 def test_walk_forward_signals_of_every_analyst(kind) -> None:
     # The late probes lie inside the first and the second block of forecasts; scrambles after them change the refits.
     assert find_leak(forecast_with(kind), probes=(309, 380)) == ""

@@ -55,6 +55,7 @@ def kill_at(process: ForkServerProcess, folder: Path, steps: int, delay: float) 
     return alive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["direct", "ppo", "sac"])
 def test_killed_at_ten_random_moments(kind: str, tmp_path: Path, server: ForkServerContext) -> None:
     rng = np.random.default_rng(7)

@@ -13,7 +13,15 @@ from alfred.training import pipeline
 from alfred.training.pipeline import Prepared
 from tests.conftest import make_random_market
 
-DIRECT = {"kind": "direct", "total_steps": 256, "n_portfolios": 8, "episode_length": 32, "validate_every": 256}
+# One held-out block instead of four: what stages do does not depend on it, and a training costs a fifth.
+DIRECT = {
+    "kind": "direct",
+    "total_steps": 256,
+    "n_portfolios": 8,
+    "episode_length": 32,
+    "validate_every": 256,
+    "validation_blocks": 1,
+}
 
 
 class Lines:

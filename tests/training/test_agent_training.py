@@ -77,6 +77,7 @@ def test_the_curves_that_a_portfolio_person_wants(trained: tuple[list[TrainedAge
     assert len(sessions) >= 58
 
 
+@pytest.mark.slow
 def test_what_comes_after_validation_cannot_change_a_training(
     trained: tuple[list[TrainedAgent], Path], tmp_path: Path
 ) -> None:

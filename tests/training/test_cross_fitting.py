@@ -73,6 +73,7 @@ def test_episodes_lie_in_the_ranges_that_may_be_learnt_from() -> None:
     assert tape.longest_span == tape.n_bars - 900
 
 
+@pytest.mark.slow
 def test_a_strong_signal_is_kept_and_noise_is_not(tmp_path: Path) -> None:
     learnt = train(tmp_path / "signal", 0.2)
     assert not learnt.kept.untrained and learnt.kept.gain > 3 * learnt.kept.gain_error

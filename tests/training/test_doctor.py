@@ -45,6 +45,7 @@ def test_the_planted_signal_has_the_planted_strength(execution: str) -> None:
     np.testing.assert_allclose([np.corrcoef(shuffled[:, n], growth[:, n])[0, 1] for n in range(4)], 0, atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_healthy_learner_recovers_the_planted_signal(noise: Market) -> None:
     overrides = ["agents=[{kind: direct}]", "env.cost_bps=2", "env.slippage_bps=0", "splits.n_folds=2"]
     found = diagnose(load_experiment(None, overrides), noise, ic=0.15, max_steps=120_000)

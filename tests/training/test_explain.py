@@ -63,6 +63,7 @@ def find_helpers(found: Explanation) -> list[str]:
     return [item.name for item in found.signals if item.verdict in ("helps", "hurts")]
 
 
+@pytest.mark.slow
 def test_the_planted_signal_is_named_and_no_other(tmp_path: Path) -> None:
     prepared, trained = prepare(tmp_path, 0.1, seed=1)
     found = explain(prepared, trained, drop=True)

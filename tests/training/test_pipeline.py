@@ -82,6 +82,7 @@ def test_the_curves_hold_what_a_portfolio_person_wants(small) -> None:
     assert {"train/noise", "rollout/ep_rew_mean"} <= tags
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_identical_weights_on_any_number_of_cores(small, tmp_path) -> None:
     prepared, rows = small
     again, rows_again = run_small(tmp_path, n_jobs=2)

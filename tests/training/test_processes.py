@@ -113,9 +113,10 @@ def test_an_interrupt_ends_workers_that_start_without_a_word_from_them(tmp_path:
     assert wait_for(lambda: list_group(parent.pid) == [], 5), list_group(parent.pid)
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_killed_command_leaves_nobody_and_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
-    longer = {**DIRECT, "total_steps": 2_048, "validate_every": 2_048, "checkpoint_every": 256}
+    longer = {**DIRECT, "validation_blocks": 2, "total_steps": 2_048, "validate_every": 2_048, "checkpoint_every": 256}
     prices = write_prices(tmp_path)
     experiment = make_small(prices, agents=[longer], training={"n_seeds": 1, "n_jobs": 2})
     config = tmp_path / "config.yaml"

@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
+def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function of arrays and numbers when it is first called; its types stay as they are.
 
     Sums may be taken in another order, which lets the processor add four or eight numbers at once; NaN stays NaN, and a

@@ -34,7 +34,7 @@ from alfred.analysts.kronos.analyst import KronosAnalyst
 from alfred.analysts.kronos.candles import Candles, compute_stamp_parts, next_business_days
 from alfred.analysts.kronos.config import RELEASES, ModelConfig, Precision, TokenizerConfig
 from alfred.analysts.kronos.decoding.plain import PlainGenerator
-from alfred.analysts.kronos.decoding.sampling import StreamChance, TokenChooser
+from alfred.analysts.kronos.decoding.sampling import StreamSource, TokenChooser
 from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.settings import KronosSettings
@@ -94,7 +94,7 @@ class Bench:
         stamps = torch.from_numpy(parts).repeat_interleave(repeats, dim=0)
         scaled = torch.from_numpy(self.candles.normalize()[0]).repeat_interleave(repeats, dim=0)
         temperatures = torch.tensor(self.temperatures * self.n_series).repeat_interleave(self.samples)
-        chooser = TokenChooser(temperatures, 0, TOP_P, StreamChance(0, torch.device("cpu")))
+        chooser = TokenChooser(temperatures, 0, TOP_P, StreamSource(0, torch.device("cpu")))
         start = time.process_time()
         first, second = (torch.nn.functional.pad(ids, (0, HORIZON)) for ids in self.plain.encode(scaled))
         encoded = time.process_time()

@@ -4,7 +4,7 @@
 
 The share is (Sharpe - no skill) / (attainable - no skill) on a path that no training has seen, with 10 assets and
 5 bps. CPU seconds are those of the whole training, its validations among them, on one torch thread. `--quick` takes a
-tenth of the steps and one seed. `--only ppo --ppo '{"twin": false}'` shows what one setting is worth.
+tenth of the steps and one seed. `--only ppo --ppo '{"greedy_baseline": false}'` shows what one setting is worth.
 """
 
 from __future__ import annotations

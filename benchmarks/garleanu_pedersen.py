@@ -22,7 +22,7 @@ from alfred.data.synthetic import PlantedModel, QuadraticOptimum, SyntheticMarke
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.settings import ActionSettings, ImpactSettings, PortfolioSettings, RewardSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape, make_tape
 
 RISK_AVERSION, COST = 50.0, 500.0
@@ -107,9 +107,9 @@ def _lay_out(world: SyntheticMarket) -> Tape:
 def _walk(policy: Policy, tape: Tape):
     """Walk a policy through windows side by side; yield bars, weights after the trade, and rewards."""
     starts = np.arange(0, tape.n_bars - _WINDOW_DAYS, _WINDOW_DAYS)
-    kernel = PortfolioKernel(tape, SETTINGS, len(starts))
-    kernel.reset(starts, starts + _WINDOW_DAYS)
+    simulator = PortfolioSimulator(tape, SETTINGS, len(starts))
+    simulator.reset(starts, starts + _WINDOW_DAYS)
     for _ in range(_WINDOW_DAYS):
-        bar = kernel.bar.copy()
-        result = kernel.step(policy.predict(observe(kernel)))
-        yield bar, kernel.weights.copy(), result.reward
+        bar = simulator.bar.copy()
+        result = simulator.step(policy.predict(observe(simulator)))
+        yield bar, simulator.weights.copy(), result.reward

@@ -13,7 +13,7 @@ from alfred.data.synthetic import PlantedModel, SyntheticMarket, make_planted_ma
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings, RewardSettings
-from alfred.envs.simulator import PortfolioKernel, StepResult
+from alfred.envs.simulator import PortfolioSimulator, StepResult
 from alfred.envs.tape import Tape, make_tape
 
 COST_BPS = 5.0
@@ -73,8 +73,8 @@ class PlantedTask:
     def validate(self, policy: Policy) -> float:
         """Return the realised utility on the validation path, in per cent a year."""
         growth = []
-        for _, before, kernel, _ in _walk(policy, self._validation_tape):
-            growth.append(kernel.wealth / before)
+        for _, before, simulator, _ in _walk(policy, self._validation_tape):
+            growth.append(simulator.wealth / before)
         net = np.maximum(np.array(growth) - 1.0, -0.999)
         return float(25_200.0 * np.mean(np.log1p(net) - 0.5 * RISK_AVERSION * net**2))
 
@@ -88,9 +88,9 @@ class PlantedTask:
         means = self.model.expect(self.test.signals.values[:, :n, 0].astype(np.float64))
         covariance = self.model.covariance
         expected, variance, turnover = [], [], []
-        for bar, _, kernel, result in _walk(policy, self.test_tape):
+        for bar, _, simulator, result in _walk(policy, self.test_tape):
             # The weights of the benchmark, equal weights of all assets, are spread over them.
-            held = kernel.weights[:, :n] + kernel.weights[:, n : n + 1] / n
+            held = simulator.weights[:, :n] + simulator.weights[:, n : n + 1] / n
             # Bar b executes the decision of row b, whose signal foretells the return from bar b to the next.
             expected.append((held * means[bar]).sum(axis=1) - result.cost)
             variance.append(((held @ covariance) * held).sum(axis=1))
@@ -120,15 +120,15 @@ def _lay_out(world: SyntheticMarket) -> Tape:
     return make_tape(world.market, world.signals, execution="next_close", holdable=world.market.universe)
 
 
-def _walk(policy: Policy, tape: Tape) -> Iterator[tuple[np.ndarray, np.ndarray, PortfolioKernel, StepResult]]:
-    """Walk a policy through windows of a tape side by side; yield bars, wealth before, kernel and result."""
+def _walk(policy: Policy, tape: Tape) -> Iterator[tuple[np.ndarray, np.ndarray, PortfolioSimulator, StepResult]]:
+    """Walk a policy through windows of a tape side by side; yield bars, wealth before, simulator and result."""
     starts = np.arange(0, tape.n_bars - _WINDOW_DAYS, _WINDOW_DAYS)
-    kernel = PortfolioKernel(tape, SETTINGS, len(starts))
-    kernel.reset(starts, starts + _WINDOW_DAYS)
+    simulator = PortfolioSimulator(tape, SETTINGS, len(starts))
+    simulator.reset(starts, starts + _WINDOW_DAYS)
     for _ in range(_WINDOW_DAYS):
-        bar, before = kernel.bar.copy(), kernel.wealth
-        result = kernel.step(policy.predict(observe(kernel)))
-        yield bar, before, kernel, result
+        bar, before = simulator.bar.copy(), simulator.wealth
+        result = simulator.step(policy.predict(observe(simulator)))
+        yield bar, before, simulator, result
 
 
 def _annualise(moments: np.ndarray) -> float:

@@ -171,7 +171,7 @@ def test_other_bad_input_is_answered_in_one_line(tmp_path) -> None:
     assert "Did you mean 'cost_bps'" in refuse("run", "--set", "env.cost_bp=1")
     assert "nowhere.yaml" in refuse("run", "nowhere.yaml")
     assert "holds no run" in refuse("evaluate", tmp_path)
-    assert "is no folder" in refuse("tensorboard", tmp_path / "nowhere")
+    assert "is not a folder" in refuse("tensorboard", tmp_path / "nowhere")
     (tmp_path / "broken.parquet").write_bytes(b"not parquet")
     assert "broken.parquet" in refuse("run", "--set", f"data.path={tmp_path / 'broken.parquet'}")
 
@@ -194,7 +194,7 @@ def test_what_the_system_refuses_is_answered_in_one_line(tmp_path) -> None:
     (tmp_path / "file").write_text("a file where a folder should be")
     assert "a file stands where a folder should be" in refuse("run", *small, "--runs", tmp_path / "file")
     assert "a file stands where a folder should be" in refuse("run", *small, "--runs", tmp_path / "file" / "deeper")
-    assert "is no folder" in refuse("trials", tmp_path / "nowhere")
+    assert "is not a folder" in refuse("trials", tmp_path / "nowhere")
     assert "there is no port 70000" in refuse("tensorboard", tmp_path, "--port", "70000")
     with socket.socket() as busy:
         busy.bind(("localhost", 0))
@@ -276,7 +276,7 @@ def test_data_commands(tmp_path) -> None:
     assert found["symbols"][0] == "AAPL"
     assert len(set(found["symbols"])) == 4
     assert "Did you mean 'AAPL'" in refuse("data", "uncorrelated", "--start", "AAPLE")
-    assert "is no date" in refuse("data", "uncorrelated", "--start", "AAPL", "--until", "soon")
+    assert "is not a date" in refuse("data", "uncorrelated", "--start", "AAPL", "--until", "soon")
     ranked = json.loads(call("data", "correlations", "--json").stdout)
     assert ranked[0]["adjusted_p_value"] >= ranked[0]["p_value"]
     path = write_prices(tmp_path, change_cell("high", 1.0))

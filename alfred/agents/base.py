@@ -1,4 +1,4 @@
-"""What an agent that learns is handed, and what it hands back."""
+"""The agent interface: tasks, agents, and the policies that they return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from alfred.agents.networks import NetworkSpec, ObservationShape, ScoreNetwork, make_network
-from alfred.agents.recurrent import BURN_IN, Memory, MemoryNetwork, build_network, forget
+from alfred.agents.recurrent import BURN_IN, RecurrentNetwork, RecurrentState, build_network, forget
 from alfred.agents.settings import AgentSettings
 from alfred.data.files import write_atomically
 from alfred.envs.actions import compute_weights
@@ -102,17 +102,17 @@ class NetworkPolicy:
         self.name = name
         self.rebalance_every = rebalance_every
         self.lookback = network.spec.shape.lookback
-        self.burn_in = BURN_IN if network.spec.memory else 0
-        self.memory: Memory | None = None
+        self.burn_in = BURN_IN if network.spec.state_size else 0
+        self.recurrent_state: RecurrentState | None = None
 
     def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
         """Empty the recurrent state of some portfolios, or of all; see `Policy`."""
-        if rows is None or self.memory is None:
-            self.memory = None
+        if rows is None or self.recurrent_state is None:
+            self.recurrent_state = None
         else:
-            began = torch.zeros(self.memory[0].shape[1], dtype=torch.bool)
+            began = torch.zeros(self.recurrent_state[0].shape[1], dtype=torch.bool)
             began[torch.as_tensor(rows)] = True
-            self.memory = forget(self.memory, began)
+            self.recurrent_state = forget(self.recurrent_state, began)
 
     def predict(self, observation: Observation) -> Float:
         """Return the weights of the mean action; see `Policy`.
@@ -137,13 +137,13 @@ class NetworkPolicy:
         return compute_weights(actions, self.action, observation.get("holdable"))
 
     def _score(self, tensors: Tensors) -> torch.Tensor:
-        if not isinstance(self.network, MemoryNetwork):
+        if not isinstance(self.network, RecurrentNetwork):
             scores: torch.Tensor = self.network(tensors)[0]
             return scores
         count = len(tensors["weights"])
-        if self.memory is None or self.memory[0].shape[1] != count:
-            self.memory = self.network.start(count)
-        scores, self.memory = self.network.step(tensors, self.memory)
+        if self.recurrent_state is None or self.recurrent_state[0].shape[1] != count:
+            self.recurrent_state = self.network.start(count)
+        scores, self.recurrent_state = self.network.step(tensors, self.recurrent_state)
         return scores
 
     def save(self, folder: Path | str) -> None:

@@ -16,7 +16,7 @@ from alfred.agents.base import Agent, NetworkPolicy, TrainingTask, describe_netw
 from alfred.agents.networks import ScoreNetwork, make_network
 from alfred.agents.selection import Selection, open_checkpoints
 from alfred.agents.settings import DirectSettings
-from alfred.envs.differentiable.simulator import Portfolios, TorchKernel, TorchStep, compute_weights
+from alfred.envs.differentiable.simulator import DifferentiableSimulator, Portfolios, TorchStep, compute_weights
 from alfred.learning.checkpoints import Snapshot
 
 _MAX_NORM = 1.0
@@ -56,7 +56,7 @@ class _Training:
 
     def __init__(self, settings: DirectSettings, task: TrainingTask) -> None:
         self.settings, self.task = settings, task
-        self.kernel = TorchKernel(task.tape, task.settings)
+        self.simulator = DifferentiableSimulator(task.tape, task.settings)
         self.generator = torch.Generator().manual_seed(task.seed)
         with torch.random.fork_rng():
             torch.manual_seed(task.seed)
@@ -73,7 +73,7 @@ class _Training:
         self._starts = torch.as_tensor(task.tape.find_starts(self.segments * self.horizon * every))
         # The first starts are spread over an episode, so that later ones do not fall on the same update.
         self.age = torch.randint(self.segments, (settings.n_portfolios,), generator=self.generator)
-        self.portfolios = self._restart(self.kernel.start(torch.zeros_like(self.age)), torch.ones_like(self.age) > 0)
+        self.portfolios = self._restart(self.simulator.start(torch.zeros_like(self.age)), torch.ones_like(self.age) > 0)
 
     def update(self, writer: SummaryWriter) -> None:
         """Walk all portfolios over one horizon and climb the gradient of their mean reward."""
@@ -91,14 +91,14 @@ class _Training:
         steps: list[TorchStep] = []
         current = self.portfolios
         for _ in range(self.horizon):
-            steps.append(self.kernel.step(current, self._decide(current)))
+            steps.append(self.simulator.step(current, self._decide(current)))
             current = steps[-1].portfolios
         reward = torch.stack([step.reward for step in steps]).mean()
         self.optimizer.zero_grad()
         (-reward).backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_NORM)
         self.optimizer.step()
-        self.selection.follow(network)
+        self.selection.update_ema(network)
         self.portfolios = current.detach()
         self.age = self.age + 1
         self.steps += self.horizon * settings.n_portfolios
@@ -131,19 +131,19 @@ class _Training:
         self.selection.restore_from(snapshot, self.network)
 
     def _decide(self, portfolios: Portfolios) -> torch.Tensor:
-        observation = self.kernel.observe(portfolios)
+        observation = self.simulator.observe(portfolios)
         if self.settings.noise and "signals" in observation:
             signals = observation["signals"]
             observation["signals"] = signals + self.settings.noise * torch.randn(
                 signals.shape, generator=self.generator
             )
         scores, _ = self.network(observation)
-        return compute_weights(scores, self.task.settings.action, self.kernel.holdable)
+        return compute_weights(scores, self.task.settings.action, self.simulator.holdable)
 
     def _restart(self, portfolios: Portfolios, which: torch.Tensor) -> Portfolios:
         """Put some portfolios into cash at random bars."""
         bars = self._starts[torch.randint(len(self._starts), which.shape, generator=self.generator)]
-        fresh = self.kernel.start(bars)
+        fresh = self.simulator.start(bars)
         return Portfolios(
             *(
                 torch.where(which.reshape(-1, *(1,) * (new.dim() - 1)), new, old)

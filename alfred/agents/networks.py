@@ -85,7 +85,7 @@ class NetworkSpec:
         hidden: Widths of the hidden layers.
         score_scale: Factor on the scores; see `alfred.agents.base.AgentSettings.temperature`.
         n_assets: Assets N of the universe it is trained on; only `flat` is bound to it.
-        memory: Width of a memory of the market; see `alfred.agents.recurrent`.
+        state_size: Width of a memory of the market; see `alfred.agents.recurrent`.
         start_asset: Action of each asset of an untrained network, times the number of tradable assets.
         start_cash: Action of cash of an untrained network.
         squashed: Whether scores go through a hyperbolic tangent on their way to actions, as off-policy agents have it.
@@ -96,7 +96,7 @@ class NetworkSpec:
     hidden: tuple[int, ...] = (32, 32)
     score_scale: float = 1.0
     n_assets: int = 0
-    memory: int = 0
+    state_size: int = 0
     start_asset: float = 0.0
     start_cash: float = 0.0
     squashed: bool = False
@@ -180,8 +180,8 @@ class AttentionNetwork(ScoreNetwork):
         own, shared = split_features(observation)
         tokens = torch.cat([self.body(_join(own, shared)), self.cash_body(shared).unsqueeze(-2)], dim=-2)
         normed = self.norm(tokens)
-        heard, _ = self.attention(normed, normed, normed, need_weights=False)
-        tokens = tokens + heard
+        known_signals, _ = self.attention(normed, normed, normed, need_weights=False)
+        tokens = tokens + known_signals
         assets, cash = tokens[..., :-1, :], tokens[..., -1, :]
         scores = torch.cat([self.head(assets).squeeze(-1), self.cash_head(cash)], dim=-1)
         return self._finish(scores, observation), torch.cat([assets.mean(dim=-2), cash], dim=-1)

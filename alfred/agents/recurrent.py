@@ -10,7 +10,7 @@ from torch import nn
 from alfred.agents.networks import NetworkSpec, ObservationShape, ScoreNetwork, make_network, split_features
 from alfred.typing import Tensors
 
-Memory = tuple[torch.Tensor, torch.Tensor]
+RecurrentState = tuple[torch.Tensor, torch.Tensor]
 
 BURN_IN = 63
 """Sessions that a policy with a memory sees before its first decision counts: what it learnt to look back, twice."""
@@ -32,7 +32,7 @@ class MarketMemory(nn.Module):
         super().__init__()
         self.cell = nn.LSTM(shape.shared, width)
 
-    def forward(self, observation: Tensors, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def forward(self, observation: Tensors, memory: RecurrentState) -> tuple[torch.Tensor, RecurrentState]:
         """Return what is remembered at each of S steps, `[S, P, width]`, and the memory after the last.
 
         Args:
@@ -43,20 +43,20 @@ class MarketMemory(nn.Module):
         return remembered, after
 
 
-class MemoryNetwork(ScoreNetwork):
+class RecurrentNetwork(ScoreNetwork):
     """A network whose market features are joined by a memory; built for a specification with `memory` above zero."""
 
     def __init__(self, spec: NetworkSpec) -> None:
         """Build the memory and the network that reads it."""
         super().__init__(spec)
-        self.memory = MarketMemory(spec.shape, spec.memory)
-        wider = replace(spec.shape, n_market=spec.shape.n_market + spec.memory)
-        self.network = make_network(replace(spec, shape=wider, memory=0))
+        self.memory = MarketMemory(spec.shape, spec.state_size)
+        wider = replace(spec.shape, n_market=spec.shape.n_market + spec.state_size)
+        self.network = make_network(replace(spec, shape=wider, state_size=0))
         self.summary_width = self.network.summary_width
 
-    def start(self, count: int) -> Memory:
+    def start(self, count: int) -> RecurrentState:
         """Return the empty memory of some portfolios."""
-        empty = torch.zeros(1, count, self.spec.memory)
+        empty = torch.zeros(1, count, self.spec.state_size)
         return empty, empty
 
     def score(self, observation: Tensors, remembered: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,7 +65,7 @@ class MemoryNetwork(ScoreNetwork):
         scores, summary = self.network(wider)
         return scores, summary
 
-    def step(self, observation: Tensors, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def step(self, observation: Tensors, memory: RecurrentState) -> tuple[torch.Tensor, RecurrentState]:
         """Return the scores of one observation each, `[P, N+1]`, and the memory after it."""
         once = {name: tensor.unsqueeze(0) for name, tensor in observation.items()}
         remembered, after = self.memory(once, memory)
@@ -74,10 +74,10 @@ class MemoryNetwork(ScoreNetwork):
 
 def build_network(spec: NetworkSpec) -> ScoreNetwork:
     """Build the network of a specification, with a memory or without one."""
-    return MemoryNetwork(spec) if spec.memory else make_network(spec)
+    return RecurrentNetwork(spec) if spec.state_size else make_network(spec)
 
 
-def forget(memory: Memory, rows: torch.Tensor) -> Memory:
+def forget(memory: RecurrentState, rows: torch.Tensor) -> RecurrentState:
     """Empty the memory where `rows` is true, `[P]`: an episode begins there."""
     kept = (~rows).to(memory[0].dtype).reshape(1, -1, 1)
     return memory[0] * kept, memory[1] * kept

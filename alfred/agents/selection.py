@@ -47,7 +47,7 @@ class Selection:
         """Say whether a validation is due after `step` environment steps."""
         return step >= self._next
 
-    def follow(self, network: ScoreNetwork) -> None:
+    def update_ema(self, network: ScoreNetwork) -> None:
         """Take a network into the average after an update."""
         if self._average is None:
             self._average = copy.deepcopy(network)

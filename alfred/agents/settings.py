@@ -103,7 +103,7 @@ class OnPolicySettings(LearnerSettings):
     """What PPO and A2C share.
 
     Attributes:
-        twin: Whether a reward counts beyond what a twin earns that does not explore; see
+        greedy_baseline: Whether a reward counts beyond what a copy earns that does not explore; see
             `alfred.agents.sb3.greedy_baseline`. It leaves out what is the same for both, the reference of an `excess`
             reward among it.
         head: `gaussian` explores by noise on scores, `dirichlet` by drawing the weights themselves.
@@ -122,7 +122,7 @@ class OnPolicySettings(LearnerSettings):
     learning_rate: float = Field(default=3e-3, gt=0)
     gamma: float = Field(default=0.8, ge=0, lt=1)
     averaging: float = Field(default=0.99, ge=0, lt=1)
-    twin: bool = True
+    greedy_baseline: bool = True
     head: Literal["gaussian", "dirichlet"] = "gaussian"
     noise: float = Field(default=0.1, gt=0)
     final_noise: float = Field(default=0.05, gt=0)
@@ -158,13 +158,13 @@ class RecurrentPpoSettings(PpoSettings):
     """Settings of `RecurrentPpoAgent`.
 
     Attributes:
-        memory: Width of the memory.
+        state_size: Width of the memory.
         n_steps: Steps of each portfolio between two updates, and how far back a gradient reaches into the memory.
     """
 
     kind: Literal["recurrent_ppo"] = "recurrent_ppo"  # type: ignore[assignment]
     n_steps: int = Field(default=32, ge=1)
-    memory: int = Field(default=16, ge=1)
+    state_size: int = Field(default=16, ge=1)
 
 
 class OffPolicySettings(LearnerSettings):

@@ -176,7 +176,7 @@ def trials(
     from alfred.training.provenance.trials import TrialLog
 
     if not root.is_dir():
-        raise AlfredError(f"{root} is no folder; run `alfred demo` first, or name the folder of your runs")
+        raise AlfredError(f"{root} is not a folder; run `alfred demo` first, or name the folder of your runs")
     found = TrialLog(root).read()
     if as_json:
         print_json([asdict(trial) for trial in found])
@@ -208,7 +208,7 @@ def tensorboard(
     from tensorboard import program
 
     if not folder.is_dir():
-        raise AlfredError(f"{folder} is no folder; run `alfred demo` first, or name the folder of your runs")
+        raise AlfredError(f"{folder} is not a folder; run `alfred demo` first, or name the folder of your runs")
     _require_free_port(port)
     server = program.TensorBoard()
     server.configure(argv=[None, "--logdir", str(folder), "--port", str(port)])

@@ -54,7 +54,7 @@ def doctor(
         print_json(found.to_json())
         return
     results.print(
-        f"planted correlation {found.ic:g}: Sharpe {found.oracle_sharpe:.2f} for someone who knows, "
+        f"planted correlation {found.ic:g}: Sharpe {found.oracle_sharpe:.2f} for the oracle, "
         f"{found.no_skill_sharpe:.2f} with no skill",
         highlight=False,
     )
@@ -71,7 +71,7 @@ def _parse_strengths(text: str) -> list[float]:
     """Return the strengths in a list such as `0,0.02,0.1`.
 
     Raises:
-        ConfigError: One is no number from 0 to 0.4.
+        ConfigError: One is not a number from 0 to 0.4.
     """
     try:
         values = sorted({float(part) for part in text.split(",")})

@@ -67,7 +67,7 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
         except BrokenPipeError:
             raise  # the reader went away: nobody is left to tell
         except OSError as error:
-            typer.secho(f"error: {_spell_refusal(error)}", fg="red", err=True)
+            typer.secho(f"error: {_format_refusal(error)}", fg="red", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             typer.secho("stopped; the same command goes on from here", err=True)
@@ -76,7 +76,7 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
     return wrapped
 
 
-def _spell_refusal(error: OSError) -> str:
+def _format_refusal(error: OSError) -> str:
     """Return what the operating system refused, on which file, and what helps."""
     reason = " ".join(str(error.strerror or error).split())
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
@@ -92,7 +92,7 @@ def parse_date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"'{text}' is no date; write YYYY-MM-DD") from error
+        raise ConfigError(f"'{text}' is not a date; write YYYY-MM-DD") from error
 
 
 def print_json(value: object) -> None:

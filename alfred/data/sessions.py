@@ -143,9 +143,9 @@ def to_day(date: pd.Timestamp | str) -> pd.Timestamp:
     try:
         stamp = pd.Timestamp(date)
     except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{date!r} is no date; write YYYY-MM-DD") from error
+        raise DataError(f"{date!r} is not a date; write YYYY-MM-DD") from error
     if stamp is pd.NaT:
-        raise DataError(f"{date!r} is no date; write YYYY-MM-DD")
+        raise DataError(f"{date!r} is not a date; write YYYY-MM-DD")
     return stamp.tz_localize(None).normalize()
 
 
@@ -217,7 +217,7 @@ def find_missing_sessions(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd
 def find_close_times(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.DatetimeIndex:
     """Return when each session closed on the exchange's own clock, early closes included, `[T]`.
 
-    A date that is no session of the exchange (a crypto weekend) closes at its customary time.
+    A date that is not a session of the exchange (a crypto weekend) closes at its customary time.
 
     Args:
         dates: Sessions, ascending, `[T]`.

@@ -80,7 +80,7 @@ def explain_shift(days: IntArray, seconds: IntArray | None, *, utc: bool, sunday
             advice = f"set data.time_zone={find_zone(days, seconds) or 'Europe/Berlin (or the right zone)'}"
         return (
             f"trades on Sundays (first {sunday}) and not on Fridays: these dates are a day early, as midnights of "
-            f"{_spell_zone(days, seconds)} written as UTC are; {advice}, or set data.sunday_sessions=true if the "
+            f"{_format_zone(days, seconds)} written as UTC are; {advice}, or set data.sunday_sessions=true if the "
             "exchange does open on Sundays"
         )
     if late:
@@ -97,7 +97,7 @@ def explain_shift(days: IntArray, seconds: IntArray | None, *, utc: bool, sunday
         return None
     clock = f"{int(seconds[np.argmax(evening)]) // 3600:02d}:{int(seconds[np.argmax(evening)]) // 60 % 60:02d}"
     return (
-        f"is stamped at {clock} UTC, which is the next day already in {_spell_zone(days, seconds)}: say whose day "
+        f"is stamped at {clock} UTC, which is the next day already in {_format_zone(days, seconds)}: say whose day "
         f"counts with data.time_zone={find_zone(days, seconds) or 'Europe/Berlin'} (or UTC)"
     )
 
@@ -112,6 +112,6 @@ def find_zone(days: IntArray, seconds: IntArray) -> str | None:
     return None
 
 
-def _spell_zone(days: IntArray, seconds: IntArray | None) -> str:
+def _format_zone(days: IntArray, seconds: IntArray | None) -> str:
     zone = None if seconds is None else find_zone(days, seconds)
     return zone or "a zone east of it (Europe/Berlin)"

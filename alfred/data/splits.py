@@ -62,7 +62,7 @@ def make_folds(dates: pd.DatetimeIndex, settings: SplitSettings, horizon: int, e
         first = int(dates.searchsorted(pd.Timestamp(settings.test_start), side="left"))
     if first < needed or stop - first < settings.n_folds:
         raise DataError(
-            f"the history is too short for {settings.n_folds} fold(s): {_spell(dates)}, of which {min(first, stop)} "
+            f"the history is too short for {settings.n_folds} fold(s): {_format(dates)}, of which {min(first, stop)} "
             f"before the first test and {max(stop - first, 0)} to test on; needed are {needed} before "
             f"({settings.min_train_days} to train, {settings.validation_days} to validate, {gap} dropped twice) and "
             f"{settings.n_folds} to test on. Load more data, or lower min_train_days, validation_days or n_folds"
@@ -84,7 +84,7 @@ def make_folds(dates: pd.DatetimeIndex, settings: SplitSettings, horizon: int, e
     return folds
 
 
-def _spell(dates: pd.DatetimeIndex) -> str:
+def _format(dates: pd.DatetimeIndex) -> str:
     if not len(dates):
         return "there are no sessions"
     return f"there are {len(dates)} sessions from {dates[0].date()} to {dates[-1].date()}"

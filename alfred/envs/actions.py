@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from alfred.envs.settings import ActionSettings
 from alfred.errors import DataError
-from alfred.jit import compiled
+from alfred.jit import jit
 from alfred.typing import Float
 
 # A weight below one part in a million is dust: no one could trade it, and dropping it makes the corners exact.
@@ -63,7 +63,7 @@ def compute_weights(
     return clipped
 
 
-@compiled
+@jit
 def _share_out(shares: Float, dust: float) -> int:
     """Scale rows that are not negative to sum to one, in place, and return the first row with NaN, or -1.
 
@@ -87,7 +87,7 @@ def _share_out(shares: Float, dust: float) -> int:
     return -1
 
 
-@compiled
+@jit
 def _lever(shares: Float, max_leverage: float) -> int:
     """Turn shares of the leverage into weights with the rest in cash, in place; return the first NaN row, or -1."""
     n_portfolios, width = shares.shape

@@ -1,4 +1,4 @@
-"""Books: where a change of wealth came from."""
+"""PnLAttribution: where a change of wealth came from."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alfred.jit import compiled
+from alfred.jit import jit
 from alfred.typing import Float
 
 # Rows of what is booked: gross, commission and spread together, impact, borrow, interest, turnover.
 N_ROWS = 6
 
 
-class Books(NamedTuple):
+class PnLAttribution(NamedTuple):
     """Where a change of wealth came from, in units of the wealth at the start of the episode, each `[P]`.
 
     `change of wealth = gross + interest - commission - spread - impact - borrow`.
@@ -40,7 +40,9 @@ class Books(NamedTuple):
         return self.commission + self.spread + self.impact + self.borrow
 
 
-def read_books(booked: Float, since: Float, wealth: Float, commission_share: float) -> tuple[Books, Float, Float]:
+def read_attribution(
+    booked: Float, since: Float, wealth: Float, commission_share: float
+) -> tuple[PnLAttribution, Float, Float]:
     """Read what was booked since an earlier moment.
 
     Args:
@@ -50,13 +52,13 @@ def read_books(booked: Float, since: Float, wealth: Float, commission_share: flo
         commission_share: Part of the proportional cost that is commission.
 
     Returns:
-        The books, the sum of their costs as a fraction of `wealth`, and the turnover, `[P]`.
+        The attribution, the sum of their costs as a fraction of `wealth`, and the turnover, `[P]`.
     """
     rows = _read_rows(booked, since, wealth, commission_share)
-    return Books(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]), rows[6], rows[7]
+    return PnLAttribution(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]), rows[6], rows[7]
 
 
-@compiled
+@jit
 def _read_rows(booked: Float, since: Float, wealth: Float, commission_share: float) -> Float:
     n_portfolios = booked.shape[1]
     rows = np.empty((8, n_portfolios))
@@ -73,7 +75,7 @@ def _read_rows(booked: Float, since: Float, wealth: Float, commission_share: flo
     return rows
 
 
-@compiled
+@jit
 def book_trade(
     booked: Float, wealth: Float, growth: Float, proportional: Float, impact: Float, turnover: Float
 ) -> Float:
@@ -96,7 +98,7 @@ def book_trade(
     return after
 
 
-@compiled
+@jit
 def book_holding(booked: Float, wealth: Float, growth: Float, fee: Float, interest: Float) -> Float:
     """Book what holding earned, in place, and return the wealth after it.
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from alfred.jit import compiled
+from alfred.jit import jit
 from alfred.typing import Float
 
 # Newton's method on a convex function ends exactly after as many passes as there are kinks between start and root; in
@@ -104,7 +104,7 @@ def solve_trade(
     return Trade(values / np.maximum(growth, _TINY)[:, None], growth, proportional, charge, turnover)
 
 
-@compiled
+@jit
 def _solve_rows(
     moved: Float, wanted: Float, rates: Float, held: Float, scale: Float, power: float
 ) -> tuple[Float, Float, Float, Float]:
@@ -165,7 +165,7 @@ def split_frozen(drifted: Float, target: Float, free: Float, *, long_only: bool 
     return _split_rows(drifted, target, free, long_only)
 
 
-@compiled
+@jit
 def _split_rows(drifted: Float, target: Float, free: Float, long_only: bool) -> tuple[Float, Float]:
     n_portfolios, width = drifted.shape
     wanted, held = np.empty((n_portfolios, width)), np.empty((n_portfolios, width))
@@ -202,7 +202,7 @@ def drift(weights: Float, factors: Float, fee: Float | None = None) -> tuple[Flo
     return _drift_rows(weights, factors, np.zeros(len(weights)) if fee is None else fee)
 
 
-@compiled
+@jit
 def _drift_rows(weights: Float, factors: Float, fee: Float) -> tuple[Float, Float]:
     n_portfolios, width = weights.shape
     values, growths = np.zeros((n_portfolios, width)), np.zeros(n_portfolios)

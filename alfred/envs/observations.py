@@ -25,7 +25,7 @@ from gymnasium import spaces
 
 from alfred.envs.market_features import BOUND
 from alfred.envs.settings import PortfolioSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
 from alfred.typing import Observation
 
@@ -58,13 +58,13 @@ def make_observation_space(tape: Tape, settings: PortfolioSettings) -> spaces.Sp
     )
 
 
-def observe(kernel: PortfolioKernel) -> Observation:
+def observe(simulator: PortfolioSimulator) -> Observation:
     """Return the observations of all portfolios, each array with P in front."""
     # A window that has ended is observed at its last decision once more: the next one may lie beyond the data, and
     # `clip` reads the last row for it.
-    tape, bar = kernel.tape, kernel.bar
-    weights = kernel.weights.astype(np.float32)
-    if kernel.settings.action.long_only:
+    tape, bar = simulator.tape, simulator.bar
+    weights = simulator.weights.astype(np.float32)
+    if simulator.settings.action.long_only:
         np.maximum(weights, 0.0, out=weights)  # rounding may leave the last digit below zero
     else:
         np.clip(weights, -BOUND, BOUND, out=weights)

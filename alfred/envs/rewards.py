@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.envs.settings import RewardSettings
-from alfred.jit import compiled
+from alfred.jit import jit
 from alfred.typing import Float
 
 # Variance a day below which the differential Sharpe ratio divides by this instead: one basis point, squared. A book in
@@ -92,7 +92,7 @@ def compute_reward(growth: Float, reference_growth: Float, settings: RewardSetti
     return _compare(growth, reference_growth, settings.risk_aversion, settings.kind == "excess", settings.scale)
 
 
-@compiled
+@jit
 def _compare(growth: Float, reference_growth: Float, risk_aversion: float, excess: bool, scale: float) -> Float:
     reward = np.empty(len(growth))
     for p in range(len(growth)):
@@ -102,7 +102,7 @@ def _compare(growth: Float, reference_growth: Float, risk_aversion: float, exces
     return reward
 
 
-@compiled
+@jit
 def _utility(growth: float, risk_aversion: float) -> float:
     # A ruined book has growth 0 and an infinite loss of log wealth; a large finite one keeps the learners finite.
     return math.log(max(growth, 1e-9)) - 0.5 * risk_aversion * (growth - 1.0) ** 2

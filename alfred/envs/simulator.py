@@ -1,4 +1,4 @@
-"""The kernel: P portfolios over one tape in lock-step. Every environment is a face of it."""
+"""The simulator: P portfolios over one tape in lock-step. All environments wrap it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.envs.actions import compute_weights
-from alfred.envs.attribution import N_ROWS, Books, book_holding, book_trade, read_books
+from alfred.envs.attribution import N_ROWS, PnLAttribution, book_holding, book_trade, read_attribution
 from alfred.envs.constraints import Constraints, keep_frozen
 from alfred.envs.ledger import Impact, Trade, compute_fee, drift, liquidate, move_to_cash, solve_trade
 from alfred.envs.rewards import RewardState
@@ -33,7 +33,7 @@ class StepResult(NamedTuple):
         truncated: At the end of the window, `[P]`.
         cost: Everything paid, as a fraction of the wealth before the trade, `[P]`.
         turnover: Half the sum of absolute weight changes, over all trades of the step, `[P]`.
-        books: Where the change of wealth came from.
+        attribution: Where the change of wealth came from.
     """
 
     reward: Float
@@ -41,7 +41,7 @@ class StepResult(NamedTuple):
     truncated: npt.NDArray[np.bool_]
     cost: Float
     turnover: Float
-    books: Books
+    attribution: PnLAttribution
 
 
 class Mark(NamedTuple):
@@ -54,7 +54,7 @@ class Mark(NamedTuple):
         cost: Everything paid since the mark before, as a fraction of `opening`, `[P]`.
         turnover: Since the mark before, `[P]`.
         opening: Wealth just before the trade of this bar, `[P]`.
-        books: Where the change of wealth since the start of the episode came from.
+        attribution: Where the change of wealth since the start of the episode came from.
     """
 
     bar: npt.NDArray[np.int64]
@@ -63,10 +63,10 @@ class Mark(NamedTuple):
     cost: Float
     turnover: Float
     opening: Float
-    books: Books
+    attribution: PnLAttribution
 
 
-class PortfolioKernel:
+class PortfolioSimulator:
     """Steps P portfolios over a shared tape without a loop over portfolios or assets.
 
     State arrays are public and read-only by convention: `bar [P]`, `wealth [P]` and `drifted [P, N+1]` just before the
@@ -116,7 +116,7 @@ class PortfolioKernel:
         self.drifted = np.zeros((n_portfolios, width))
         self.weights = np.zeros((n_portfolios, width))
         self.gain = np.ones((n_portfolios, width))
-        # Everything booked since the start of the episode; see `read_books`.
+        # Everything booked since the start of the episode; see `read_attribution`.
         self.booked = np.zeros((N_ROWS, n_portfolios))
         self._marked = np.zeros((N_ROWS, n_portfolios))
         self._nothing = np.zeros(n_portfolios)
@@ -180,7 +180,7 @@ class PortfolioKernel:
                 break
             reference = reference * self._advance(None)
         ruined = self.wealth <= _RUIN
-        books, cost, turnover = read_books(self.booked, booked, before, self._commission_share)
+        attribution, cost, turnover = read_attribution(self.booked, booked, before, self._commission_share)
         truncated = (self.bar >= self.stop) & ~ruined
         if np.count_nonzero(ruined):
             self.stop = np.where(ruined, self.bar, self.stop)  # there is nothing to go on with
@@ -190,7 +190,7 @@ class PortfolioKernel:
             truncated=truncated,
             cost=cost,
             turnover=turnover,
-            books=books,
+            attribution=attribution,
         )
 
     def decide(self, actions: npt.NDArray[np.floating]) -> Float:
@@ -211,7 +211,7 @@ class PortfolioKernel:
         }
 
     def set_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Go back to the moment at which `get_state` was called, on a kernel of the same tape and settings."""
+        """Go back to the moment at which `get_state` was called, on a simulator of the same tape and settings."""
         for part, owner, names in self._list_state():
             for name in names:
                 setattr(owner, name, state[f"{part}.{name}"].copy())
@@ -317,11 +317,13 @@ class PortfolioKernel:
         )
         self.drifted = trade.weights
 
-    def read_totals(self) -> tuple[Books, Float]:
+    def read_totals(self) -> tuple[PnLAttribution, Float]:
         """Return everything booked since the start of the episode, and the turnover since then, `[P]`."""
         nothing = np.zeros_like(self.booked)
-        books, _, turnover = read_books(self.booked, nothing, np.ones(self.n_portfolios), self._commission_share)
-        return books, turnover
+        attribution, _, turnover = read_attribution(
+            self.booked, nothing, np.ones(self.n_portfolios), self._commission_share
+        )
+        return attribution, turnover
 
     def _find_free(self) -> Float | None:
         """Return one where a holding can be traded at this execution and zero elsewhere, or None when all can."""
@@ -337,10 +339,10 @@ class PortfolioKernel:
 
     def _mark(self, opening: Float) -> None:
         booked = self.booked.copy()
-        _, cost, turnover = read_books(booked, self._marked, opening, self._commission_share)
-        books, _, _ = read_books(booked, np.zeros_like(booked), opening, self._commission_share)
+        _, cost, turnover = read_attribution(booked, self._marked, opening, self._commission_share)
+        attribution, _, _ = read_attribution(booked, np.zeros_like(booked), opening, self._commission_share)
         self._marked = booked
-        self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted.copy(), cost, turnover, opening, books))
+        self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted.copy(), cost, turnover, opening, attribution))
 
     def _check_tape(self) -> None:
         if self._stop_loss is not None and self.tape.bars is None:

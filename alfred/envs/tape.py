@@ -1,4 +1,4 @@
-"""The tape: a market and its signals laid out for the kernel, shared by all portfolios and never written to."""
+"""The tape: a market and its signals laid out for the simulator, shared by all portfolios and never written to."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def make_tape(
     delisting_payout: float = DEFAULT_PAYOUT,
     holdable: Sequence[str] | None = None,
 ) -> Tape:
-    """Lay a market out for the kernel.
+    """Lay a market out for the simulator.
 
     Args:
         market: Prices; sessions before `start` serve as history only.

@@ -18,7 +18,7 @@ from alfred.envs.gym.portfolio import PortfolioEnv
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy, check_weights
 from alfred.envs.settings import PortfolioSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.errors import CheckpointError, ConfigError
 from alfred.typing import Float, FloatArray
 
@@ -150,21 +150,21 @@ def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv, *, normalise: 
     if not stages:
         raise ConfigError("a backtest needs a policy, and the list of stages is empty")
     starts = pd.DatetimeIndex([stage.start for stage in stages])
-    kernel, dates = env.kernel, env.tape.dates
-    if not kernel.record or env.settings.episode_length is not None:
+    simulator, dates = env.simulator, env.tape.dates
+    if not simulator.record or env.settings.episode_length is not None:
         raise ConfigError(
             "a backtest needs an environment with record=True and no episode_length; build it with "
             "make_backtest_env(market, signals, settings, policy)"
         )
     env.reset(seed=0)
     active: Policy | None = None
-    while kernel.bar[0] < kernel.stop[0]:
-        today = int(kernel.bar[0])
+    while simulator.bar[0] < simulator.stop[0]:
+        today = int(simulator.bar[0])
         upcoming = stages[max(int(starts.searchsorted(dates[today], side="right")) - 1, 0)].policy
         if upcoming is not active:
             active = upcoming
             _warm_up(active, env, today, normalise=normalise)
-        kernel.step(_decide(active, kernel, normalise=normalise))
+        simulator.step(_decide(active, simulator, normalise=normalise))
     return _read_marks(stages[0].policy.name, env)
 
 
@@ -215,12 +215,12 @@ def _find_warm_up(
     return market.dates[earlier], first - earlier
 
 
-def _decide(policy: Policy, kernel: PortfolioKernel, *, normalise: bool) -> Float:
+def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -> Float:
     """Return the target weights of a policy at the next execution, `[P, N+1]`."""
-    weights = policy.predict(observe(kernel))
-    date = kernel.tape.dates[int(kernel.bar[0])]
-    shape = (kernel.n_portfolios, len(kernel.rates))
-    return check_weights(weights, shape, kernel.settings.action, policy.name, date, normalise=normalise)
+    weights = policy.predict(observe(simulator))
+    date = simulator.tape.dates[int(simulator.bar[0])]
+    shape = (simulator.n_portfolios, len(simulator.rates))
+    return check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
 
 
 def _warm_up(policy: Policy, env: PortfolioEnv, bar: int, *, normalise: bool) -> None:
@@ -230,7 +230,7 @@ def _warm_up(policy: Policy, env: PortfolioEnv, bar: int, *, normalise: bool) ->
     begin = max(bar - getattr(policy, "burn_in", 0), 0)
     if begin == bar:
         return
-    shadow = PortfolioKernel(env.tape, env.settings)
+    shadow = PortfolioSimulator(env.tape, env.settings)
     shadow.reset(np.array([begin]), np.array([bar]))
     while shadow.bar[0] < shadow.stop[0]:
         shadow.step(_decide(policy, shadow, normalise=normalise))
@@ -241,11 +241,11 @@ def _weight_column(symbol: str) -> str:
 
 
 def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
-    tape, kernel = env.tape, env.kernel
-    marks = kernel.marks
+    tape, simulator = env.tape, env.simulator
+    marks = simulator.marks
     wealth = np.array([float(mark.wealth[0]) for mark in marks])
     weights = np.stack([mark.weights[0] for mark in marks])
-    paid = np.array([float(mark.books.costs[0]) for mark in marks])
+    paid = np.array([float(mark.attribution.costs[0]) for mark in marks])
     turnover = np.array([float(mark.turnover[0]) for mark in marks])
     first = env.warm_up
     dates, n_marks = tape.dates[first:], tape.n_bars - first
@@ -253,9 +253,9 @@ def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
         dates, n_marks = dates.append(pd.DatetimeIndex([tape.final_mark])), n_marks + 1
     if len(marks) == n_marks - 1:
         # The night after the last trade is marked at a close that has no trade of its own.
-        books, traded = kernel.read_totals()
-        wealth, paid = np.append(wealth, kernel.wealth[0]), np.append(paid, books.costs[0])
-        weights = np.vstack([weights, kernel.drifted[:1]])
+        attribution, traded = simulator.read_totals()
+        wealth, paid = np.append(wealth, simulator.wealth[0]), np.append(paid, attribution.costs[0])
+        weights = np.vstack([weights, simulator.drifted[:1]])
         turnover = np.append(turnover, max(traded[0] - turnover.sum(), 0.0))
     # A book that was ruined before the end stays at nothing, so that its record can stand beside the others.
     missing = n_marks - len(wealth)

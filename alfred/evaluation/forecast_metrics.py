@@ -65,8 +65,8 @@ def compute_realised_returns(
     rows = market.dates.get_indexer(dates)
     if (rows < 0).any():
         raise SignalError(
-            f"the signals have a row for {dates[int(np.argmax(rows < 0))].date()}, which is no session of the market; "
-            "judge them on the market that they were made from"
+            f"the signals have a row for {dates[int(np.argmax(rows < 0))].date()}, which is not a session of "
+            "the market; judge them on the market that they were made from"
         )
     columns = [market.index_of(symbol) for symbol in symbols]
     logs = np.full((market.n_dates + horizon, len(columns)), np.nan)
@@ -161,7 +161,7 @@ def compute_signal_skill(
         measure does not apply.
 
     Raises:
-        SignalError: A date of the signals is no session of the market.
+        SignalError: A date of the signals is not a session of the market.
     """
     rows = []
     last = market.dates[-1] if end is None else pd.Timestamp(end)

@@ -102,8 +102,8 @@ def write_headline(row: Judged, equal_weight: Judged | None) -> Headline:
         row: The strategy.
         equal_weight: Equal weight of the same universe, judged against the same benchmark; None without it.
     """
-    verdict, peer = row.versus_benchmark, row.versus_equal_weight
-    text, tone = _write(row.name, verdict, peer, equal_weight)
+    verdict, versus_equal = row.versus_benchmark, row.versus_equal_weight
+    text, tone = _write(row.name, verdict, versus_equal, equal_weight)
     if row.warnings:
         return Headline(f"{text}: too good to be true", "red")
     return Headline(text, tone)
@@ -118,18 +118,18 @@ def find_tone(verdict: Verdict, headline: Headline) -> Tone:
     return "red" if verdict.outcome == "does not beat" else "grey"
 
 
-def _write(name: str, verdict: Verdict, peer: Verdict | None, equal_weight: Judged | None) -> tuple[str, Tone]:
+def _write(name: str, verdict: Verdict, versus_equal: Verdict | None, equal_weight: Judged | None) -> tuple[str, Tone]:
     if verdict.outcome == "did not learn":
         return f"{name} did not learn", "grey"
     text = write_verdict(verdict, name)
     if verdict.outcome != "beats":
         return text, "red" if verdict.outcome == "does not beat" else "grey"
-    if peer is None or equal_weight is None:
+    if versus_equal is None or equal_weight is None:
         return f"{text}; equal weight was not judged", "amber"
-    if peer.outcome == "beats":
-        return f"{name} beats {verdict.baseline} and {peer.baseline}", "green"
+    if versus_equal.outcome == "beats":
+        return f"{name} beats {verdict.baseline} and {versus_equal.baseline}", "green"
     if equal_weight.versus_benchmark.outcome == "beats":
-        return f"{text}, as {peer.baseline} does", "amber"
-    if peer.outcome == "does not beat":
-        return f"{text}, but not {peer.baseline}", "amber"
-    return f"{text}; whether it beats {peer.baseline} cannot be told", "amber"
+        return f"{text}, as {versus_equal.baseline} does", "amber"
+    if versus_equal.outcome == "does not beat":
+        return f"{text}, but not {versus_equal.baseline}", "amber"
+    return f"{text}; whether it beats {versus_equal.baseline} cannot be told", "amber"

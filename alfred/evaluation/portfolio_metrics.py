@@ -87,13 +87,13 @@ def compute_portfolio_metrics(backtest: Backtest, benchmark: FloatArray | None =
     Raises:
         DataError: There is no day, a return is not finite, or the benchmark has another length.
     """
-    net, rival = backtest.net, backtest.benchmark if benchmark is None else benchmark
-    if not len(net) or rival.shape != net.shape:
+    net, benchmark_net = backtest.net, backtest.benchmark if benchmark is None else benchmark
+    if not len(net) or benchmark_net.shape != net.shape:
         raise DataError(
-            f"backtest '{backtest.name}' has {len(net)} days and its benchmark {len(rival)}: both need the same, "
-            "at least one; backtest them over the same dates"
+            f"backtest '{backtest.name}' has {len(net)} days and its benchmark {len(benchmark_net)}: both need "
+            "the same, at least one; backtest them over the same dates"
         )
-    for label, series in (("net return", net), ("benchmark return", rival)):
+    for label, series in (("net return", net), ("benchmark return", benchmark_net)):
         if not np.isfinite(series).all():
             row = int(np.argmin(np.isfinite(series)))
             raise DataError(
@@ -101,8 +101,8 @@ def compute_portfolio_metrics(backtest: Backtest, benchmark: FloatArray | None =
                 "a finite number; correct the price behind it"
             )
     shares, effective = _compute_concentration(backtest.weights[:, :-1])
-    periods, excess, rival_excess = backtest.periods_per_year, backtest.excess, rival - backtest.cash_return
-    beta = compute_beta(excess, rival_excess)
+    periods, excess, benchmark_excess = backtest.periods_per_year, backtest.excess, benchmark_net - backtest.cash_return
+    beta = compute_beta(excess, benchmark_excess)
     return PortfolioMetrics(
         n_days=len(net),
         periods_per_year=periods,
@@ -114,13 +114,13 @@ def compute_portfolio_metrics(backtest: Backtest, benchmark: FloatArray | None =
         max_drawdown=compute_max_drawdown(net),
         turnover=float(backtest.turnover.mean() * periods),
         cost=float(backtest.costs.mean() * periods),
-        win_rate=float((net > rival).mean()),
-        win_rate_months=compute_win_rate(net, rival, backtest.dates, "M"),
-        win_rate_years=compute_win_rate(net, rival, backtest.dates, "Y"),
+        win_rate=float((net > benchmark_net).mean()),
+        win_rate_months=compute_win_rate(net, benchmark_net, backtest.dates, "M"),
+        win_rate_years=compute_win_rate(net, benchmark_net, backtest.dates, "Y"),
         beta=beta,
-        alpha=float((excess.mean() - beta * rival_excess.mean()) * periods),
-        tracking_error=compute_volatility(net - rival, periods),
-        information_ratio=compute_sharpe(net - rival, periods),
+        alpha=float((excess.mean() - beta * benchmark_excess.mean()) * periods),
+        tracking_error=compute_volatility(net - benchmark_net, periods),
+        information_ratio=compute_sharpe(net - benchmark_net, periods),
         gross_exposure=float(np.abs(backtest.weights[:, :-1]).sum(axis=1).mean()),
         concentration=shares,
         effective_names=effective,
@@ -211,8 +211,8 @@ def compute_period_returns(returns: FloatArray, dates: pd.DatetimeIndex, period:
 
 def compute_win_rate(returns: FloatArray, benchmark: FloatArray, dates: pd.DatetimeIndex, period: str) -> float:
     """Return the share of calendar periods in which the compounded return is above the benchmark's."""
-    own, rival = (compute_period_returns(series, dates, period) for series in (returns, benchmark))
-    return float((own > rival).mean())
+    own, benchmark_net = (compute_period_returns(series, dates, period) for series in (returns, benchmark))
+    return float((own > benchmark_net).mean())
 
 
 def is_constant(returns: FloatArray) -> bool:

@@ -179,11 +179,13 @@ def compute_results(
     cash = np.column_stack([*(backtest.cash_return for backtest in backtests), first.cash_return])
     excess = net - cash
     columns = [backtest.name for backtest in backtests]
-    rival = len(backtests) if benchmark is None else _column_of(benchmark, columns)
-    peer = None if equal_weight is None else _column_of(equal_weight, columns)
-    pairs = [Pair(column, rival, benchmark or "the benchmark, free of cost") for column in range(len(columns))]
-    if peer is not None and equal_weight is not None:
-        pairs += [Pair(column, peer, equal_weight) for column in range(len(columns))]
+    benchmark_column = len(backtests) if benchmark is None else _column_of(benchmark, columns)
+    equal_column = None if equal_weight is None else _column_of(equal_weight, columns)
+    pairs = [
+        Pair(column, benchmark_column, benchmark or "the benchmark, free of cost") for column in range(len(columns))
+    ]
+    if equal_column is not None and equal_weight is not None:
+        pairs += [Pair(column, equal_column, equal_weight) for column in range(len(columns))]
     behind = trainings or {}
     verdicts = [
         _mark_untrained(_mark_ruin(verdict, net[:, pair.own]), behind.get(columns[pair.own], ()))
@@ -195,7 +197,7 @@ def compute_results(
     spread, source = trials.assume_spread(compute_unskilled_spread(len(net), periods))
     rows = [
         ResultRow(
-            **dataclasses.asdict(compute_portfolio_metrics(backtest, net[:, rival])),
+            **dataclasses.asdict(compute_portfolio_metrics(backtest, net[:, benchmark_column])),
             name=backtest.name,
             sharpe_ci=compute_interval(replicates.sharpe[:, column], settings.level),
             sharpe_error=compute_sharpe_error(backtest.excess, periods, autocorrelated=True),
@@ -210,7 +212,7 @@ def compute_results(
             mean_block_days=mean_block,
             block_days=verdicts[column].block_days,
             versus_benchmark=verdicts[column],
-            versus_equal_weight=None if peer is None else verdicts[len(columns) + column],
+            versus_equal_weight=None if equal_column is None else verdicts[len(columns) + column],
             trainings=tuple(behind.get(backtest.name, ())),
             behaviour=(behaviours or {}).get(backtest.name),
             warnings=(
@@ -220,7 +222,7 @@ def compute_results(
         )
         for column, backtest in enumerate(backtests)
     ]
-    equal = None if peer is None else rows[peer]
+    equal = None if equal_column is None else rows[equal_column]
     return [
         row if row.name in (benchmark, equal_weight) else dataclasses.replace(row, headline=write_headline(row, equal))
         for row in rows

@@ -71,7 +71,7 @@ def compare_analysts(
         progress: Told the analysts done so far.
 
     Raises:
-        DataError: There is no session before `since`, or none far enough after it.
+        DataError: There is not a session before `since`, or none far enough after it.
     """
     row = int(market.dates.searchsorted(pd.Timestamp(since)))
     if row == 0 or row + horizon >= market.n_dates:

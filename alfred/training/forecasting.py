@@ -141,7 +141,7 @@ def forecast_all(
         analysts: Who forecasts.
         schedule: When they are refitted.
         n_jobs: Processes.
-        reporter: Hears of the progress, and why signals in `folder` are not used again.
+        reporter: Progress callback, and why signals in `folder` are not used again.
         folder: Where the signals of each analyst are kept; they are read again while all that they were made from is
             the same.
         fresh: Compute everything, whatever is kept.

@@ -55,7 +55,7 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
     Args:
         jobs: What to do.
         n_jobs: Processes; with 1 everything runs in this one.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
     """
     updates = [reporter.begin(job.name, job.total) for job in jobs]
     if n_jobs == 1 or len(jobs) < 2:

@@ -79,7 +79,7 @@ def forecast(
         experiment: The configuration.
         root: Folder of all runs.
         fresh: Start over.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
 
     Raises:
         AlfredError: The configuration or the data cannot give a run; the text says why.
@@ -102,7 +102,7 @@ def run_all(
         root: Folder of all runs.
         fresh: Start over.
         judge: Whether to go on to the evaluation; without it there are no rows.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
 
     Raises:
         AlfredError: The configuration or the data cannot give a run, or another process writes to it.

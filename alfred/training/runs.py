@@ -123,7 +123,7 @@ def open_run(experiment: Experiment, root: Path | str, market: Market, *, fresh:
         fresh: Delete what an earlier run of this name left.
 
     Raises:
-        ConfigError: The directory holds a run on another market, or something that is no run.
+        ConfigError: The directory holds a run on another market, or something that is not a run.
     """
     run = locate_run(experiment, root)
     if run.path.exists() and not run.config.exists() and any(run.path.iterdir()):
@@ -136,8 +136,8 @@ def open_run(experiment: Experiment, root: Path | str, market: Market, *, fresh:
         identity, earlier = DataIdentity.from_market(market), _find_identity(run)
         if earlier is not None and not identity.matches(earlier):
             raise ConfigError(
-                f"{run.path} holds a run on another market ({_spell_identity(earlier)} there, "
-                f"{_spell_identity(identity)} here); start over with --fresh, or choose another name with "
+                f"{run.path} holds a run on another market ({_format_identity(earlier)} there, "
+                f"{_format_identity(identity)} here); start over with --fresh, or choose another name with "
                 "--set name=..."
             )
     write_config(run, experiment)
@@ -243,6 +243,6 @@ def _find_identity(run: RunFolder) -> DataIdentity | None:
     return DataIdentity(benchmark, tuple(str(symbol) for symbol in symbols))
 
 
-def _spell_identity(identity: DataIdentity) -> str:
+def _format_identity(identity: DataIdentity) -> str:
     shown = ", ".join(identity.symbols[:3]) + (", ..." if len(identity.symbols) > 3 else "")
     return f"{shown} against {identity.benchmark}"

@@ -44,10 +44,10 @@ def shield_from_interrupts() -> Iterator[None]:
 
     A terminal sends it to all of them. One that is still loading would answer with a traceback.
     """
-    heard: list[int] = []
+    known_signals: list[int] = []
     in_main = threading.current_thread() is threading.main_thread()
     # Here it waits: a process whose start is broken off halfway ends with a traceback of its own.
-    before = signal.signal(signal.SIGINT, lambda number, _frame: heard.append(number)) if in_main else None
+    before = signal.signal(signal.SIGINT, lambda number, _frame: known_signals.append(number)) if in_main else None
     # A child inherits the mask. On Windows there is none: there the worker turns the signal off itself, a moment later.
     has_mask = hasattr(signal, "pthread_sigmask")
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_mask else set()
@@ -58,7 +58,7 @@ def shield_from_interrupts() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
         if has_mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    if heard:
+    if known_signals:
         raise KeyboardInterrupt
 
 

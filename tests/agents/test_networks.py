@@ -11,13 +11,13 @@ from scipy import stats
 
 from alfred.agents.base import NetworkPolicy, describe_network
 from alfred.agents.networks import AssetNetwork, NetworkSpec, ObservationShape, make_network, split_features, unflatten
-from alfred.agents.recurrent import MemoryNetwork, build_network, forget
+from alfred.agents.recurrent import RecurrentNetwork, build_network, forget
 from alfred.agents.sb3.dirichlet import DirichletWeights
 from alfred.agents.settings import AgentSettings
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.observations import flatten, observe
 from alfred.envs.settings import ActionSettings, PortfolioSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from tests.agents.tasks import make_observation
 from tests.conftest import make_random_market
 
@@ -45,11 +45,11 @@ def test_an_untrained_network_holds_equal_weights_of_what_may_be_held(kind: str,
     tape = prepare_tape(market, None, settings, holdable=market.universe)
     spec = describe_network(tape, AgentSettings(kind="any", network=kind), action, squashed=squashed)  # type: ignore[arg-type]
     policy = NetworkPolicy(make_network(spec), action, name="untrained")
-    kernel = PortfolioKernel(tape, settings, 3)
-    kernel.reset(np.zeros(3, int), np.full(3, 9))
+    simulator = PortfolioSimulator(tape, settings, 3)
+    simulator.reset(np.zeros(3, int), np.full(3, 9))
     expected = np.array([1 / 7] * 7 + [0.0, 0.0])  # the benchmark and cash stand last
-    np.testing.assert_allclose(policy.predict(observe(kernel)), np.tile(expected, (3, 1)), atol=1e-3)
-    tensors = {name: torch.as_tensor(value) for name, value in observe(kernel).items() if name != "holdable"}
+    np.testing.assert_allclose(policy.predict(observe(simulator)), np.tile(expected, (3, 1)), atol=1e-3)
+    tensors = {name: torch.as_tensor(value) for name, value in observe(simulator).items() if name != "holdable"}
     assert policy.network(tensors)[1].shape == (3, policy.network.summary_width)
 
 
@@ -71,8 +71,8 @@ def test_an_asset_is_scored_by_its_own_numbers_and_the_means() -> None:
 
 
 def test_a_memory_step_by_step_is_the_memory_of_a_sequence() -> None:
-    network = build_network(NetworkSpec(ObservationShape(5, 6, 0), memory=3))
-    assert isinstance(network, MemoryNetwork)
+    network = build_network(NetworkSpec(ObservationShape(5, 6, 0), state_size=3))
+    assert isinstance(network, RecurrentNetwork)
     steps = [as_tensors(make_observation(4, seed=seed)) for seed in range(5)]
     whole = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
     remembered, after = network.memory(whole, network.start(3))

@@ -6,7 +6,7 @@ import torch
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
 from alfred.agents.networks import NetworkSpec, ObservationShape
-from alfred.agents.recurrent import MemoryNetwork
+from alfred.agents.recurrent import RecurrentNetwork
 from alfred.envs import ActionSettings, PortfolioSettings
 from alfred.envs.market_features import MARKET_FEATURES
 from alfred.evaluation.backtest import Stage, backtest, make_backtest_env
@@ -19,7 +19,7 @@ SETTINGS = PortfolioSettings(risk={"breaker_drawdown_pct": 6.0, "breaker_cooldow
 def make_policy(seed: int) -> NetworkPolicy:
     shape = ObservationShape(0, len(MARKET_FEATURES), 0)
     torch.manual_seed(seed)
-    network = MemoryNetwork(NetworkSpec(shape=shape, hidden=(8,), score_scale=0.02, n_assets=4, memory=6))
+    network = RecurrentNetwork(NetworkSpec(shape=shape, hidden=(8,), score_scale=0.02, n_assets=4, state_size=6))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5)  # the heads start at zero
     return NetworkPolicy(network, ActionSettings(), name=f"recurrent {seed}")

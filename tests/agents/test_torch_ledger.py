@@ -8,9 +8,9 @@ import torch
 
 from alfred.envs import actions, ledger
 from alfred.envs.differentiable import ledger as torch_ledger
-from alfred.envs.differentiable import simulator as torch_kernel
+from alfred.envs.differentiable import simulator as torch_simulator
 from alfred.envs.settings import ActionSettings, ImpactSettings, PortfolioSettings, RewardSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import make_tape
 from alfred.errors import ConfigError
 from tests.conftest import make_random_market
@@ -57,22 +57,22 @@ def test_both_kernels_book_the_same(name: str, late_listing: bool) -> None:
     rng = np.random.default_rng(5)
     # The late listing falls inside these windows.
     start = rng.integers(60, tape.n_bars - 3 * N_STEPS - 1, N_PORTFOLIOS)
-    kernel = PortfolioKernel(tape, settings, N_PORTFOLIOS)
-    kernel.reset(start, np.full(N_PORTFOLIOS, tape.n_bars))
-    twin = torch_kernel.TorchKernel(tape, settings, torch.float64)
+    simulator = PortfolioSimulator(tape, settings, N_PORTFOLIOS)
+    simulator.reset(start, np.full(N_PORTFOLIOS, tape.n_bars))
+    twin = torch_simulator.DifferentiableSimulator(tape, settings, torch.float64)
     state = twin.start(torch.as_tensor(start))
     for _ in range(N_STEPS):
         action = rng.uniform(-0.4, 0.4, (N_PORTFOLIOS, market.n_symbols + 1))
         target = actions.compute_weights(action, settings.action)
-        torch_target = torch_kernel.compute_weights(torch.as_tensor(action), settings.action)
+        torch_target = torch_simulator.compute_weights(torch.as_tensor(action), settings.action)
         np.testing.assert_allclose(torch_target, target, rtol=0, atol=CLOSE_ENOUGH)
-        result, step = kernel.step(target), twin.step(state, torch_target)
+        result, step = simulator.step(target), twin.step(state, torch_target)
         state = step.portfolios
         np.testing.assert_allclose(step.reward, result.reward, rtol=0, atol=CLOSE_ENOUGH)
         np.testing.assert_allclose(step.turnover, result.turnover, rtol=0, atol=CLOSE_ENOUGH)
-        np.testing.assert_allclose(state.wealth, kernel.wealth, rtol=0, atol=CLOSE_ENOUGH)
-        np.testing.assert_allclose(state.weights, kernel.weights, rtol=0, atol=CLOSE_ENOUGH)
-        np.testing.assert_allclose(state.drifted, kernel.drifted, rtol=0, atol=CLOSE_ENOUGH)
+        np.testing.assert_allclose(state.wealth, simulator.wealth, rtol=0, atol=CLOSE_ENOUGH)
+        np.testing.assert_allclose(state.weights, simulator.weights, rtol=0, atol=CLOSE_ENOUGH)
+        np.testing.assert_allclose(state.drifted, simulator.drifted, rtol=0, atol=CLOSE_ENOUGH)
 
 
 @pytest.mark.parametrize("execution", ["next_open", "next_close", "close"])
@@ -85,15 +85,15 @@ def test_nothing_is_borrowed_after_the_last_close(execution) -> None:
     )
     tape = make_tape(make_random_market(30, 3), None, execution=execution)
     start = tape.n_bars - 4
-    kernel = PortfolioKernel(tape, settings, 1)
-    kernel.reset(np.array([start]), np.array([tape.n_bars]))
-    twin = torch_kernel.TorchKernel(tape, settings, torch.float64)
+    simulator = PortfolioSimulator(tape, settings, 1)
+    simulator.reset(np.array([start]), np.array([tape.n_bars]))
+    twin = torch_simulator.DifferentiableSimulator(tape, settings, torch.float64)
     state, target = twin.start(torch.tensor([start])), np.array([[1.2, -0.8, 0.0, 0.6]])
     for _ in range(4):
-        result, step = kernel.step(target), twin.step(state, torch.as_tensor(target))
+        result, step = simulator.step(target), twin.step(state, torch.as_tensor(target))
         state = step.portfolios
         np.testing.assert_allclose(step.reward, result.reward, rtol=0, atol=CLOSE_ENOUGH)
-    np.testing.assert_allclose(state.wealth, kernel.wealth, rtol=0, atol=CLOSE_ENOUGH)
+    np.testing.assert_allclose(state.wealth, simulator.wealth, rtol=0, atol=CLOSE_ENOUGH)
 
 
 def test_observations_are_those_of_the_environment() -> None:
@@ -101,10 +101,10 @@ def test_observations_are_those_of_the_environment() -> None:
 
     tape = make_tape(make_random_market(), None, lookback=3)
     settings = PortfolioSettings(lookback=3)
-    kernel = PortfolioKernel(tape, settings, 2)
-    kernel.reset(np.array([5, 9]), np.array([50, 50]))
-    twin = torch_kernel.TorchKernel(tape, settings)
-    seen, seen_twin = observe(kernel), twin.observe(twin.start(torch.tensor([5, 9])))
+    simulator = PortfolioSimulator(tape, settings, 2)
+    simulator.reset(np.array([5, 9]), np.array([50, 50]))
+    twin = torch_simulator.DifferentiableSimulator(tape, settings)
+    seen, seen_twin = observe(simulator), twin.observe(twin.start(torch.tensor([5, 9])))
     assert set(seen) == set(seen_twin)
     for key, value in seen.items():
         np.testing.assert_array_equal(seen_twin[key], value)
@@ -141,4 +141,4 @@ def test_differential_sharpe_is_refused() -> None:
     settings = PortfolioSettings(reward=RewardSettings(kind="differential_sharpe"))
     tape = make_tape(make_random_market(), None)
     with pytest.raises(ConfigError, match=r"differential_sharpe.*set env.reward.kind=excess"):
-        torch_kernel.TorchKernel(tape, settings)
+        torch_simulator.DifferentiableSimulator(tape, settings)

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from alfred.agents.base import NetworkPolicy, describe_network
-from alfred.agents.recurrent import MemoryNetwork, build_network
+from alfred.agents.recurrent import RecurrentNetwork, build_network
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
-from alfred.agents.sb3.greedy_baseline import TwinVecEnv
+from alfred.agents.sb3.greedy_baseline import GreedyBaselineVecEnv
 from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
 from tests.agents.tasks import ENVIRONMENT, make_task, make_tiny
@@ -24,7 +24,7 @@ def make_policy(folder: Path, memory: int = 0) -> NetworkPolicy:
     """A policy that has left its start, so that its weights follow what it sees."""
     torch.manual_seed(0)
     spec = describe_network(make_task(folder).tape, make_tiny("ppo"), SETTINGS.action)
-    network = build_network(type(spec)(**{**vars(spec), "memory": memory}))
+    network = build_network(type(spec)(**{**vars(spec), "state_size": memory}))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return NetworkPolicy(network, SETTINGS.action, name="test")
@@ -32,8 +32,8 @@ def make_policy(folder: Path, memory: int = 0) -> NetworkPolicy:
 
 def make_env(folder: Path, policy: NetworkPolicy | None, settings: PortfolioSettings = SETTINGS) -> Sb3PortfolioVecEnv:
     portfolios = PortfolioVectorEnv(N_ENVS, settings=settings, tape=make_task(folder).tape)
-    env: Sb3PortfolioVecEnv = Sb3PortfolioVecEnv(portfolios) if policy is None else TwinVecEnv(portfolios)
-    if isinstance(env, TwinVecEnv) and policy is not None:
+    env: Sb3PortfolioVecEnv = Sb3PortfolioVecEnv(portfolios) if policy is None else GreedyBaselineVecEnv(portfolios)
+    if isinstance(env, GreedyBaselineVecEnv) and policy is not None:
         env.follow(policy)
     env.seed(5)
     return env
@@ -63,12 +63,12 @@ def test_a_portfolio_that_does_not_explore_earns_nothing(tmp_path: Path) -> None
     env = make_env(tmp_path, policy)
     env.reset()
     for _ in range(N_STEPS):
-        kernel = env.env.kernel
+        simulator = env.env.simulator
         observation = {
-            "signals": kernel.tape.signals[kernel.bar],
-            "weights": kernel.weights.astype(np.float32),
-            "market": kernel.tape.features[kernel.bar],
-            "tradable": kernel.tape.tradable_then[kernel.bar],
+            "signals": simulator.tape.signals[simulator.bar],
+            "weights": simulator.weights.astype(np.float32),
+            "market": simulator.tape.features[simulator.bar],
+            "tradable": simulator.tape.tradable_then[simulator.bar],
         }
         weights = policy.predict(observation)
         with np.errstate(divide="ignore"):
@@ -88,5 +88,5 @@ def test_it_goes_on_from_its_state(tmp_path: Path, memory: int) -> None:
     again.reset()
     again.set_state(arrays, facts)
     np.testing.assert_array_equal(np.array([again.step(action)[1] for action in actions[30:]]), expected)
-    assert isinstance(again, TwinVecEnv)
-    assert isinstance(again.policy.network, MemoryNetwork) == bool(memory)
+    assert isinstance(again, GreedyBaselineVecEnv)
+    assert isinstance(again.policy.network, RecurrentNetwork) == bool(memory)

@@ -235,7 +235,7 @@ def test_an_index_that_is_none(bad: list[object]) -> None:
 def test_a_date_that_is_none() -> None:
     market = make_market(DAYS)
     for cut in (market.until, market.since):
-        with pytest.raises(DataError, match="'soon' is no date"):
+        with pytest.raises(DataError, match="'soon' is not a date"):
             cut("soon")
 
 

@@ -99,7 +99,7 @@ def test_filings_count_from_the_day_after_and_years_without_a_date_from_their_la
         (EARNINGS + "AAA,soon,,1,1,,x\n", "'soon' in row 1 of column 'report_date' .* is not a date"),
         (EARNINGS + "AAA,2020-03-04,,1,many,,x\n", "'many' in row 1 of column 'eps_estimated' .* is not a number"),
         (EARNINGS + "ZZZ,2020-03-04,,1,1,,x\n", r"none of the symbols with reports \(ZZZ, ...\) is in the market"),
-        ("symbol,price\nAAA,1\n", "is no table of reports: it has symbol, price"),
+        ("symbol,price\nAAA,1\n", "is not a table of reports: it has symbol, price"),
         ("name,price\nAAA,1\n", "has no column 'symbol'"),
     ],
 )

@@ -164,7 +164,7 @@ def test_yfinance_keeps_its_own_settings(wire: Wire, tmp_path: Path) -> None:
 
 
 def test_symbols_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"'\.\./x' is no symbol of Yahoo"):
+    with pytest.raises(DataError, match=r"'\.\./x' is not a symbol of Yahoo"):
         fetch_yahoo(["../x"], tmp_path)
     with pytest.raises(DataError, match="there are no symbols"):
         fetch_yahoo([], tmp_path)

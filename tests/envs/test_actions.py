@@ -128,7 +128,7 @@ def test_corners_of_caps_are_reached_in_the_env() -> None:
         for corner in ([0.4, 0.1, 0.4, 0.1, 0], [0.1, 0.4, 0, 0.4, 0.1], [0, 0, 0, 0, 1.0], [0.4, 0, 0.4, 0, 0.2]):
             env.reset(seed=0)
             env.step(encode_weights(np.array(corner), action))
-            np.testing.assert_allclose(env.kernel.weights[0], corner, atol=1e-12)
+            np.testing.assert_allclose(env.simulator.weights[0], corner, atol=1e-12)
 
 
 def test_bad_limits_are_named() -> None:

@@ -78,7 +78,7 @@ def test_what_is_not_traded_costs_nothing() -> None:
     env.reset(seed=0)
     env.step(np.array([0.0, 0.0, -1.0, -1.0]))
     for _ in range(10):
-        _, _, _, _, info = env.step(2 * env.kernel.drifted[0] - 1)
+        _, _, _, _, info = env.step(2 * env.simulator.drifted[0] - 1)
         assert info["cost"] == pytest.approx(0.0, abs=1e-15)
         assert info["turnover"] == pytest.approx(0.0, abs=1e-12)
 
@@ -132,7 +132,7 @@ def test_the_tape_is_shared_and_not_copied_for_each_portfolio() -> None:
     other = PortfolioVectorEnv(8, tape=env.tape)
     env.reset(seed=0)
     assert other.tape is env.tape
-    per_portfolio = sum(a.nbytes for a in vars(env.kernel).values() if isinstance(a, np.ndarray)) / 64
+    per_portfolio = sum(a.nbytes for a in vars(env.simulator).values() if isinstance(a, np.ndarray)) / 64
     assert per_portfolio < env.tape.overnight.nbytes / 10
 
 

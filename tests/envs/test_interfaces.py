@@ -1,4 +1,4 @@
-"""The three faces: gymnasium's Env, gymnasium's VectorEnv, stable-baselines3's VecEnv."""
+"""The three wrappers: gymnasium's Env, gymnasium's VectorEnv, stable-baselines3's VecEnv."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ def test_portfolios_reset_one_by_one_on_request() -> None:
     env.reset(seed=0)
     env.step(np.full((3, 5), 0.5, dtype=np.float32))
     env.reset(options={"reset_mask": np.array([False, True, False])})
-    np.testing.assert_array_equal(env.kernel.bar, [1, 0, 1])
-    assert env.kernel.wealth[1] == 1.0
-    assert (env.kernel.wealth[[0, 2]] != 1.0).all()
+    np.testing.assert_array_equal(env.simulator.bar, [1, 0, 1])
+    assert env.simulator.wealth[1] == 1.0
+    assert (env.simulator.wealth[[0, 2]] != 1.0).all()
     with pytest.raises(ConfigError, match="reset_mask has type int64 and shape \\(2,\\): it must be 3 booleans"):
         env.reset(options={"reset_mask": np.array([0, 1])})
 
@@ -129,7 +129,7 @@ def test_a_seed_makes_everything_repeat(observation: str) -> None:
         seen = [env.reset(seed=seed)]
         rng = np.random.default_rng(5)
         seen += [env.step(rng.uniform(-1, 1, (4, 5)).astype(np.float32)) for _ in range(20)]
-        return [*seen, env.kernel.bar.copy()]
+        return [*seen, env.simulator.bar.copy()]
 
     for one, two in zip(play(7), play(7), strict=True):
         compare(one, two) if not isinstance(one, np.ndarray) else np.testing.assert_array_equal(one, two)
@@ -139,9 +139,9 @@ def test_a_seed_makes_everything_repeat(observation: str) -> None:
 def test_random_windows_lie_inside_the_data_and_reach_both_ends() -> None:
     env = PortfolioVectorEnv(2000, MARKET, None, make_settings(episode_length=10, rebalance_every=3))
     env.reset(seed=0)
-    assert env.kernel.bar.min() == 0
-    assert env.kernel.stop.max() == env.tape.n_bars
-    assert (env.kernel.stop - env.kernel.bar == 30).all()
+    assert env.simulator.bar.min() == 0
+    assert env.simulator.stop.max() == env.tape.n_bars
+    assert (env.simulator.stop - env.simulator.bar == 30).all()
     with pytest.raises(ConfigError, match="episode_length 40 x rebalance_every 2 needs 80 bars, the range has 79"):
         PortfolioEnv(MARKET, None, make_settings(episode_length=40, rebalance_every=2)).reset(seed=0)
 
@@ -151,7 +151,7 @@ def test_flat_observations_hold_the_named_ones_in_order() -> None:
     env = PortfolioVectorEnv(2, MARKET, make_signals(), settings)
     env.reset(seed=0)
     env.step(np.random.default_rng(0).uniform(-1, 1, (2, 5)))
-    named = observe(env.kernel)
+    named = observe(env.simulator)
     flat = flatten(named)
     parts = np.split(flat, np.cumsum([8, 5, 6, 4, 8])[:-1], axis=1)
     for key, part in zip(("signals", "weights", "market", "tradable", "returns"), parts, strict=True):
@@ -253,7 +253,7 @@ def test_a_kernel_goes_on_from_its_state() -> None:
     first.reset()
     for action in actions[:25]:
         first.step(action)
-    assert first.env.kernel.get_state()["breaker.cooling"].any()
+    assert first.env.simulator.get_state()["breaker.cooling"].any()
     state = first.get_state()
     expected = [first.step(action) for action in actions[25:]]
     second = Sb3PortfolioVecEnv(PortfolioVectorEnv(6, MARKET, make_signals(), settings))

@@ -17,10 +17,10 @@ from alfred.data.market import Market
 from alfred.data.settings import DataSettings, FeatureSettings
 from alfred.data.sources import load_market
 from alfred.envs import PortfolioSettings, PortfolioVectorEnv, RewardSettings, encode_weights
-from alfred.envs.differentiable.simulator import TorchKernel
+from alfred.envs.differentiable.simulator import DifferentiableSimulator
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.settings import ActionSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
 from alfred.training.forecasting import forecast_walk_forward
 from tests.conftest import make_random_market
@@ -66,9 +66,9 @@ def collect_rewards(
 ) -> dict[str, tuple[list[float], float]]:
     """Rewards and final wealth of the same targets in every environment."""
     found: dict[str, tuple[list[float], float]] = {}
-    kernel = PortfolioKernel(tape, settings)
-    kernel.reset(np.array([0]), np.array([tape.n_bars]))
-    found["kernel"] = ([float(kernel.step(row[None]).reward[0]) for row in targets], float(kernel.wealth[0]))
+    simulator = PortfolioSimulator(tape, settings)
+    simulator.reset(np.array([0]), np.array([tape.n_bars]))
+    found["simulator"] = ([float(simulator.step(row[None]).reward[0]) for row in targets], float(simulator.wealth[0]))
     env = PortfolioVectorEnv(2, settings=settings, tape=tape)
     env.reset(seed=0)
     rewards = []
@@ -79,11 +79,11 @@ def collect_rewards(
     sb3 = Sb3PortfolioVecEnv(PortfolioVectorEnv(2, settings=settings, tape=tape))
     sb3.reset()
     rewards = [float(sb3.step(np.repeat(encode_weights(row)[None], 2, axis=0))[1][0]) for row in targets]
-    found["stable-baselines3"] = (rewards, float(sb3.env.kernel.wealth[0]))
-    torch_kernel = TorchKernel(tape, settings, torch.float64)
-    state, rewards = torch_kernel.start(torch.zeros(1, dtype=torch.long)), []
+    found["stable-baselines3"] = (rewards, float(sb3.env.simulator.wealth[0]))
+    torch_simulator = DifferentiableSimulator(tape, settings, torch.float64)
+    state, rewards = torch_simulator.start(torch.zeros(1, dtype=torch.long)), []
     for row in targets:
-        step = torch_kernel.step(state, torch.as_tensor(row[None]))
+        step = torch_simulator.step(state, torch.as_tensor(row[None]))
         state = step.portfolios
         rewards.append(float(step.reward[0]))
     found["torch"] = (rewards, float(state.wealth[0]))
@@ -182,9 +182,9 @@ def test_what_happens_to_one_asset_changes_no_other(rows: slice, tmp_path: Path)
     target = np.array([0.0, 0.4, 0.3, 0.2, 0.1])
     wealth = []
     for tape in tapes:
-        kernel = PortfolioKernel(tape, PortfolioSettings())
-        kernel.reset(np.array([0]), np.array([tape.n_bars]))
-        while kernel.bar[0] < kernel.stop[0]:
-            kernel.step(target[None])
-        wealth.append(float(kernel.wealth[0]))
+        simulator = PortfolioSimulator(tape, PortfolioSettings())
+        simulator.reset(np.array([0]), np.array([tape.n_bars]))
+        while simulator.bar[0] < simulator.stop[0]:
+            simulator.step(target[None])
+        wealth.append(float(simulator.wealth[0]))
     assert wealth[0] == pytest.approx(wealth[1], rel=1e-12)

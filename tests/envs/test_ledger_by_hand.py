@@ -59,7 +59,7 @@ def test_three_days_at_one_per_cent() -> None:
     assert steps[1][1]["cost"] == pytest.approx(1 - second, rel=1e-12)
     # Half of: A sold, and cash gained; both are fractions of the wealth before.
     assert steps[1][1]["turnover"] == pytest.approx(0.5 * ((1 - second / 2) + second / 2), rel=1e-12)
-    marks = env.kernel.marks
+    marks = env.simulator.marks
     assert [float(mark.wealth[0]) for mark in marks[:2]] == pytest.approx([1.1 * first, one * second], rel=1e-14)
     assert marks[1].cost[0] * marks[1].opening[0] == pytest.approx(one * (1 - second), rel=1e-12)
 
@@ -71,7 +71,7 @@ def test_holding_between_decisions_does_not_trade() -> None:
     # Half A bought at 10: b + b/200 = 1. It drifts to 15 by the open of the third bar.
     after = 1 / 1.005
     assert steps[0][1]["wealth"] == pytest.approx(after * (0.5 * 1.5 + 0.5), rel=1e-14)
-    assert [float(mark.turnover[0] > 0) for mark in env.kernel.marks] == [1, 0, 1, 0]
+    assert [float(mark.turnover[0] > 0) for mark in env.simulator.marks] == [1, 0, 1, 0]
 
 
 @pytest.mark.parametrize("execution", ["next_open", "next_close", "close"])
@@ -135,7 +135,7 @@ def test_a_levered_book_is_ruined_and_ends(every: int) -> None:
     # No more can be lost than there was.
     assert info["gross"] == pytest.approx(-1.0, abs=1e-15)
     assert np.isfinite(reward)
-    assert all(np.isfinite(mark.cost).all() for mark in env.kernel.marks)
+    assert all(np.isfinite(mark.cost).all() for mark in env.simulator.marks)
     with pytest.raises(ResetNeeded, match="call reset first"):
         env.step([1.0, 0.0, 0.0])
 
@@ -189,9 +189,9 @@ def test_a_halted_asset_stays_and_the_rest_is_shared() -> None:
     env = PortfolioEnv(make_market_with_holes(), None, make_settings(execution="close"), record=True)
     walk(env, np.array([[0.5, 0.5, 0, 0], [0.5, 0.5, 0, 0], [0, 1.0, 0, 0], [0, 1.0, 0, 0]]))
     # At the halt all is wanted in B, but the half in A cannot be sold until it trades again.
-    np.testing.assert_allclose(env.kernel.marks[2].weights[0], [0.5, 0.5, 0, 0])
-    np.testing.assert_allclose(env.kernel.marks[3].weights[0], [0, 1.0, 0, 0])
-    assert env.kernel.wealth[0] == pytest.approx(1.05 * (1 + 0.5 / 11))
+    np.testing.assert_allclose(env.simulator.marks[2].weights[0], [0.5, 0.5, 0, 0])
+    np.testing.assert_allclose(env.simulator.marks[3].weights[0], [0, 1.0, 0, 0])
+    assert env.simulator.wealth[0] == pytest.approx(1.05 * (1 + 0.5 / 11))
 
 
 def test_a_holding_that_does_not_trade_is_paid_out_after_a_while_without_cost() -> None:
@@ -200,11 +200,11 @@ def test_a_holding_that_does_not_trade_is_paid_out_after_a_while_without_cost() 
     )
     env = PortfolioEnv(make_market_with_holes(), None, settings, record=True)
     _, info = walk(env, np.array([[0, 0, 1.0, 0]]))[0]
-    paid = [float(mark.cost[0]) for mark in env.kernel.marks]
+    paid = [float(mark.cost[0]) for mark in env.simulator.marks]
     assert paid == pytest.approx([0.005 / 1.005, 0, 0, 0])
     # The last bar is the second session. At the third nobody knows whether it comes back; at the fourth it is paid out.
-    np.testing.assert_allclose([mark.weights[0, -1] for mark in env.kernel.marks], [0, 0, 0, 1])
-    np.testing.assert_allclose([mark.wealth[0] for mark in env.kernel.marks][2:], np.array([8, 4.8]) / 7 / 1.005)
+    np.testing.assert_allclose([mark.weights[0, -1] for mark in env.simulator.marks], [0, 0, 0, 1])
+    np.testing.assert_allclose([mark.wealth[0] for mark in env.simulator.marks][2:], np.array([8, 4.8]) / 7 / 1.005)
     assert info["gross"] == pytest.approx((4.8 / 7 - 1) / 1.005)
 
 
@@ -214,8 +214,8 @@ def test_a_known_delisting_is_paid_at_its_own_return_the_session_after() -> None
     told = Market.from_arrays(market.dates, market.symbols, market.close, benchmark="B", delistings=gone)
     env = PortfolioEnv(told, None, make_settings(execution="close", rebalance_every=10), record=True)
     walk(env, np.array([[0, 0, 1.0, 0]]))
-    np.testing.assert_allclose([mark.wealth[0] for mark in env.kernel.marks], np.array([7, 8, 2, 2]) / 7)
-    np.testing.assert_allclose([mark.weights[0, -1] for mark in env.kernel.marks], [0, 0, 1, 1])
+    np.testing.assert_allclose([mark.wealth[0] for mark in env.simulator.marks], np.array([7, 8, 2, 2]) / 7)
+    np.testing.assert_allclose([mark.weights[0, -1] for mark in env.simulator.marks], [0, 0, 1, 1])
     # Before its date the delisting is the future.
     assert told.until(market.dates[0]).delistings == {}
     assert told.until(market.dates[1]).delistings == gone
@@ -274,8 +274,8 @@ def test_the_breaker_sells_and_lets_back_in_after_its_cool_down() -> None:
     env = PortfolioEnv(make_falling_market(), None, make_settings(risk=risk), record=True)
     walk(env, np.array([ALL_A]))
     # Closes: 96 is not yet five below 100; 90 is. Out at the open of the fourth bar (90), in again at the fifth (100).
-    np.testing.assert_allclose([mark.weights[0, 0] for mark in env.kernel.marks], [1, 1, 0, 1])
-    assert env.kernel.wealth[0] == pytest.approx(0.9 * 1.2, rel=1e-14)
+    np.testing.assert_allclose([mark.weights[0, 0] for mark in env.simulator.marks], [1, 1, 0, 1])
+    assert env.simulator.wealth[0] == pytest.approx(0.9 * 1.2, rel=1e-14)
 
 
 def test_the_breaker_measures_from_the_peak_and_starts_anew() -> None:

@@ -1,4 +1,4 @@
-"""The kernel against the reference ledger: same prices, actions, costs, stops and caps, same money."""
+"""The simulator against the reference ledger: same prices, actions, costs, stops and caps, same money."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def compare(market: Market, chosen: PortfolioSettings, actions: np.ndarray) -> N
         expected: dict[str, Any] = {name: getattr(row, name) for name in vars(row) if name != "weights"}
         actual = {name: info[name] for name in expected}
         assert actual == pytest.approx(expected, rel=_TOLERANCE, abs=_TOLERANCE), f"step {number}"
-        np.testing.assert_allclose(env.kernel.drifted[0], row.weights, rtol=0, atol=_TOLERANCE)
+        np.testing.assert_allclose(env.simulator.drifted[0], row.weights, rtol=0, atol=_TOLERANCE)
         assert reward == pytest.approx(np.log(row.wealth / before), abs=_TOLERANCE)
         assert not terminated
         assert truncated == (number == len(rows) - 1)

@@ -10,7 +10,7 @@ from alfred.data import Market
 from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv, RewardSettings, make_tape
 from alfred.envs.market_features import MARKET_FEATURES, compute_market_features
 from alfred.envs.rewards import RewardState, compute_reward, differentiate_sharpe
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from tests.conftest import make_random_market
 from tests.envs.markets import make_settings
 
@@ -119,10 +119,10 @@ def test_a_levered_book_that_is_ruined_steps_on_among_others_without_nan() -> No
     close = np.column_stack([[100.0, 100, 100, 5, 5, 5, 5, 5], np.full(8, 50.0)])
     market = Market.from_arrays(pd.bdate_range("2020-01-06", periods=8), ["A", "B"], close, benchmark="B")
     settings = PortfolioSettings(execution="close", action=ActionSettings(mode="long_short", max_leverage=3.0))
-    kernel = PortfolioKernel(make_tape(market, None, execution="close"), settings, 2)
-    kernel.reset(np.zeros(2, dtype=int), np.full(2, 7))
-    rewards = [kernel.step(np.array([[3.0, 0, -2], [0, 0, 1.0]])).reward for _ in range(6)]
-    assert kernel.wealth[0] == 0.0
+    simulator = PortfolioSimulator(make_tape(market, None, execution="close"), settings, 2)
+    simulator.reset(np.zeros(2, dtype=int), np.full(2, 7))
+    rewards = [simulator.step(np.array([[3.0, 0, -2], [0, 0, 1.0]])).reward for _ in range(6)]
+    assert simulator.wealth[0] == 0.0
     assert np.isfinite(rewards).all()
 
 

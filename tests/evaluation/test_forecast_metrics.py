@@ -155,7 +155,7 @@ def test_outcomes_after_the_end_are_never_read() -> None:
 
 def test_signals_of_another_market_are_refused() -> None:
     market = make_random_market(50, 4)
-    with pytest.raises(SignalError, match=r"a row for 2010-01-09, which is no session"):
+    with pytest.raises(SignalError, match=r"a row for 2010-01-09, which is not a session"):
         compute_realised_returns(market, pd.DatetimeIndex(["2010-01-09"]), market.symbols, 1)
     with pytest.raises(DataError, match="unknown symbol 'XYZ'"):
         compute_realised_returns(market, market.dates, ("XYZ",), 1)

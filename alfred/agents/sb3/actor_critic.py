@@ -13,7 +13,7 @@ from alfred.agents.networks import NetworkSpec, ScoreNetwork, make_network, unfl
 from alfred.agents.sb3.dirichlet import DirichletWeights
 
 
-class Latents(nn.Module):
+class MlpExtractor(nn.Module):
     """Gives stable-baselines3 scores as the policy's latent and a summary of the observation as the value's.
 
     The critic reads the actor's summary and sends no gradient back: what a day pays is nearly all luck, so that a
@@ -60,7 +60,7 @@ class AssetActorCritic(ActorCriticPolicy):
         super().__init__(*args, **kwargs | {"ortho_init": False})
 
     def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor = Latents(self.spec)  # type: ignore[assignment]
+        self.mlp_extractor = MlpExtractor(self.spec)  # type: ignore[assignment]
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)

@@ -15,7 +15,7 @@ from alfred.envs.observations import AnyObservation
 
 
 class Sb3PortfolioVecEnv(VecEnv):
-    """Wraps a `PortfolioVectorEnv`; steps are still taken by one kernel.
+    """Wraps a `PortfolioVectorEnv`; steps are still taken by one simulator.
 
     The info of a portfolio whose episode ends holds `episode` (reward `r`, length `l`, seconds `t`: what
     stable-baselines3 logs), `terminal_observation`, `TimeLimit.truncated`, and the mean cost and turnover of a step.
@@ -73,11 +73,11 @@ class Sb3PortfolioVecEnv(VecEnv):
     def get_state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         """Return all that later steps depend on: arrays by name, and facts as JSON knows them."""
         sums = {"sums.totals": self._totals.copy(), "sums.length": self._length.copy()}
-        return {**self.env.kernel.get_state(), **sums}, {"random": self.env.np_random.bit_generator.state}
+        return {**self.env.simulator.get_state(), **sums}, {"random": self.env.np_random.bit_generator.state}
 
     def set_state(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
         """Go back to the moment at which `get_state` was called, on an environment of the same tape and settings."""
-        self.env.kernel.set_state(arrays)
+        self.env.simulator.set_state(arrays)
         self._totals, self._length = arrays["sums.totals"].copy(), arrays["sums.length"].copy()
         self.env.np_random.bit_generator.state = facts["random"]
 

@@ -13,10 +13,10 @@ from alfred.agents.base import NetworkPolicy
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.observations import AnyObservation, observe
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 
 
-class TwinVecEnv(Sb3PortfolioVecEnv):
+class GreedyBaselineVecEnv(Sb3PortfolioVecEnv):
     """Pays each portfolio what it earns beyond its twin.
 
     The twin starts with the portfolio, on the same window, and follows the mean action of the policy as it is at that
@@ -33,7 +33,7 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
     def __init__(self, env: PortfolioVectorEnv) -> None:
         """Put a twin beside every portfolio of `env`; call `follow` before `reset`."""
         super().__init__(env)
-        self.twins = PortfolioKernel(env.tape, env.settings, env.num_envs)
+        self.twins = PortfolioSimulator(env.tape, env.settings, env.num_envs)
 
     def follow(self, policy: NetworkPolicy) -> None:
         """Have the twins follow a policy; its network may go on learning."""
@@ -42,7 +42,7 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
     def reset(self) -> AnyObservation:
         """Start all episodes and all twins; see the base class."""
         observation = super().reset()
-        self.twins.reset(self.env.kernel.bar, self.env.kernel.stop)
+        self.twins.reset(self.env.simulator.bar, self.env.simulator.stop)
         self.policy.reset()
         return observation
 
@@ -53,7 +53,7 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
         ended = np.flatnonzero(done)
         if len(ended):
             # The portfolios stand at the start of their next windows by now.
-            self.twins.reset(self.env.kernel.bar[ended], self.env.kernel.stop[ended], ended)
+            self.twins.reset(self.env.simulator.bar[ended], self.env.simulator.stop[ended], ended)
             self.policy.reset(ended)
         return observation, (reward - earned).astype(np.float32), done, infos
 
@@ -61,8 +61,8 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
         """Return all that later steps depend on; see the base class."""
         arrays, facts = super().get_state()
         arrays |= {f"twins.{name}": array for name, array in self.twins.get_state().items()}
-        if self.policy.memory is not None:
-            arrays |= {f"memory.{index}": part.numpy().copy() for index, part in enumerate(self.policy.memory)}
+        if self.policy.recurrent_state is not None:
+            arrays |= {f"memory.{index}": part.numpy().copy() for index, part in enumerate(self.policy.recurrent_state)}
         return arrays, facts
 
     def set_state(self, arrays: Mapping[str, npt.NDArray[Any]], facts: Mapping[str, Any]) -> None:
@@ -71,4 +71,4 @@ class TwinVecEnv(Sb3PortfolioVecEnv):
         below = {name.removeprefix("twins."): array for name, array in arrays.items() if name.startswith("twins.")}
         self.twins.set_state(below)
         if "memory.0" in arrays:
-            self.policy.memory = (torch.tensor(arrays["memory.0"]), torch.tensor(arrays["memory.1"]))
+            self.policy.recurrent_state = (torch.tensor(arrays["memory.0"]), torch.tensor(arrays["memory.1"]))

@@ -68,19 +68,19 @@ class LearnerAgent(Agent):
         learner.set_logger(configure(str(task.folder), ["tensorboard"]))
         checkpoints = open_checkpoints(options, task)
         selection = Selection(options, task)
-        keeper = _Keeper(self, task, env, selection, checkpoints)
+        callback = _TrainingCallback(self, task, env, selection, checkpoints)
         snapshot = checkpoints.load()
         if snapshot is None:
             self.prepare(learner, task)
         else:
             selection.restore_from(snapshot, self.find_network(learner))
             restore_learner(snapshot, learner, env)
-            keeper.saved_at = keeper.followed_at = learner.num_timesteps
+            callback.saved_at = callback.followed_at = learner.num_timesteps
         if learner.num_timesteps < options.total_steps:
             left = options.total_steps - learner.num_timesteps
-            learner.learn(left, callback=keeper, log_interval=self.log_interval, reset_num_timesteps=snapshot is None)
+            learner.learn(left, callback=callback, log_interval=self.log_interval, reset_num_timesteps=snapshot is None)
         learner.logger.close()
-        selection.follow(self.find_network(learner))
+        selection.update_ema(self.find_network(learner))
         selection.validate(self.find_network(learner), learner.num_timesteps)
         checkpoints.clear()
         return selection.finish()
@@ -89,7 +89,7 @@ class LearnerAgent(Agent):
         """Do what comes before the first step of a new training; nothing, unless an agent says otherwise."""
 
 
-class _Keeper(BaseCallback):
+class _TrainingCallback(BaseCallback):
     """Validates and writes checkpoints between rollouts, and logs what a portfolio person wants to see."""
 
     def __init__(
@@ -110,7 +110,7 @@ class _Keeper(BaseCallback):
         # The rollout after a checkpoint begins a second time in a training that goes on from it.
         if self.num_timesteps != self.followed_at:
             self.followed_at = self.num_timesteps
-            self.selection.follow(self.agent.find_network(self.model))
+            self.selection.update_ema(self.agent.find_network(self.model))
         if self.selection.is_due(self.num_timesteps):
             self.selection.validate(self.agent.find_network(self.model), self.num_timesteps)
         if self.num_timesteps - self.saved_at >= self.agent.settings.checkpoint_every:

@@ -14,7 +14,7 @@ from alfred.agents.direct import DirectAgent
 from alfred.agents.networks import ScoreNetwork
 from alfred.agents.sb3.actor_critic import AssetActorCritic
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
-from alfred.agents.sb3.greedy_baseline import TwinVecEnv
+from alfred.agents.sb3.greedy_baseline import GreedyBaselineVecEnv
 from alfred.agents.sb3.learner import LearnerAgent
 from alfred.agents.settings import A2cSettings, OnPolicySettings, PpoSettings
 from alfred.envs.gym.vector import PortfolioVectorEnv
@@ -39,11 +39,11 @@ class OnPolicyAgent(LearnerAgent):
 
     def make_env(self, env: PortfolioVectorEnv) -> Sb3PortfolioVecEnv:
         """Put twins beside the portfolios unless the settings forbid it; see the base class."""
-        return TwinVecEnv(env) if self.settings.twin else Sb3PortfolioVecEnv(env)
+        return GreedyBaselineVecEnv(env) if self.settings.greedy_baseline else Sb3PortfolioVecEnv(env)
 
     def connect(self, env: Sb3PortfolioVecEnv, learner: BaseAlgorithm, task: TrainingTask) -> None:
         """Have the twins follow the actor; see the base class."""
-        if isinstance(env, TwinVecEnv):
+        if isinstance(env, GreedyBaselineVecEnv):
             network = self.find_network(learner)
             env.follow(NetworkPolicy(network, task.settings.action, name=self.settings.label))
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from alfred.agents.base import TrainingTask
 from alfred.agents.networks import unflatten
-from alfred.agents.recurrent import MarketMemory, Memory, MemoryNetwork
+from alfred.agents.recurrent import MarketMemory, RecurrentNetwork, RecurrentState
 from alfred.agents.sb3.actor_critic import AssetActorCritic
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.agents.sb3.ppo import OnPolicyAgent
@@ -26,20 +26,20 @@ class _FlatMemory(nn.Module):
 
     num_layers = 1
 
-    def __init__(self, memory: MarketMemory, network: MemoryNetwork, width: int) -> None:
+    def __init__(self, memory: MarketMemory, network: RecurrentNetwork, width: int) -> None:
         super().__init__()
         self.memory, self.shape = memory, network.spec.shape
-        self.input_size, self.hidden_size = width, network.spec.memory
+        self.input_size, self.hidden_size = width, network.spec.state_size
 
-    def forward(self, features: torch.Tensor, memory: Memory) -> tuple[torch.Tensor, Memory]:
+    def forward(self, features: torch.Tensor, memory: RecurrentState) -> tuple[torch.Tensor, RecurrentState]:
         remembered, after = self.memory(unflatten(features, self.shape), memory)
         return torch.cat([features, remembered], dim=-1), after
 
 
 class _MemoryLatents(nn.Module):
-    """Scores and summaries from flat observations with what is remembered behind them; see `Latents`."""
+    """Scores and summaries from flat observations with what is remembered behind them; see `MlpExtractor`."""
 
-    def __init__(self, network: MemoryNetwork) -> None:
+    def __init__(self, network: RecurrentNetwork) -> None:
         super().__init__()
         self.network = network
         self.latent_dim_pi = network.spec.n_assets + 1
@@ -53,7 +53,7 @@ class _MemoryLatents(nn.Module):
 
     def _read(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         spec = self.network.spec
-        flat, remembered = features[..., : -spec.memory], features[..., -spec.memory :]
+        flat, remembered = features[..., : -spec.state_size], features[..., -spec.state_size :]
         return self.network.score(unflatten(flat, spec.shape), remembered)
 
 
@@ -66,7 +66,7 @@ def _make_policy_class() -> type[Any]:
         """The on-policy policy with a memory before its networks; the critic reads the actor's memory."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            width = kwargs["spec"].memory
+            width = kwargs["spec"].state_size
             super().__init__(*args, **kwargs, lstm_hidden_size=width, shared_lstm=True, enable_critic_lstm=False)
             network: Any = self.mlp_extractor.network
             self.lstm_actor = _FlatMemory(network.memory, network, self.features_dim)
@@ -75,7 +75,7 @@ def _make_policy_class() -> type[Any]:
             self.optimizer = made(self.parameters(), lr=self.optimizer.defaults["lr"], **self.optimizer_kwargs)
 
         def _build_mlp_extractor(self) -> None:
-            self.mlp_extractor = _MemoryLatents(MemoryNetwork(self.spec))  # type: ignore[assignment]
+            self.mlp_extractor = _MemoryLatents(RecurrentNetwork(self.spec))  # type: ignore[assignment]
 
     return MemoryActorCritic
 
@@ -100,7 +100,7 @@ class RecurrentPpoAgent(OnPolicyAgent):
         arguments = self._shared_arguments(env, task)
         arguments["policy"] = _make_policy_class()
         chosen = arguments["policy_kwargs"]
-        chosen["spec"] = replace(chosen["spec"], memory=options.memory)
+        chosen["spec"] = replace(chosen["spec"], state_size=options.state_size)
         return algorithm(
             **arguments,
             batch_size=min(options.batch_size, options.n_envs * options.n_steps),

@@ -1,4 +1,4 @@
-"""Rules on signals: the strategies that people trade by hand, behind the same door and at the same costs.
+"""Rules on signals: the strategies that people trade by hand, through the same interface and at the same costs.
 
 A rule reads one signal, in units of its own past root mean square as observations have it, and calls the normal
 distribution function of it the *conviction*: one half where the signal is neutral, 0.69 at half a unit, 0.84 at one.

@@ -23,7 +23,7 @@ from alfred.analysts.kronos.candles import (
 from alfred.analysts.kronos.config import COLUMNS, DEFAULT_MAX_CONTEXT, Precision, check_pair, find_release
 from alfred.analysts.kronos.decoding.engine import KronosEngine
 from alfred.analysts.kronos.decoding.generate import History, TokenDecoder, generate_tokens
-from alfred.analysts.kronos.decoding.sampling import Chance, KeyedChance, StreamChance, TokenChooser, mix_bits
+from alfred.analysts.kronos.decoding.sampling import KeyedSource, RandomSource, StreamSource, TokenChooser, mix_bits
 from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.analysts.windows import hash_moves
@@ -160,9 +160,9 @@ class KronosForecaster:
             raise ConfigError(f"samples {samples} must be at least 1")
         temperatures = np.repeat(np.atleast_1d(np.asarray(temperature, dtype=np.float64)), samples)
         rows = torch.from_numpy(np.tile(temperatures, n_series)).float().to(self.device)
-        chance: Chance = StreamChance(seed, self.device)
+        chance: RandomSource = StreamSource(seed, self.device)
         if batch_invariant:
-            chance = KeyedChance(_make_row_keys(candles, seed, len(temperatures)))
+            chance = KeyedSource(_make_row_keys(candles, seed, len(temperatures)))
         scaled, means, scales = candles.normalize(unit_free=unit_free)
         history = self._encode(candles, scaled)
         tokens = generate_tokens(

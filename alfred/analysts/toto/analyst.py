@@ -94,7 +94,7 @@ class TotoAnalyst(Analyst):
                 market,
                 context=context,
                 patch_size=patch,
-                feed=settings.feed,
+                input_scaling=settings.input_scaling,
                 validation_fraction=settings.validation_fraction,
             )
             self.report_ = train_network(network, settings, train, validation, resume_from)
@@ -125,7 +125,7 @@ class TotoAnalyst(Analyst):
     def predict(self, contexts: Contexts) -> Forecast:
         """Forecast each window; see the base class."""
         self.require_fitted()
-        windows = prepare_windows(contexts, self.settings.feed, self.network_.config.patch_size)
+        windows = prepare_windows(contexts, self.settings.input_scaling, self.network_.config.patch_size)
         pieces = [
             self._predict_piece(Windows(windows.series[rows], windows.mask[rows], windows.unit[rows]))
             for start in range(0, max(len(contexts), 1), self.settings.batch_size)
@@ -156,12 +156,14 @@ class TotoAnalyst(Analyst):
             `min_history` sessions of the symbol behind them.
 
         Raises:
-            ConfigError: A horizon lies beyond the patch, or the feed is not `log_price`: the units of `standardised`
-                change from window to window.
+            ConfigError: A horizon lies beyond the patch, or the input_scaling is not `log_price`: the units of
+                `standardised` change from window to window.
         """
         self.require_fitted()
-        if self.settings.feed != "log_price":
-            raise ConfigError(f"a table of past forecasts needs feed 'log_price', not '{self.settings.feed}'")
+        if self.settings.input_scaling != "log_price":
+            raise ConfigError(
+                f"a table of past forecasts needs input_scaling 'log_price', not '{self.settings.input_scaling}'"
+            )
         with np.errstate(invalid="ignore"):
             logs = PERCENT * np.log(np.where(market.tradable, market.close, np.nan).astype(np.float64))
         rows, columns, means, quantiles = [], [], [], []

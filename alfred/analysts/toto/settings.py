@@ -103,8 +103,8 @@ class TotoSettings(AnalystSettings):
         samples: Paths to sample (1.0); 0 reads the forecast off the distribution itself, which is exact and faster,
             but ends at the patch.
         aggregation: How paths, or deciles, become the expected return.
-        feed: `log_price` (times 100, from the last close) or `standardised` (log price in units of the window's daily
-            volatility). Raw returns are not offered: the scaler of 1.0 would flatten them.
+        input_scaling: `log_price` (times 100, from the last close) or `standardised` (log price in units of the
+            window's daily volatility). Raw returns are not offered: the scaler of 1.0 would flatten them.
         context_length: Sessions that a forecast reads, C; cut to whole patches.
         validation_fraction: Last part of the history that chooses the best step.
         batch_size: Windows in one pass of the network.
@@ -125,7 +125,7 @@ class TotoSettings(AnalystSettings):
     huber_delta: float = Field(default=1.0, gt=0)
     samples: int = Field(default=0, ge=0)
     aggregation: Literal["mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20"] = "mean"
-    feed: Literal["log_price", "standardised"] = "log_price"
+    input_scaling: Literal["log_price", "standardised"] = "log_price"
     context_length: int = Field(default=128, ge=2)
     validation_fraction: float = Field(default=0.15, gt=0, lt=1)
     batch_size: int = Field(default=512, ge=1)

@@ -41,12 +41,12 @@ class Windows:
     unit: FloatArray
 
 
-def prepare_windows(contexts: Contexts, feed: str, patch_size: int) -> Windows:
+def prepare_windows(contexts: Contexts, input_scaling: str, patch_size: int) -> Windows:
     """Turn contexts into windows of whole patches.
 
     Args:
         contexts: Windows of closes.
-        feed: `log_price` or `standardised`.
+        input_scaling: `log_price` or `standardised`.
         patch_size: P.
 
     Raises:
@@ -59,7 +59,7 @@ def prepare_windows(contexts: Contexts, feed: str, patch_size: int) -> Windows:
     close = contexts.field("close")[:, contexts.context_length % patch_size :]
     with np.errstate(invalid="ignore"):
         logs, observed = fill_forward(np.log(close.astype(np.float64)))
-    unit = compute_window_volatility(contexts) if feed == "standardised" else np.full(len(close), 1 / PERCENT)
+    unit = compute_window_volatility(contexts) if input_scaling == "standardised" else np.full(len(close), 1 / PERCENT)
     series = np.where(observed.cumsum(axis=1) > 0, (logs - logs[:, -1:]) / unit[:, None], 0.0)
     return Windows(
         series=torch.from_numpy(series[:, None].astype(np.float32)),
@@ -91,7 +91,7 @@ class WindowExamples:
         *,
         context: int,
         patch_size: int,
-        feed: str,
+        input_scaling: str,
     ) -> None:
         """Store the panel and where each window lies.
 
@@ -101,13 +101,13 @@ class WindowExamples:
             columns: Symbol of each window, `[B]`.
             context: Sessions of the context, whole patches.
             patch_size: P.
-            feed: `log_price` or `standardised`.
+            input_scaling: `log_price` or `standardised`.
         """
         with np.errstate(invalid="ignore"):
             logs, observed = fill_forward(np.log(np.where(market.tradable, market.close, np.nan).T.astype(np.float64)))
         self._logs, self._observed = torch.from_numpy(PERCENT * logs), torch.from_numpy(observed)
         self._starts, self._columns = torch.from_numpy(starts), torch.from_numpy(columns)
-        self._context, self._feed = context, feed
+        self._context, self._input_scaling = context, input_scaling
         self._steps = torch.arange(context + patch_size)
 
     def __len__(self) -> int:
@@ -121,7 +121,7 @@ class WindowExamples:
         logs, mask = self._logs[columns, steps], self._observed[columns, steps]
         past = logs[:, : self._context]
         series = logs - past[:, -1:]
-        if self._feed == "standardised":
+        if self._input_scaling == "standardised":
             volatility = past.diff(dim=1).square().mean(1, keepdim=True).sqrt()
             # One basis point, as in `compute_window_volatility`, here in per cent.
             series = series / volatility.clamp(min=1e-4 * PERCENT)
@@ -129,7 +129,7 @@ class WindowExamples:
 
 
 def split_windows(
-    market: Market, *, context: int, patch_size: int, feed: str, validation_fraction: float
+    market: Market, *, context: int, patch_size: int, input_scaling: str, validation_fraction: float
 ) -> tuple[WindowExamples, WindowExamples]:
     """Return the windows to train on and those to validate on.
 
@@ -140,7 +140,7 @@ def split_windows(
         market: Everything that may be known.
         context: Sessions of a context, whole patches.
         patch_size: P.
-        feed: `log_price` or `standardised`.
+        input_scaling: `log_price` or `standardised`.
         validation_fraction: Share of the dates to validate on.
 
     Raises:
@@ -161,6 +161,8 @@ def split_windows(
     chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, _MAX_VALIDATION).astype(np.int64))]
 
     def take(rows: npt.NDArray[np.integer]) -> WindowExamples:
-        return WindowExamples(market, starts[rows], columns[rows], context=context, patch_size=patch_size, feed=feed)
+        return WindowExamples(
+            market, starts[rows], columns[rows], context=context, patch_size=patch_size, input_scaling=input_scaling
+        )
 
     return take(np.flatnonzero(train)), take(chosen)

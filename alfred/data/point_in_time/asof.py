@@ -46,7 +46,7 @@ def spread_reports(
     Args:
         rows: First row that knows the report, `[R]`; rows at or past T are not known inside the panel.
         columns: Symbol of each report, `[R]`; negative for a symbol outside the panel.
-        values: The figure, `[R]`, in order of publication: of several in one cell the last counts. NaN is no report.
+        values: The figure, `[R]`, in order of publication: of several in one cell the last counts. NaN is not a report.
         shape: T and N.
         dtype: Storage, the market's own.
     """

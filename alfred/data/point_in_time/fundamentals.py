@@ -49,7 +49,7 @@ def read_reports(settings: FundamentalsSettings) -> pd.DataFrame:
         the day), and `FIELDS`, NaN where a report does not have one.
 
     Raises:
-        DataError: A file is damaged, of an unknown kind, or holds a cell that is no date or no number.
+        DataError: A file is damaged, of an unknown kind, or holds a cell that is not a date or no number.
     """
     path = settings.path
     files = sorted([*path.glob("*.csv"), *path.glob("*.csv.gz")]) if path.is_dir() else [path]
@@ -114,7 +114,7 @@ def _read_file(path: Path, annual_lag_days: int) -> pd.DataFrame:
         return _read_surprises(table, path)
     if "fiscal_period_end" not in table or "revenue" not in table:
         raise DataError(
-            f"{path} is no table of reports: it has {', '.join(table.columns)}, and needs eps_estimated and "
+            f"{path} is not a table of reports: it has {', '.join(table.columns)}, and needs eps_estimated and "
             "report_date (earnings), or revenue and fiscal_period_end (filings, fiscal years)"
         )
     period_end = parse_days(table["fiscal_period_end"], "fiscal_period_end", path)

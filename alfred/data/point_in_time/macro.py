@@ -19,7 +19,7 @@ def read_macro(path: Path | str) -> pd.DataFrame:
     """Return the series by date, sorted, one column each, NaN where a series has no value on the day.
 
     Raises:
-        DataError: The file is damaged or has no series, a date stands twice, or a cell is no date or number.
+        DataError: The file is damaged or has no series, a date stands twice, or a cell is not a date or number.
     """
     file = Path(path)
     table = read_csv_text(file, ("date",))

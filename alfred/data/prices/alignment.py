@@ -61,11 +61,13 @@ def build_market(
     positions = {symbol: code for code, symbol in enumerate(table.symbols)}
     sessions = np.unique(table.days[table.codes == positions[bench]])
     if not len(sessions):
-        raise DataError(f"benchmark '{bench}' has no row {_spell_range(start, end)}; widen start and end")
+        raise DataError(f"benchmark '{bench}' has no row {_format_range(start, end)}; widen start and end")
     present = np.unique(table.codes[np.isin(table.days, sessions)])
     absent = [name for name in names if positions[name] not in present]
     if absent and symbols is not None:
-        raise DataError(f"'{absent[0]}' has no row on a session {_spell_range(start, end)}; drop it or widen the range")
+        raise DataError(
+            f"'{absent[0]}' has no row on a session {_format_range(start, end)}; drop it or widen the range"
+        )
     names = [name for name in names if name not in absent]
     rows, cells = _locate(table, sessions, [positions[name] for name in names])
     dates = pd.DatetimeIndex(sessions.astype("datetime64[D]").astype("datetime64[s]"))
@@ -205,5 +207,5 @@ def _show(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
 
 
-def _spell_range(start: pd.Timestamp | None, end: pd.Timestamp | None) -> str:
+def _format_range(start: pd.Timestamp | None, end: pd.Timestamp | None) -> str:
     return f"from {'the start' if start is None else start.date()} to {'the end' if end is None else end.date()}"

@@ -114,7 +114,7 @@ class PriceTable:
         if not texts:
             return ""
         named = ", ".join(repr(name) for name in texts)
-        return f" There is no symbol column; if {named} names the instrument, call it 'symbol'."
+        return f" There is not a symbol column; if {named} names the instrument, call it 'symbol'."
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> PriceTable:
         """Return the table of the rows where `mask` `[R]` is true."""
@@ -148,7 +148,7 @@ def read_price_table(path: Path | str, time_zone: str | None = None) -> PriceTab
         time_zone: Zone on whose clock instants are dated; see `alfred.data.prices.date_parsing.read_stamps`.
 
     Raises:
-        DataError: There is nothing to read, a file is damaged or empty, a column is missing, or a date is no date.
+        DataError: There is nothing to read, a file is damaged or empty, a column is missing, or a date is not a date.
     """
     files = [_open_file(file) for file in find_table_files(Path(path))]
     first = files[0]

@@ -42,7 +42,7 @@ def parse_days(texts: pd.Series, column: str, path: Path) -> pd.DatetimeIndex:
     """Return the days of a column of texts as YYYY-MM-DD.
 
     Raises:
-        DataError: A cell is no date.
+        DataError: A cell is not a date.
     """
     days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce")
     _refuse(days.isna().to_numpy(), texts, column, path, "a date; write it as YYYY-MM-DD")
@@ -53,7 +53,7 @@ def parse_numbers(texts: pd.Series, column: str, path: Path) -> FloatArray:
     """Return the numbers of a column of texts, NaN where a cell is empty.
 
     Raises:
-        DataError: A cell is no number.
+        DataError: A cell is not a number.
     """
     numbers: FloatArray = pd.to_numeric(texts.mask(texts == ""), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     _refuse(np.isnan(numbers) & (texts != "").to_numpy(), texts, column, path, "a number; correct or empty it")
@@ -86,7 +86,7 @@ def convert_to_numbers(column: Any, name: str, path: Path) -> FloatArray:
     """Return a pyarrow column as float64, NaN where empty, `[R]`.
 
     Raises:
-        DataError: A cell is no number.
+        DataError: A cell is not a number.
     """
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):

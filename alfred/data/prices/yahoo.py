@@ -105,7 +105,7 @@ def fetch_yahoo(
         try:
             check_name(symbol, "symbol", also=_SIGNS)
         except ConfigError as error:
-            raise DataError(f"'{symbol}' is no symbol of Yahoo: {error}") from error
+            raise DataError(f"'{symbol}' is not a symbol of Yahoo: {error}") from error
     target = Path(folder)
     span = {"start": None if start is None else str(start), "end": None if end is None else str(end)}
     fetched, cached, missing = [], [], []

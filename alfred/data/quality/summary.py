@@ -86,7 +86,7 @@ class MarketDescription:
                     "last": str(item.last.date()),
                     "rows": item.n_rows,
                     "share": item.coverage,
-                    **_spell_delisting(item.delisting),
+                    **_format_delisting(item.delisting),
                 }
                 for item in self.symbols
             },
@@ -250,5 +250,5 @@ def _describe_symbol(series: Series, sessions: pd.DatetimeIndex, delisting: Deli
     return SymbolDescription(series.symbol, first, last, len(series.dates), coverage, delisting)
 
 
-def _spell_delisting(delisting: Delisting | None) -> dict[str, object]:
+def _format_delisting(delisting: Delisting | None) -> dict[str, object]:
     return {} if delisting is None else {"delisted": str(delisting.date.date()), "payout": delisting.payout}

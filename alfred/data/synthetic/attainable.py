@@ -1,4 +1,4 @@
-"""What someone who knows the model of a planted market can attain after costs."""
+"""What the oracle of a planted market can attain after costs."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _FIRST_PRICE = 100.0
 
 @dataclass(frozen=True, eq=False)
 class Optimum:
-    """The best policy for someone who knows the model, though not the draws.
+    """The best policy of an oracle: it knows the model, though not the draws.
 
     Axes legend: T dates, N symbols of the market, the benchmark included (its weight is 0).
 

@@ -1,4 +1,4 @@
-"""The kernel once more, in torch: P portfolios over one tape with gradients from actions to rewards.
+"""The simulator once more, in torch: P portfolios over one tape with gradients from actions to rewards.
 
 It books what `alfred.envs.simulator` books: exact costs, impact, frozen and delisted assets, drift in both legs of a
 bar, interest and borrow fees. Constraints, stops and the drawdown breaker are left out: they are kinks that a gradient
@@ -77,13 +77,13 @@ class _Panels:
     returns: torch.Tensor
 
 
-class TorchKernel:
+class DifferentiableSimulator:
     """Steps portfolios over a tape, differentiably.
 
     Args:
         tape: The market.
         settings: How the portfolios are traded and paid.
-        dtype: Of all numbers; float64 gives those of the numpy kernel, float32 is twice as fast.
+        dtype: Of all numbers; float64 gives those of the numpy simulator, float32 is twice as fast.
 
     Raises:
         ConfigError: The reward is one that looks back further than a window.

@@ -27,7 +27,7 @@ def prepare_tape(
     """Lay out the tape that the settings ask for; see `make_tape`.
 
     Raises:
-        ConfigError: There is no market.
+        ConfigError: There is not a market.
     """
     if market is None:
         raise ConfigError("a portfolio environment needs market=... (or tape=...)")

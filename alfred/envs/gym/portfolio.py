@@ -13,18 +13,18 @@ from gymnasium.error import ResetNeeded
 
 from alfred.data.market import Market
 from alfred.data.signals import Signals
-from alfred.envs.attribution import Books
+from alfred.envs.attribution import PnLAttribution
 from alfred.envs.gym.episodes import draw_windows, prepare_tape
 from alfred.envs.gym.rendering import draw_frame
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
 from alfred.envs.settings import PortfolioSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 
 __all__ = ["PortfolioEnv", "PortfolioSettings"]
 
-_NOTHING_BOOKED = dict.fromkeys(Books._fields, 0.0)
+_NOTHING_BOOKED = dict.fromkeys(PnLAttribution._fields, 0.0)
 
 
 class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
@@ -75,8 +75,8 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
     ## Arguments
     market: Prices. signals: Forecasts on the same symbols, or None. settings: `PortfolioSettings`. start, end: First
     date of a decision and last date of a mark. tape: A prepared tape instead of market and signals. record: Whether to
-    keep every marked close in `kernel.marks`; rendering does so too. render_mode: `rgb_array`, or None. warm_up: Bars
-    at the beginning in which no episode starts; policies with a recurrent state are walked through them first.
+    keep every marked close in `simulator.marks`; rendering does so too. render_mode: `rgb_array`, or None. warm_up:
+    Bars at the beginning in which no episode starts; policies with a recurrent state are walked through them first.
 
     ## Version History
     * v0: first version.
@@ -108,7 +108,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         self.settings = settings or PortfolioSettings()
         self.tape = tape or prepare_tape(market, signals, self.settings, start=start, end=end)
         self.warm_up = warm_up
-        self.kernel = PortfolioKernel(self.tape, self.settings, record=record or render_mode is not None)
+        self.simulator = PortfolioSimulator(self.tape, self.settings, record=record or render_mode is not None)
         self.observation_space = make_observation_space(self.tape, self.settings)
         self.action_space = spaces.Box(-1.0, 1.0, (len(self.tape.symbols) + 1,), np.float32)
 
@@ -118,8 +118,8 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         """Start an episode; see gymnasium. `options` are not used."""
         super().reset(seed=None if seed is None else int(seed))  # gymnasium refuses the integers of numpy
         start, stop = draw_windows(self.tape, self.settings, 1, self.np_random)
-        self.kernel.reset(np.maximum(start, self.warm_up), stop)
-        self.kernel.marks.clear()
+        self.simulator.reset(np.maximum(start, self.warm_up), stop)
+        self.simulator.marks.clear()
         return self._observe(), {"wealth": 1.0, "cost": 0.0, "turnover": 0.0, **_NOTHING_BOOKED}
 
     def step(self, action: npt.ArrayLike) -> tuple[AnyObservation, float, bool, bool, dict[str, Any]]:
@@ -129,24 +129,24 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
             ResetNeeded: The episode has ended, or has not begun.
             DataError: The action holds NaN.
         """
-        if self.kernel.bar[0] >= self.kernel.stop[0]:
+        if self.simulator.bar[0] >= self.simulator.stop[0]:
             raise ResetNeeded("there is no episode to step in: call reset first")
-        result = self.kernel.step(self.kernel.decide(np.asarray(action)[None]))
+        result = self.simulator.step(self.simulator.decide(np.asarray(action)[None]))
         info = {
-            "wealth": float(self.kernel.wealth[0]),
+            "wealth": float(self.simulator.wealth[0]),
             "cost": float(result.cost[0]),
             "turnover": float(result.turnover[0]),
-            **{name: float(amount[0]) for name, amount in zip(Books._fields, result.books, strict=True)},
+            **{name: float(amount[0]) for name, amount in zip(PnLAttribution._fields, result.attribution, strict=True)},
         }
         reward, terminated, truncated = result.reward[0], result.terminated[0], result.truncated[0]
         return self._observe(), float(reward), bool(terminated), bool(truncated), info
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         """Return the picture of the episode so far, `[height, width, 3]`; None without a render mode."""
-        return None if self.render_mode is None else draw_frame(self.tape, self.kernel.marks)
+        return None if self.render_mode is None else draw_frame(self.tape, self.simulator.marks)
 
     def _observe(self) -> AnyObservation:
-        observation = observe(self.kernel)
+        observation = observe(self.simulator)
         if self.settings.observation == "flat":
             return flatten(observation)[0]
         return {key: value[0] for key, value in observation.items()}

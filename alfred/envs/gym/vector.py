@@ -13,19 +13,19 @@ from gymnasium.vector.utils import batch_space
 
 from alfred.data.market import Market
 from alfred.data.signals import Signals
-from alfred.envs.attribution import Books
+from alfred.envs.attribution import PnLAttribution
 from alfred.envs.gym.episodes import draw_windows, prepare_tape
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
 from alfred.envs.settings import PortfolioSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 
-_INFO = ("wealth", "cost", "turnover", *Books._fields)
+_INFO = ("wealth", "cost", "turnover", *PnLAttribution._fields)
 
 
 class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.NDArray[Any]]):
-    """P portfolios stepped by one kernel over one shared tape.
+    """P portfolios stepped by one simulator over one shared tape.
 
     Spaces, rewards, info and settings are those of `PortfolioEnv`. A portfolio whose episode ends is reset in the same
     step, as gymnasium's `AutoresetMode.SAME_STEP` has it: the observation and the info are those of the new episode,
@@ -54,7 +54,7 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         self.settings = settings or PortfolioSettings()
         self.num_envs = num_envs
         self.tape = tape or prepare_tape(market, signals, self.settings, start=start, end=end)
-        self.kernel = PortfolioKernel(self.tape, self.settings, num_envs)
+        self.simulator = PortfolioSimulator(self.tape, self.settings, num_envs)
         self.single_observation_space = make_observation_space(self.tape, self.settings)
         self.single_action_space = spaces.Box(-1.0, 1.0, (len(self.tape.symbols) + 1,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -94,9 +94,9 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         Raises:
             DataError: An action holds NaN.
         """
-        result = self.kernel.step(self.kernel.decide(actions))
+        result = self.simulator.step(self.simulator.decide(actions))
         observation = self._observe()
-        amounts = (self.kernel.wealth, result.cost, result.turnover, *result.books)
+        amounts = (self.simulator.wealth, result.cost, result.turnover, *result.attribution)
         info: dict[str, Any] = {**dict(zip(_INFO, amounts, strict=True)), **self._masks}
         done = result.terminated | result.truncated
         if np.count_nonzero(done):
@@ -104,7 +104,7 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
             final = {name: np.where(done, info[name], 0.0) for name in _INFO}
             self._start(rows)
             info |= {name: np.where(done, 0.0, info[name]) for name in _INFO}
-            info["wealth"] = self.kernel.wealth.copy()
+            info["wealth"] = self.simulator.wealth.copy()
             info |= {"final_info": final | {f"_{name}": done for name in _INFO}, "_final_info": done}
             info |= {"final_obs": _pick(observation, rows, self.num_envs), "_final_obs": done}
             observation = self._observe()
@@ -112,10 +112,10 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
 
     def _start(self, which: npt.NDArray[np.integer]) -> None:
         start, stop = draw_windows(self.tape, self.settings, len(which), self.np_random)
-        self.kernel.reset(start, stop, which)
+        self.simulator.reset(start, stop, which)
 
     def _observe(self) -> AnyObservation:
-        observation = observe(self.kernel)
+        observation = observe(self.simulator)
         return flatten(observation) if self.settings.observation == "flat" else observation
 
 

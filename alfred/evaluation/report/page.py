@@ -181,8 +181,8 @@ def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, g
 def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
     """Return what the numbers themselves warn of."""
     found = []
-    peer = row.versus_equal_weight
-    if peer is not None and row.versus_benchmark.outcome == "beats" and peer.outcome != "beats":
+    versus_equal = row.versus_equal_weight
+    if versus_equal is not None and row.versus_benchmark.outcome == "beats" and versus_equal.outcome != "beats":
         found.append(
             f"{row.name} beats {row.versus_benchmark.baseline}, but equal weight of the same universe may have done so "
             "as well: the gain is the universe's until the strategy beats equal weight, too."

@@ -160,7 +160,7 @@ def summarise_seeds(scores: npt.ArrayLike, settings: IntervalSettings) -> SeedSu
         settings: Level, replicates and seed of the bootstrap.
 
     Raises:
-        DataError: There is no score.
+        DataError: There is not a score.
     """
     values = np.asarray(scores, dtype=float)
     if not values.size:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alfred.jit import compiled
+from alfred.jit import jit
 from alfred.typing import FloatArray
 
 
@@ -78,7 +78,7 @@ def studentise_differences(
     return _finish(means, ratio, own, other, block, starts.shape[1])
 
 
-@compiled
+@jit
 def _sum_chosen(columns: FloatArray, starts: npt.NDArray[np.int32]) -> FloatArray:
     """Return the sum of the chosen rows `[R, B]` of a table `[T, C]`, `[R, C]`."""
     sums = np.zeros((len(starts), columns.shape[1]))

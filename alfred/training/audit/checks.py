@@ -15,7 +15,7 @@ from alfred.data.synthetic import make_planted_market
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.ledger import solve_trade
 from alfred.envs.settings import PortfolioSettings, RewardSettings
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.training.audit.layers import Leak
 from alfred.training.audit.worlds import World
@@ -130,8 +130,8 @@ def check_rewards(environment: PortfolioSettings) -> list[Leak]:
         reward=RewardSettings(kind="growth", risk_aversion=0.0, scale=1.0),
     )
     tape = prepare_tape(market, None, settings)
-    kernel = PortfolioKernel(tape, settings)
-    kernel.reset(np.array([0]), np.array([tape.n_bars]))
+    simulator = PortfolioSimulator(tape, settings)
+    simulator.reset(np.array([0]), np.array([tape.n_bars]))
     rng = np.random.default_rng(0)
     held = np.zeros(market.n_symbols + 1)
     held[-1] = 1.0
@@ -139,7 +139,7 @@ def check_rewards(environment: PortfolioSettings) -> list[Leak]:
     rates[-1] = 0.0
     for bar in range(tape.n_bars):
         target = rng.dirichlet(np.ones(market.n_symbols + 1))
-        reward = float(kernel.step(target[None]).reward[0])
+        reward = float(simulator.step(target[None]).reward[0])
         trade = solve_trade(held[None], target[None], rates)
         row = int(market.dates.get_loc(tape.dates[bar]))
         growth = np.append(market.close[row + 1] / market.close[row], 1.0)

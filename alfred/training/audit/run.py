@@ -72,7 +72,7 @@ def audit(
         experiment: The configuration.
         plugins: Files or modules of the user's own; see `alfred.plugins`.
         n_jobs: Processes at once; one a core when left out.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
 
     Raises:
         AlfredError: The configuration cannot be run at all.

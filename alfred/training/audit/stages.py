@@ -79,9 +79,9 @@ def _act(market: Market, signals: Signals, world: World, settings: AgentSettings
     fold = cut_folds(market, experiment)[0]
     agent = make_agent(settings)
     torch.manual_seed(experiment.seed)
-    known, heard = market.until(fold.validation[1]).copy(), signals.until(fold.validation[1]).copy()
+    known, known_signals = market.until(fold.validation[1]).copy(), signals.until(fold.validation[1]).copy()
     tape = prepare_tape(
-        known, heard, experiment.env, start=max(fold.train[0], heard.dates[0]), holdable=market.universe
+        known, known_signals, experiment.env, start=max(fold.train[0], known_signals.dates[0]), holdable=market.universe
     )
     with tempfile.TemporaryDirectory() as folder:
         task = TrainingTask(

@@ -88,13 +88,13 @@ def train_agents(
         seed: Seed of the first training; the others count on from it.
         n_jobs: Processes.
         folder: Where policies and TensorBoard curves go, a folder each fold and seed.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
     """
     jobs, trained = [], dict[tuple[int, int], TrainedAgent]()
     for fold in folds:
         # Cut before the processes start, and copied: a training cannot reach its own test range.
-        known, heard = market.until(fold.validation[1]).copy(), signals.until(fold.validation[1]).copy()
-        stage = describe_trainings(known, heard, fold, settings, environment)
+        known, known_signals = market.until(fold.validation[1]).copy(), signals.until(fold.validation[1]).copy()
+        stage = describe_trainings(known, known_signals, fold, settings, environment)
         for number in range(training.n_seeds):
             place = locate_training(folder, fold.index, seed + number)
             name = f"{settings.label} fold {fold.index} seed {seed + number}"
@@ -112,7 +112,7 @@ def train_agents(
                 reporter.say(f"{name}: trained again, {reason}")
             arguments = {
                 "market": known,
-                "signals": heard,
+                "signals": known_signals,
                 "fold": fold,
                 "settings": settings,
                 "environment": environment,

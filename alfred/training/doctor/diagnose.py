@@ -1,7 +1,7 @@
 """The doctor: can the agents of a configuration learn at all, on its own universe, at its own costs?
 
-A signal of known strength is planted into the user's market. What an agent makes of it, beside what someone who knows
-the model makes of it, says whether agent and environment are fine; the same signal with its dates shuffled says
+A signal of known strength is planted into the user's market. What an agent makes of it, beside what the oracle, which
+knows the model makes of it, says whether agent and environment are fine; the same signal with its dates shuffled says
 whether skill is shown where there is none.
 """
 
@@ -68,7 +68,8 @@ class Diagnosis:
         verdict: One line.
         healthy: Whether agents and environment are fine.
         ic: Correlation of the planted signal with what it foretells.
-        oracle_sharpe: Sharpe ratio a year of someone who knows the signal, out of sample, net of costs, over cash.
+        oracle_sharpe: Sharpe ratio a year of the oracle, which knows the signal, out of sample, net of costs, over
+        cash.
         no_skill_sharpe: The same without the signal: means and covariance of the training range are all that it knows.
         agents: What was found about each agent.
     """
@@ -104,7 +105,7 @@ def diagnose(
         ic: Correlation to plant.
         max_steps: Environment steps of each training at most; twice as many for the direct agent, whose steps are
             cheap and whose updates are large.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
 
     Raises:
         AlfredError: The data or the configuration cannot give a run.
@@ -112,18 +113,18 @@ def diagnose(
     listener = reporter or Silence()
     fold = make_folds(market.dates, experiment.splits, experiment.env.rebalance_every)[-1]
     planted = plant_signal(market, experiment.env, ic, np.random.default_rng(experiment.seed), known=fold.train)
-    clinic = Clinic(experiment, market, fold, planted)
-    no_skill = clinic.walk(clinic.make_oracle(1.0, knows=False), fold.test)
-    equal = clinic.walk(MixSettings().build(market, ()), fold.test)
-    oracle = clinic.walk(clinic.find_oracle(), fold.test)
+    evaluator = Evaluator(experiment, market, fold, planted)
+    no_skill = evaluator.walk(evaluator.make_oracle(1.0, knows=False), fold.test)
+    equal = evaluator.walk(MixSettings().build(market, ()), fold.test)
+    oracle = evaluator.walk(evaluator.find_oracle(), fold.test)
     base, best = measure_sharpe(no_skill), measure_sharpe(oracle)
     shuffled = shuffle_signals(planted.signals, np.random.default_rng(experiment.seed + 1))
     findings = []
     for settings in choose_agents(experiment.agents, max_steps):
         told = listener.begin(f"doctor: {settings.label}", 2)
-        with_signal = clinic.train(settings, planted.signals)
+        with_signal = evaluator.train(settings, planted.signals)
         told(1)
-        without = clinic.train(settings, shuffled)
+        without = evaluator.train(settings, shuffled)
         told(2)
         findings.append(
             AgentFinding(
@@ -178,7 +179,7 @@ def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharp
     return f"environment fine, learner weak: {names} of what is attainable; give it more steps or its defaults", False
 
 
-class Clinic:
+class Evaluator:
     """Trains and walks policies on the last fold of a configuration."""
 
     def __init__(self, experiment: Experiment, market: Market, fold: Fold, planted: Planted) -> None:
@@ -187,20 +188,22 @@ class Clinic:
 
     def walk(self, policy: Policy, span: tuple[object, object], signals: Signals | None = None) -> Backtest:
         """Walk a policy through a range, on the planted signals unless others are given."""
-        heard = self.planted.signals if signals is None else signals
-        env = make_backtest_env(self.market, heard, self.experiment.env, policy, start=span[0], end=span[1])
+        known_signals = self.planted.signals if signals is None else signals
+        env = make_backtest_env(self.market, known_signals, self.experiment.env, policy, start=span[0], end=span[1])
         return backtest(policy, env)
 
     def train(self, settings: AgentSettings, signals: Signals) -> Backtest:
         """Train an agent on some signals and walk it through the test range."""
         fold = self.fold
-        known, heard = self.market.until(fold.validation[1]), signals.until(fold.validation[1])
+        known, known_signals = self.market.until(fold.validation[1]), signals.until(fold.validation[1])
         with tempfile.TemporaryDirectory() as folder:
-            trained = train_agent(known, heard, fold, settings, self.experiment.env, self.experiment.seed, Path(folder))
+            trained = train_agent(
+                known, known_signals, fold, settings, self.experiment.env, self.experiment.seed, Path(folder)
+            )
         return self.walk(trained.policy, fold.test, signals)
 
     def make_oracle(self, adjustment: float, *, knows: bool = True) -> Oracle:
-        """Return someone who knows the model of the signal, or everything but the signal."""
+        """Return the oracle, which knows the model of the signal, or everything but the signal."""
         # Log growth has a risk aversion of one of its own.
         return Oracle(self.planted, 1.0 + self.experiment.env.reward.risk_aversion, adjustment, knows=knows)
 

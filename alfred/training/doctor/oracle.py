@@ -1,4 +1,4 @@
-"""A signal of known strength planted into a real market, and what someone who knows it attains."""
+"""A signal of known strength planted into a real market, and what an oracle that knows it attains."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from alfred.envs.gym.episodes import prepare_tape
 from alfred.evaluation.backtest import backtest, make_backtest_env
 from alfred.evaluation.statistics.significance import compare_sharpe
 from alfred.training.cross_fitting.folds import train_agent
-from alfred.training.doctor.diagnose import ENOUGH_STEPS, Clinic, choose_agents, measure_sharpe
+from alfred.training.doctor.diagnose import ENOUGH_STEPS, Evaluator, choose_agents, measure_sharpe
 from alfred.training.doctor.oracle import plant_signal
 from alfred.training.jobs import Job, count_cores, run_jobs
 from alfred.training.progress import Reporter, Silence
@@ -156,7 +156,7 @@ def draw_curve(
         max_steps: Environment steps of each training at most; twice as many for the direct agent.
         n_seeds: Plantings of each strength.
         signals: Signals of a run, whose skill is put on the same axis, or None.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
     """
     fold = make_folds(market.dates, experiment.splits, experiment.env.rebalance_every)[-1]
     agents = choose_agents(experiment.agents, max_steps)
@@ -198,13 +198,15 @@ def measure_outcome(
     """Plant a signal, train one agent on it, and judge it on the test range; see `draw_curve`."""
     rng = np.random.default_rng([experiment.seed, seed])
     planted = plant_signal(market, experiment.env, ic, rng, known=fold.train)
-    clinic = Clinic(experiment, market, fold, planted)
-    base = measure_sharpe(clinic.walk(clinic.make_oracle(1.0, knows=False), fold.test))
-    best = measure_sharpe(clinic.walk(clinic.find_oracle(), fold.test))
-    known, heard = market.until(fold.validation[1]).copy(), planted.signals.until(fold.validation[1]).copy()
+    evaluator = Evaluator(experiment, market, fold, planted)
+    base = measure_sharpe(evaluator.walk(evaluator.make_oracle(1.0, knows=False), fold.test))
+    best = measure_sharpe(evaluator.walk(evaluator.find_oracle(), fold.test))
+    known, known_signals = market.until(fold.validation[1]).copy(), planted.signals.until(fold.validation[1]).copy()
     with tempfile.TemporaryDirectory() as folder:
-        trained = train_agent(known, heard, fold, settings, experiment.env, experiment.seed + seed, Path(folder))
-    record = clinic.walk(trained.policy, fold.test)
+        trained = train_agent(
+            known, known_signals, fold, settings, experiment.env, experiment.seed + seed, Path(folder)
+        )
+    record = evaluator.walk(trained.policy, fold.test)
     policy = MixSettings(rebalance_every=experiment.env.rebalance_every).build(market, ())
     equal = backtest(
         policy, make_backtest_env(market, None, experiment.env, policy, start=fold.test[0], end=fold.test[1])

@@ -23,7 +23,7 @@ from alfred.data.files import write_atomically
 from alfred.envs.gym.portfolio import PortfolioEnv
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
-from alfred.envs.simulator import PortfolioKernel
+from alfred.envs.simulator import PortfolioSimulator
 from alfred.errors import ConfigError, suggest
 from alfred.evaluation.backtest import Stage, make_backtest_env
 from alfred.evaluation.explanation import Effect, Explanation, SignalEffect
@@ -71,7 +71,7 @@ def explain(
         agent: Label of the agent; the first one when left out.
         shifts: Random shifts of each signal.
         drop: Whether each signal is set to zero as well.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
 
     Raises:
         ConfigError: No agent has that name.
@@ -131,31 +131,31 @@ def walk_lanes(
         stages: The policies and the dates on which they take over.
         env: As `make_backtest_env` builds it.
         lanes: What each portfolio sees.
-        reporter: Hears of the progress.
+        reporter: Progress callback.
 
     Returns:
         Mean distance of each lane's weights from the first one's, `[L]`, and net returns in excess of cash, `[T, L]`.
     """
     tape, first = env.tape, env.warm_up
     starts = [stage.start for stage in stages]
-    kernel = PortfolioKernel(tape, env.settings, len(lanes), record=True)
+    simulator = PortfolioSimulator(tape, env.settings, len(lanes), record=True)
     everyone = np.zeros(len(lanes), dtype=np.int64)
-    kernel.reset(everyone + first, everyone + tape.n_bars)
+    simulator.reset(everyone + first, everyone + tape.n_bars)
     update = reporter.begin("explain", tape.n_bars)
     active: Policy | None = None
     distance, wealth = np.zeros(len(lanes)), [np.ones(len(lanes))]
-    while (kernel.bar < kernel.stop).any():
-        today = int(kernel.bar.max())
+    while (simulator.bar < simulator.stop).any():
+        today = int(simulator.bar.max())
         place = max(int(np.searchsorted(np.array(starts), tape.dates[today], side="right")) - 1, 0)
         if stages[place].policy is not active:
             active = stages[place].policy
             _warm_up(active, env, lanes, today)
-        kernel.step(active.predict(_disguise(observe(kernel), kernel, lanes, first)))
-        for mark in kernel.marks:
+        simulator.step(active.predict(_disguise(observe(simulator), simulator, lanes, first)))
+        for mark in simulator.marks:
             distance += 0.5 * np.abs(mark.weights - mark.weights[:1]).sum(axis=1)
             wealth.append(mark.wealth)
-        kernel.marks.clear()
-        update(int(kernel.bar.max()))
+        simulator.marks.clear()
+        update(int(simulator.bar.max()))
     levels = np.array(wealth)
     before = np.where(levels[:-1] > 0.0, levels[:-1], 1.0)
     net = levels[1:] / before - 1.0
@@ -230,14 +230,14 @@ def _digest_records(prepared: Prepared) -> str:
 
 
 def _disguise(
-    observation: Observation, kernel: PortfolioKernel, lanes: Sequence[_Lane | None], first: int
+    observation: Observation, simulator: PortfolioSimulator, lanes: Sequence[_Lane | None], first: int
 ) -> Observation:
     """Return the observations with the signal of each lane shifted, or set to zero."""
-    tape = kernel.tape
+    tape = simulator.tape
     if "signals" not in observation:
         return observation
     signals = observation["signals"].copy()
-    bars = np.minimum(kernel.bar, tape.n_bars - 1)
+    bars = np.minimum(simulator.bar, tape.n_bars - 1)
     for place, lane in enumerate(lanes):
         if lane is None:
             continue
@@ -261,7 +261,7 @@ def _warm_up(policy: Policy, env: PortfolioEnv, lanes: Sequence[_Lane | None], b
     """Reset a policy and walk it, with books of its own, through the sessions before it takes over."""
     policy.reset()
     begin = max(bar - getattr(policy, "burn_in", 0), 0)
-    shadow = PortfolioKernel(env.tape, env.settings, len(lanes))
+    shadow = PortfolioSimulator(env.tape, env.settings, len(lanes))
     rows: npt.NDArray[np.int64] = np.zeros(len(lanes), dtype=np.int64)
     shadow.reset(rows + begin, rows + bar)
     while (shadow.bar < shadow.stop).any():

@@ -98,9 +98,9 @@ def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:
     """
     scaled = prepared.signals.scaled()
     for fold in prepared.folds:
-        known, heard = prepared.market.until(fold.validation[1]), scaled.until(fold.validation[1])
+        known, known_signals = prepared.market.until(fold.validation[1]), scaled.until(fold.validation[1])
         for settings in prepared.experiment.agents:
-            now = describe_trainings(known, heard, fold, settings, prepared.experiment.env)
+            now = describe_trainings(known, known_signals, fold, settings, prepared.experiment.env)
             for seed in list_seeds(prepared.experiment):
                 place = locate_training(prepared.run.agent(settings.label), fold.index, seed)
                 earlier = read_stage(place)

@@ -225,7 +225,7 @@ def explain_change(earlier: Parts | None, now: Parts) -> str:
     if not changed:
         return ""
     followers = {name for cause in changed for name in _FOLLOWS.get(cause, ())}
-    spelt = [_spell(name, earlier.get(name), now.get(name)) for name in changed if name not in followers]
+    spelt = [_format(name, earlier.get(name), now.get(name)) for name in changed if name not in followers]
     return f"{', '.join(spelt[:-1])} and {spelt[-1]} changed" if len(spelt) > 1 else f"{spelt[0]} changed"
 
 
@@ -239,7 +239,7 @@ def require_same_code(now: str, stage: Parts, label: str) -> None:
         raise AlfredError(f"the code of '{label}' was edited while it ran; the same command goes on with the new code")
 
 
-def _spell(part: str, earlier: object, now: object) -> str:
+def _format(part: str, earlier: object, now: object) -> str:
     if part != "signals":
         return _SPELT.get(part, part)
     before, after = (item if isinstance(item, dict) else {} for item in (earlier, now))

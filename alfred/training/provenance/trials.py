@@ -230,11 +230,11 @@ def _parse_trial(raw: dict[str, Any]) -> Trial:
     names = [trial.time, trial.run, trial.strategy, trial.benchmark, trial.data, trial.config, trial.returns]
     symbols = raw["symbols"]
     if not isinstance(symbols, list) or not all(isinstance(item, str) for item in (*names, *symbols)):
-        raise TypeError("a name is no text")
+        raise TypeError("a name is not a text")
     if type(trial.periods_per_year) not in (int, type(None)):
         raise TypeError("the sessions of a year are no number")
     if trial.sharpe is not None and (type(trial.sharpe) not in (int, float) or not math.isfinite(trial.sharpe)):
-        raise ValueError("the Sharpe ratio is no number")
+        raise ValueError("the Sharpe ratio is not a number")
     for day in (trial.start, trial.end):
         pd.Timestamp(date.fromisoformat(day))
     return replace(trial, symbols=tuple(symbols))

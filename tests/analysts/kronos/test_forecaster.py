@@ -7,7 +7,7 @@ import torch
 
 from alfred.analysts.kronos.candles import Candles, compute_stamp_parts, next_business_days, repair_candles
 from alfred.analysts.kronos.decoding.plain import PlainGenerator
-from alfred.analysts.kronos.decoding.sampling import StreamChance, TokenChooser
+from alfred.analysts.kronos.decoding.sampling import StreamSource, TokenChooser
 from alfred.analysts.kronos.forecaster import KronosForecaster
 from tests.analysts.kronos.small import make_batch, make_frame, make_small_pair
 
@@ -32,7 +32,7 @@ def test_the_fast_path_draws_what_the_plain_loop_draws(n_bars, horizon, max_cont
     s1, s2, z = PlainGenerator(PAIR.tokenizer, PAIR.model, max_context).forecast(
         torch.from_numpy(scaled).repeat_interleave(repeats, 0),
         torch.from_numpy(compute_stamp_parts(times)).repeat_interleave(repeats, 0),
-        TokenChooser(rows, 0, 0.9, StreamChance(seed, torch.device("cpu"))),
+        TokenChooser(rows, 0, 0.9, StreamSource(seed, torch.device("cpu"))),
         horizon,
     )
     assert np.array_equal(fast.s1.reshape(-1, horizon), s1)

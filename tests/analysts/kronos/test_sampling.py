@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 
 from alfred.analysts.kronos.decoding.sampling import (
-    KeyedChance,
-    StreamChance,
+    KeyedSource,
+    StreamSource,
     TokenChooser,
     compute_uniforms,
     filter_logits,
@@ -44,7 +44,7 @@ def test_the_stream_is_torchs() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         expected = [torch.multinomial(probabilities, 1)[:, 0] for _ in range(4)]
-    chance = StreamChance(5, torch.device("cpu"))
+    chance = StreamSource(5, torch.device("cpu"))
     drawn = [chance.draw(probabilities, step, part) for step in range(2) for part in range(2)]
     assert torch.equal(torch.stack(drawn), torch.stack(expected))
 
@@ -68,7 +68,7 @@ def test_bits_are_mixed_as_published() -> None:
 def test_keyed_draws_follow_the_probabilities() -> None:
     n = 20_000
     probabilities = torch.tensor([0.5, 0.0, 0.3, 0.2]).expand(n, 4)
-    drawn = KeyedChance(np.arange(n, dtype=np.uint64)).draw(probabilities, 3, 1)
+    drawn = KeyedSource(np.arange(n, dtype=np.uint64)).draw(probabilities, 3, 1)
     counts = torch.bincount(drawn, minlength=4).numpy()
     assert counts[1] == 0
     assert stats.chisquare(counts[[0, 2, 3]], n * np.array([0.5, 0.3, 0.2])).pvalue > 0.01
@@ -76,5 +76,5 @@ def test_keyed_draws_follow_the_probabilities() -> None:
 
 def test_a_low_temperature_keeps_to_the_likeliest() -> None:
     keys = np.arange(len(LOGITS), dtype=np.uint64)
-    cold = TokenChooser(torch.full((7,), 1e-3), 0, 1.0, KeyedChance(keys))
+    cold = TokenChooser(torch.full((7,), 1e-3), 0, 1.0, KeyedSource(keys))
     assert torch.equal(cold.choose(LOGITS, 0, 0), LOGITS.argmax(-1))

@@ -53,7 +53,7 @@ def windows(analyst, n=6):
     [
         {"version": "1.0"},
         {"version": "1.0", "samples": 16, "horizons": (1, 20), "aggregation": "trimmed_20"},
-        {"version": "1.0", "feed": "standardised", "aggregation": "median"},
+        {"version": "1.0", "input_scaling": "standardised", "aggregation": "median"},
         {"version": "2.0", "horizons": (1, 20)},
         {"version": "1.0", "checkpoint": RELEASED["1.0"]},
         {"version": "2.0", "checkpoint": RELEASED["2.0"], "fine_tune": "full"},
@@ -147,7 +147,7 @@ def test_resumed_adapters_equal_uninterrupted(tmp_path) -> None:
     settings = TotoSettings.model_validate(
         {**BASE, "version": "1.0", "checkpoint": RELEASED["1.0"], "fine_tune": "lora"}
     )
-    halves = split_windows(MARKET, context=64, patch_size=8, feed="log_price", validation_fraction=0.2)
+    halves = split_windows(MARKET, context=64, patch_size=8, input_scaling="log_price", validation_fraction=0.2)
     path = tmp_path / "run.safetensors"
     first = TotoAnalyst(settings)._load_checkpoint()
     training.train_network(first, settings, *halves, checkpoint=path)
@@ -200,8 +200,8 @@ def test_a_table_of_past_forecasts() -> None:
     place = np.flatnonzero((rows == 63) & (columns == 1))
     single = analyst.predict(make_contexts(MARKET, np.array([63]), np.array([1]), length=64))
     np.testing.assert_allclose(forecast.quantiles[place], single.quantiles, rtol=1e-3, atol=1e-6)
-    with pytest.raises(ConfigError, match="needs feed 'log_price', not 'standardised'"):
-        other = make(feed="standardised")
+    with pytest.raises(ConfigError, match="needs input_scaling 'log_price', not 'standardised'"):
+        other = make(input_scaling="standardised")
         other._use(analyst.network_)
         other.predict_history(MARKET)
 

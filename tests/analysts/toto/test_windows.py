@@ -11,7 +11,7 @@ from alfred.errors import ConfigError, DataError
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(300, 3, late_listing=True)
-OPTIONS = {"context": 32, "patch_size": 16, "feed": "log_price", "validation_fraction": 0.2}
+OPTIONS = {"context": 32, "patch_size": 16, "input_scaling": "log_price", "validation_fraction": 0.2}
 
 
 def make_windows(rows, columns, length=40):
@@ -50,14 +50,14 @@ def test_a_context_shorter_than_a_patch_is_refused() -> None:
         prepare_windows(make_windows([150], [1], length=8), "log_price", 16)
 
 
-@pytest.mark.parametrize("feed", ["log_price", "standardised"])
-def test_examples_equal_contexts_and_what_follows_them(feed) -> None:
-    train, _ = split_windows(MARKET, **{**OPTIONS, "feed": feed})
+@pytest.mark.parametrize("input_scaling", ["log_price", "standardised"])
+def test_examples_equal_contexts_and_what_follows_them(input_scaling) -> None:
+    train, _ = split_windows(MARKET, **{**OPTIONS, "input_scaling": input_scaling})
     series, mask = train[torch.arange(len(train))]
     last = 0
     for row, (start, column) in enumerate(zip(train._starts.tolist(), train._columns.tolist(), strict=True)):
         contexts = make_contexts(MARKET, np.array([start + 31]), np.array([column]), length=32)
-        windows = prepare_windows(contexts, feed, 16)
+        windows = prepare_windows(contexts, input_scaling, 16)
         np.testing.assert_allclose(series[row, :, :32], windows.series[0], atol=2e-4)
         close = MARKET.close[:, column]
         future = np.log(close[start + 32 : start + 48] / close[start + 31]) / windows.unit[0]

@@ -41,7 +41,7 @@ def _sort_descending(logits: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.sort(logits.numpy(), axis=-1)).flip(-1)
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """A source of chance for one forecast."""
 
     def draw(self, probabilities: torch.Tensor, step: int, part: int) -> torch.Tensor:
@@ -49,7 +49,7 @@ class Chance(Protocol):
         ...
 
 
-class StreamChance:
+class StreamSource:
     """One stream of random numbers for the whole batch, in the order in which the released code draws.
 
     The same seed, batch and order of series give the same tokens; another batch gives others.
@@ -64,7 +64,7 @@ class StreamChance:
         return torch.multinomial(probabilities, 1, generator=self.generator)[:, 0]
 
 
-class KeyedChance:
+class KeyedSource:
     """Random numbers that are a function of the row alone, so that a series is drawn alike in any batch.
 
     One uniform number for each row, step and part comes from a counter through the mixer of splitmix64 (Steele, Lea
@@ -105,7 +105,7 @@ class TokenChooser:
         temperatures: One a row, `[N, 1]`.
     """
 
-    def __init__(self, temperatures: torch.Tensor, top_k: int, top_p: float, chance: Chance) -> None:
+    def __init__(self, temperatures: torch.Tensor, top_k: int, top_p: float, chance: RandomSource) -> None:
         """Check and keep the settings.
 
         Raises:

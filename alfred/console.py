@@ -19,7 +19,7 @@ from alfred.evaluation.formatting import (
     format_percent,
     write_verdict,
 )
-from alfred.evaluation.headline import Tone, describe_trainings, find_tone
+from alfred.evaluation.headline import Tone, find_tone
 from alfred.evaluation.results import ResultRow
 from alfred.training.progress import Reporter
 
@@ -136,7 +136,7 @@ def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
         results.print(f"too good to be true: {warning}", style=_COLOURS["red"], highlight=False)
     for item in rows:
         if item.trainings:
-            results.print(f"{item.name}: {describe_trainings(item.trainings)}", highlight=False)
+            results.print(f"{item.name}: {item.versus_benchmark.trainings}", highlight=False)
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

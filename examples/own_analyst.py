@@ -49,7 +49,7 @@ class ReversalAnalyst(Analyst):
 
 
 # Where `kind: reversal` is found, by whoever imports this file: a script, or a command that is given --plugin.
-ANALYSTS["reversal"] = f"{__name__}:ReversalAnalyst"
+ANALYSTS.register(ReversalAnalyst)
 
 if __name__ == "__main__":
     market = load_market(DataSettings())

@@ -229,6 +229,7 @@ def describe_network(
 def _find_start(action: ActionSettings) -> tuple[float, float]:
     """Return the scores of assets (all together) and cash that stand for equal weights without cash."""
     if action.mode == "long_short":
-        return 1.0, 0.0  # an action is a share of the leverage, and the rest is cash
+        # An action is a share of the leverage, and the rest is cash: equal weights without a loan.
+        return min(1.0 / action.max_leverage, 1.0), 0.0
     # Cash that starts with no weight at all would have no gradient to come back by.
     return 0.0, -1.0 if action.mode == "simplex" else -min(_START_CASH_LOGIT / action.logit_scale, 1.0)

@@ -180,8 +180,8 @@ class AttentionNetwork(ScoreNetwork):
         own, shared = split_features(observation)
         tokens = torch.cat([self.body(_join(own, shared)), self.cash_body(shared).unsqueeze(-2)], dim=-2)
         normed = self.norm(tokens)
-        known_signals, _ = self.attention(normed, normed, normed, need_weights=False)
-        tokens = tokens + known_signals
+        attended, _ = self.attention(normed, normed, normed, need_weights=False)
+        tokens = tokens + attended
         assets, cash = tokens[..., :-1, :], tokens[..., -1, :]
         scores = torch.cat([self.head(assets).squeeze(-1), self.cash_head(cash)], dim=-1)
         return self._finish(scores, observation), torch.cat([assets.mean(dim=-2), cash], dim=-1)

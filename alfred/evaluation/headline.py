@@ -13,6 +13,8 @@ from typing import Literal, Protocol
 from alfred.evaluation.formatting import write_verdict
 from alfred.evaluation.statistics.significance import Verdict
 
+_EQUAL = 0.02  # of the weights: what drift and a thousandth of cash make of equal weight
+
 Tone = Literal["green", "amber", "red", "grey"]
 
 
@@ -83,8 +85,14 @@ def count_untrained(trainings: Sequence[Training]) -> int:
     return sum(item.untrained for item in trainings)
 
 
-def describe_trainings(trainings: Sequence[Training]) -> str:
-    """Say in one sentence how many trainings kept what; empty without trainings."""
+def describe_trainings(trainings: Sequence[Training], distance: float | None = None) -> str:
+    """Say in one sentence how many trainings kept what; empty without trainings.
+
+    Args:
+        trainings: Behind one strategy.
+        distance: Its active share against equal weight, when that is known: limits of the mandate may keep a start
+            away from equal weight.
+    """
     if not trainings:
         return ""
     untrained, count = count_untrained(trainings), len(trainings)
@@ -92,6 +100,8 @@ def describe_trainings(trainings: Sequence[Training]) -> str:
         return f"All {count} trainings kept a trained network." if count > 1 else "The training kept a trained network."
     verb = "trainings kept" if count > 1 else "training kept"
     meaning = "this is equal weight" if untrained == count else "there it is equal weight"
+    if distance is not None and untrained == count and distance > _EQUAL:
+        meaning = f"nothing was learnt, and its mandate keeps it {distance:.0%} of its weights away from equal weight"
     return f"{untrained} of {count} {verb} the untrained start: {meaning}."
 
 

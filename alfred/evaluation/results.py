@@ -188,7 +188,11 @@ def compute_results(
         pairs += [Pair(column, equal_column, equal_weight) for column in range(len(columns))]
     behind = trainings or {}
     verdicts = [
-        _mark_untrained(_mark_ruin(verdict, net[:, pair.own]), behind.get(columns[pair.own], ()))
+        _mark_untrained(
+            _mark_ruin(verdict, net[:, pair.own]),
+            behind.get(columns[pair.own], ()),
+            (behaviours or {}).get(columns[pair.own]),
+        )
         for verdict, pair in zip(judge(excess, pairs, settings, trials, periods), pairs, strict=True)
     ]
     mean_block = choose_mean_block(settings, excess[:, :1])
@@ -229,9 +233,11 @@ def compute_results(
     ]
 
 
-def _mark_untrained(verdict: Verdict, trainings: Sequence[Training]) -> Verdict:
+def _mark_untrained(verdict: Verdict, trainings: Sequence[Training], behaviour: Behaviour | None) -> Verdict:
     """Return the verdict of a strategy with what its trainings kept; a ruined one stays what it is."""
-    told = dataclasses.replace(verdict, trainings=describe_trainings(trainings))
+    told = dataclasses.replace(
+        verdict, trainings=describe_trainings(trainings, None if behaviour is None else behaviour.active_share)
+    )
     if verdict.ruined or not trainings or 2 * count_untrained(trainings) < len(trainings):
         return told
     return dataclasses.replace(told, outcome="did not learn")

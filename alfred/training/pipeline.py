@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alfred.agents.strategies.registry import make_baselines
 from alfred.analysts.forecast import signal_names
 from alfred.config import Experiment
 from alfred.data.features.catalogue import compute_features
@@ -18,7 +19,7 @@ from alfred.data.settings import PREFIX
 from alfred.data.signals import Signals, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.splits import Fold
-from alfred.errors import CheckpointError, DataError
+from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.evaluation.results import ResultRow
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.forecasting import forecast_all, specialise
@@ -175,10 +176,7 @@ def _check_signals(run: RunFolder, experiment: Experiment, checksum: str, signal
                 f"the signals of {settings.label} in {run.path} were made from something else: {reason}; "
                 f"`alfred run {run.config}` makes them again"
             )
-    names = [name for item in experiment.analysts for name in signal_names(item.label, item.horizons)[0]]
-    if experiment.features is not None:
-        names += [f"{PREFIX}.{name}" for name in experiment.features.features]
-    if list(signals.names) != names:
+    if list(signals.names) != _name_signals(experiment):
         raise CheckpointError(
             f"{run.signals} holds other signals than the configuration names; `alfred run {run.config}` makes them "
             "again"
@@ -196,7 +194,30 @@ def _make_plan(experiment: Experiment, root: Path | str) -> _Plan:
     for agent in experiment.agents:
         fingerprint_agent(agent)
     market = load_market(experiment.data)
+    _check_names(experiment, market)
     return _Plan(experiment, Path(root), market, cut_folds(market, experiment))
+
+
+def _check_names(experiment: Experiment, market: Market) -> None:
+    """Refuse what the evaluation would refuse after hours of training.
+
+    Raises:
+        ConfigError: An agent has the name of the benchmark or of a baseline, or a baseline cannot be built.
+    """
+    baselines = [policy.name for policy in make_baselines(experiment.baselines, market, _name_signals(experiment))]
+    for settings in experiment.agents:
+        if settings.label in baselines:
+            raise ConfigError(
+                f"agent '{settings.label}' has the name of a strategy that it is compared with "
+                f"({', '.join(baselines)}); give it another name"
+            )
+
+
+def _name_signals(experiment: Experiment) -> list[str]:
+    names = [name for item in experiment.analysts for name in signal_names(item.label, item.horizons)[0]]
+    if experiment.features is not None:
+        names += [f"{PREFIX}.{name}" for name in experiment.features.features]
+    return names
 
 
 def _forecast(plan: _Plan, fresh: bool, reporter: Reporter) -> Prepared:

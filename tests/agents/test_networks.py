@@ -36,11 +36,14 @@ def test_flat_observations_are_parted_as_they_were_joined(lookback: int) -> None
 
 
 @pytest.mark.parametrize("kind", ["shared", "attention", "flat"])
+@pytest.mark.parametrize("max_leverage", [1.0, 2.0])
 @pytest.mark.parametrize("mode", ["softmax", "simplex", "long_short"])
 @pytest.mark.parametrize("squashed", [False, True], ids=["plain", "squashed"])
-def test_an_untrained_network_holds_equal_weights_of_what_may_be_held(kind: str, mode: str, squashed: bool) -> None:
+def test_an_untrained_network_holds_equal_weights_of_what_may_be_held(
+    kind: str, mode: str, max_leverage: float, squashed: bool
+) -> None:
     market = make_random_market(60, 8)
-    action = ActionSettings(mode=mode)  # type: ignore[arg-type]
+    action = ActionSettings(mode=mode, max_leverage=max_leverage)  # type: ignore[arg-type]
     settings = PortfolioSettings(execution="next_close", action=action)
     tape = prepare_tape(market, None, settings, holdable=market.universe)
     spec = describe_network(tape, AgentSettings(kind="any", network=kind), action, squashed=squashed)  # type: ignore[arg-type]

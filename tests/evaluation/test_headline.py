@@ -71,6 +71,10 @@ def test_who_kept_the_start_did_not_learn_whatever_the_numbers_say() -> None:
     assert row.headline.text == "agent did not learn" and row.headline.tone == "grey"
     assert "4 of 4 trainings kept the untrained start: this is equal weight." in row.versus_benchmark.explain()
     assert describe_trainings(make_trainings(15, 18)).startswith("15 of 18 trainings kept the untrained start")
+    # A limit of the mandate may keep a start away from equal weight, which it must not be called then.
+    assert describe_trainings(make_trainings(2, 2), 0.001).endswith("this is equal weight.")
+    kept_away = describe_trainings(make_trainings(2, 2), 0.4)
+    assert "this is equal weight" not in kept_away and "40% of its weights away from equal weight" in kept_away
 
 
 def test_json_says_what_was_kept() -> None:

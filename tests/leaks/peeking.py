@@ -41,6 +41,22 @@ class PeekingAnalyst(Analyst):
         pass
 
 
+class MixedSettings(AnalystSettings):
+    kind: Literal["mixed"] = "mixed"
+
+
+class MixedAnalyst(PeekingAnalyst):
+    """Hides what it reads behind a trace of honest computation, so that its forecasts move with the tables."""
+
+    settings_class = MixedSettings
+
+    def predict(self, contexts: Contexts) -> Forecast:
+        closes = contexts.field("close")
+        honest = 1e-4 * np.log(closes[:, -1] / closes[:, -2])[:, None]
+        mean = super().predict(contexts).mean + honest
+        return Forecast.from_gaussian(mean, np.full(mean.shape, 0.01), self.horizons)
+
+
 class BatchingSettings(AnalystSettings):
     kind: Literal["batching"] = "batching"
 
@@ -57,5 +73,5 @@ class BatchingAnalyst(PeekingAnalyst):
         return Forecast.from_gaussian(mean, np.full(mean.shape, 0.01), self.horizons)
 
 
-ANALYSTS["peeking"] = f"{__name__}:PeekingAnalyst"
-ANALYSTS["batching"] = f"{__name__}:BatchingAnalyst"
+for item in (PeekingAnalyst, MixedAnalyst, BatchingAnalyst):
+    ANALYSTS.register(item)

@@ -40,14 +40,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_an_analyst_that_opens_the_users_own_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["peeking", "mixed"])
+def test_an_analyst_that_opens_the_users_own_file_is_named(
+    kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PEEKED_PRICES", str(folder / "prices.csv"))
-    code, found, output = run(folder, PEEKING, "peeking")
+    code, found, output = run(folder, PEEKING, kind)
     assert code == 1, output
     assert found["clean"] is False
     first = found["leaks"][0]  # type: ignore[index]
-    assert first["stage"] == "forecasts of peeking" and first["kind"] == "outside"
-    assert first["name"].startswith("peeking.") and first["symbol"] and first["date"]
+    assert first["stage"] == f"forecasts of {kind}" and first["kind"] == "outside"
+    assert first["name"].startswith(f"{kind}.") and first["date"]
 
 
 def test_an_analyst_that_reads_its_batch_is_named(folder: Path) -> None:
@@ -84,6 +87,8 @@ def test_dates_are_where_they_are_said_to_be(folder: Path) -> None:
     assert dates["in the warm-up"] < market.dates[300]
     refit = dates["at a refit in mid-month"]
     assert 12 <= refit.day < 19
+    # What agents decide is compared as well: the date lies within the test.
+    assert short.splits.test_start is not None and pd.Timestamp(short.splits.test_start) < refit < market.dates[-60]
     assert market.dates.get_loc(refit) == 299 + short.forecast.refit_every_days
     assert check_rewards(experiment.env) == []
     from alfred.training.audit.worlds import World

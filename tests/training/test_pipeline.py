@@ -135,3 +135,11 @@ def test_too_short_a_history_is_found_before_any_work(tmp_path) -> None:
     with pytest.raises(DataError, match="the history is too short for 2 fold"):
         run_small(tmp_path, splits={"n_folds": 2, "min_train_days": 900})
     assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.parametrize("name", ["equal weight", "SP500TR", "12-1 momentum"])
+def test_an_agent_with_the_name_of_a_baseline_is_refused_before_anything_is_computed(tmp_path, name) -> None:
+    agents = [{**SMALL["agents"][0], "name": name}]
+    with pytest.raises(ConfigError, match=f"agent '{name}' has the name of a strategy"):
+        pipeline.forecast(parse_experiment({**SMALL, "agents": agents}), tmp_path)
+    assert not list(tmp_path.iterdir())

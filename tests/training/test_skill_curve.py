@@ -13,7 +13,14 @@ from alfred.cli import app
 from alfred.config import load_experiment
 from alfred.data.splits import make_folds
 from alfred.training.doctor.oracle import plant_signal
-from alfred.training.doctor.skill_curve import Outcome, find_crossing, find_smallest, measure_signals, summarise
+from alfred.training.doctor.skill_curve import (
+    Outcome,
+    SkillCurve,
+    find_crossing,
+    find_smallest,
+    measure_signals,
+    summarise,
+)
 from tests.conftest import make_random_market
 from tests.training.small import make_small, write_prices
 
@@ -24,7 +31,8 @@ ICS = np.array([0.0, 0.02, 0.05, 0.1])
     ("lower", "expected"),
     [
         ([-1.0, -0.5, 0.5, 1.0], 0.035),
-        ([-1.0, -0.2, -0.6, 0.6], 0.05 + 0.05 * 0.2 / 0.8),  # the dip is no loss of what was reached
+        ([-1.0, 0.2, -0.6, 0.6], 0.05 + 0.05 * 0.6 / 1.2),  # where the last stretch above zero begins
+        ([-1.0, 0.5, 0.2, -0.1], None),
         ([-1.0, -0.5, -0.4, -0.1], None),
         ([0.1, 0.2, 0.3, 0.4], 0.0),
         ([0.0, -1e-6, 0.3, 0.4], 0.05),  # every training kept its start: nothing is known of what lies between
@@ -54,7 +62,18 @@ def test_the_smallest_skill_has_an_interval_that_holds_it() -> None:
     low, high = found["ci"]  # type: ignore[misc]
     assert low < found["ic"] < high
     assert high - low == pytest.approx(2 * 1.96 * 0.2 / 20, rel=0.1)
+    assert not found["at_most"]
     assert find_smallest([summarise(ic, "direct", [Outcome(0.0, 0.0, 0.2, True)]) for ic in ICS]) is None
+    # One lucky strength below two that fail is no skill that suffices.
+    lucky = zip(ICS, (0.0, 0.5, 0.0, -0.2), strict=True)
+    assert find_smallest([summarise(ic, "direct", [Outcome(0.5, gain, 0.1, False)]) for ic, gain in lucky]) is None
+    # When the weakest planted strength is enough, no more is known than that.
+    enough = [summarise(ic, "direct", [Outcome(0.5, 3.0, 0.1, False)]) for ic in ICS[1:]]
+    found = find_smallest(enough)
+    assert found == {"ic": 0.02, "ci": [None, 0.02], "at_most": True}
+    assert SkillCurve(tuple(enough), {"direct": found}, ()).sentence == (
+        "To beat equal weight: direct needs 0.020 or less here."
+    )
 
 
 def test_a_planted_skill_is_measured_as_it_was_planted() -> None:

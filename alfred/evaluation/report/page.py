@@ -30,7 +30,7 @@ from alfred.evaluation.formatting import (
     format_probability,
     write_verdict,
 )
-from alfred.evaluation.headline import describe_trainings, find_tone
+from alfred.evaluation.headline import find_tone
 from alfred.evaluation.plausibility import find_signal_warnings
 from alfred.evaluation.report import plots, uncertainty_plots
 from alfred.evaluation.report.inputs import FoldScore, MarketFacts, ReportInput
@@ -109,7 +109,7 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         row=row,
         agent=agent,
         verdicts=_describe_verdicts(row, [verdict for verdict in verdicts if verdict.baseline != row.name]),
-        trainings=[(item.name, describe_trainings(item.trainings), item.trainings) for item in rows if item.trainings],
+        trainings=[(item.name, item.versus_benchmark.trainings, item.trainings) for item in rows if item.trainings],
         level=f"{report.intervals.level:.0%}",
         figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
         folds=compute_folds(report),
@@ -118,7 +118,7 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         behaviours=list(report.behaviours.items()),
         explained=report.explained,
         cash_rate=_compute_cash_rate(agent),
-        caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row)],
+        caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row, rows)],
         skill=None if report.skill is None else report.skill.to_dict("records"),
         extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
         library=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
@@ -178,7 +178,7 @@ def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, g
     return figures
 
 
-def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
+def _find_caveats(report: ReportInput, row: ResultRow, rows: Sequence[ResultRow]) -> list[str]:
     """Return what the numbers themselves warn of."""
     found = []
     versus_equal = row.versus_equal_weight
@@ -188,9 +188,9 @@ def _find_caveats(report: ReportInput, row: ResultRow) -> list[str]:
             "as well: the gain is the universe's until the strategy beats equal weight, too."
         )
     found += [
-        f"{name}: {describe_trainings(items)}"
-        for name, items in report.trainings.items()
-        if any(item.untrained for item in items)
+        f"{item.name}: {item.versus_benchmark.trainings}"
+        for item in rows
+        if any(training.untrained for training in item.trainings)
     ]
     if row.n_days < _FEW_SESSIONS:
         found.append(

@@ -22,8 +22,6 @@ from alfred.data.signals import Signals
 from alfred.errors import CheckpointError
 
 INDEX = "layers.json"
-_FEWEST_ROWS = 100  # after a date: slow series may stand still for a quarter
-_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -131,36 +129,4 @@ def find_differences(true: Layer, other: Layer, date: pd.Timestamp) -> list[Leak
         row, symbol = np.argwhere(differs[:, :, column])[0]
         day = str(true.dates[rows][row].date())
         found.append(Leak(true.stage, true.names[column], true.symbols[symbol], day, "future"))
-    return found
-
-
-def find_unmoved(true: Layer, other: Layer, date: pd.Timestamp) -> list[Leak]:
-    """Return the columns that are the same after a date although every table is another one there.
-
-    Whoever computed them reads something that the audit did not change: a file of its own, or a memory of the truth.
-    Columns without differences between symbols are left out, for a calendar is the same in all worlds.
-
-    Args:
-        true: From the true world.
-        other: From the world that is random after `date`.
-        date: Last date that is the same in both.
-    """
-    if true.symbols != other.symbols or true.names != other.names or not true.dates.equals(other.dates):
-        return []
-    rows = true.dates > date
-    mine, theirs = true.values[rows].astype(np.float64), other.values[rows].astype(np.float64)
-    if len(mine) < _FEWEST_ROWS:
-        return []
-    found = []
-    for column, name in enumerate(true.names):
-        first, second = mine[:, :, column], theirs[:, :, column]
-        known = np.isfinite(first) & np.isfinite(second)
-        varied = np.nanmax(np.where(known, first, -np.inf), axis=1) > np.nanmin(np.where(known, first, np.inf), axis=1)
-        moving = np.ptp(np.where(known, first, 0.0), axis=0).max() > 0.0
-        if varied.mean() < _SHARE or not moving or known.sum() < _FEWEST_ROWS:
-            continue
-        if (first == second)[known].mean() > _SHARE:
-            place = np.argwhere(known)[0]
-            day = str(true.dates[rows][place[0]].date())
-            found.append(Leak(true.stage, name, true.symbols[place[1]], day, "outside"))
     return found

@@ -19,7 +19,8 @@ from alfred.data.signals import Signals
 from alfred.data.sources import load_market
 from alfred.errors import AlfredError, DataError
 from alfred.training.audit.checks import check_batches, check_rewards, check_shuffled
-from alfred.training.audit.layers import Layer, Leak, find_differences, find_unmoved, load_layers
+from alfred.training.audit.layers import Layer, Leak, find_differences, load_layers
+from alfred.training.audit.outside import find_foreknowledge, find_unmoved
 from alfred.training.audit.stages import STEPS
 from alfred.training.audit.worlds import World, write_world
 from alfred.training.jobs import count_cores
@@ -28,6 +29,8 @@ from alfred.training.progress import Reporter, Silence
 N_SYMBOLS = 4  # besides the benchmark; those whose listing ended come first
 _TEST_DAYS, _VALIDATION_DAYS, _TRAIN_DAYS = 130, 60, 250
 _REFIT_DAYS = 300
+# Of the sessions after the first forecast: the second refit falls into the test, so that actions are compared as well.
+_TEST_SHARE, _REFIT_SHARE = 0.45, 0.65
 _MOST_LEAKS = 20
 
 
@@ -91,6 +94,8 @@ def audit(
         leaks: list[Leak] = []
         for name, date in dates.items():
             leaks += compare(truth, others[name], date)
+            for layer in others[name]:
+                leaks += find_foreknowledge(market, layer, date) if layer.stage != "market" else []
         leaks += check_rewards(experiment.env)
         leaks += _check_skill(market, truth, experiment.seed)
         told(len(dates) + 2)
@@ -131,7 +136,9 @@ def cut_market(market: Market, experiment: Experiment) -> Market:
 def shorten(experiment: Experiment, market: Market) -> Experiment:
     """Return the configuration with schedules and budgets that a few minutes suffice for."""
     spare = market.n_dates - experiment.forecast.min_train_days
-    every = _choose_refit(market, experiment.forecast.min_train_days, max(min(_REFIT_DAYS, spare // 2), 2))
+    every = _choose_refit(
+        market, experiment.forecast.min_train_days, max(min(_REFIT_DAYS, int(_REFIT_SHARE * spare)), 2)
+    )
     analysts = tuple(
         item.model_copy(update={name: every for name in ("refit_every_days",) if getattr(item, name, None) is not None})
         for item in experiment.analysts
@@ -149,7 +156,7 @@ def shorten(experiment: Experiment, market: Market) -> Experiment:
     splits = experiment.splits.model_copy(
         update={
             "n_folds": 1,
-            "test_start": market.dates[first + int(0.75 * spare)].date(),
+            "test_start": market.dates[first + int(_TEST_SHARE * spare)].date(),
             "test_end": None,
             "validation_days": max(min(_VALIDATION_DAYS, spare // 6), 2),
             "min_train_days": max(spare // 6, 2),

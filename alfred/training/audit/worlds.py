@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +12,16 @@ import pandas as pd
 from alfred.config import Experiment
 from alfred.data.market import FIELDS, Market
 from alfred.data.perturbation import scramble_after
+from alfred.data.sessions import find_close_times
 from alfred.data.settings import DataSettings
+from alfred.errors import DataError
+from alfred.typing import BoolArray
 
 PRICES, SYMBOLS, CASH, CONFIG = "prices.csv", "symbols.csv", "cash.csv", "config.yaml"
-_DATED = ("report_date", "filed", "filing_date", "date", "fiscal_date", "period_end")
-_CLOSE = "16:00"
+_DATED = ("report_date", "fiscal_period_end", "date")
+
+IsFuture = Callable[[pd.DataFrame], BoolArray]
+"""Says of each row of a table whether it is of the future, `[R]`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def write_world(folder: Path, market: Market, experiment: Experiment, date: pd.T
         settings = getattr(data, name)
         if settings is not None:
             target = folder / name
-            copy_tables(settings.path, target, date, rng)
+            copy_tables(settings.path, target, date and choose_future(name, data, market, date), rng)
             single = target if settings.path.is_dir() else target / settings.path.name
             changes[name] = settings.model_copy(update={"path": single})
     moved = DataSettings.model_validate({**data.model_dump(), **{key: _dump(value) for key, value in changes.items()}})
@@ -79,38 +85,28 @@ def write_world(folder: Path, market: Market, experiment: Experiment, date: pd.T
     return folder / CONFIG
 
 
-def copy_tables(source: Path, target: Path, date: pd.Timestamp | None, rng: np.random.Generator) -> None:
-    """Copy CSV tables, what became known after a date replaced by something else.
+def copy_tables(source: Path, target: Path, is_future: IsFuture | None, rng: np.random.Generator) -> None:
+    """Copy CSV tables, what was not known at a date replaced by something else.
 
-    Numbers are drawn anew; the texts of headlines are, and half of the headlines disappear. A row of the date itself
-    that is stamped after the close is of the future.
+    Numbers are drawn anew; the texts of headlines are, and half of the headlines disappear.
 
     Args:
         source: A table, or a folder of them.
         target: Folder of the copies.
-        date: Last date that stays true; None copies as it is.
+        is_future: Says which rows of a table are of the future, `[R]`; None copies as it is.
         rng: Draws the future.
     """
     target.mkdir(parents=True, exist_ok=True)
     files = sorted([*source.glob("*.csv"), *source.glob("*.csv.gz")]) if source.is_dir() else [source]
     for file in files:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        if date is not None:
-            table = scramble_table(table, date, rng)
+        if is_future is not None:
+            table = scramble_table(table, is_future(table), rng)
         table.to_csv(target / file.name, index=False)
 
 
-def scramble_table(table: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
-    """Return a table of texts whose rows after a date say something else; see `copy_tables`."""
-    column = next((name for name in _DATED if name in table), None)
-    if column is None:
-        return table
-    days = pd.to_datetime(table[column], errors="coerce", format="mixed").dt.tz_localize(None)
-    future = (days > date).to_numpy(copy=True)
-    if "release_time" in table:  # a report without a time is known on the next session
-        future |= ((days == date) & (table["release_time"] != "pre")).to_numpy()
-    if "time" in table:
-        future |= ((days.dt.normalize() == date) & (table["time"] >= _CLOSE)).to_numpy()
+def scramble_table(table: pd.DataFrame, future: BoolArray, rng: np.random.Generator) -> pd.DataFrame:
+    """Return a table of texts in which some rows `[R]` say something else; see `copy_tables`."""
     changed = table.copy()
     for name in table.columns:
         if name in (*_DATED, "symbol", "time"):
@@ -122,6 +118,53 @@ def scramble_table(table: pd.DataFrame, date: pd.Timestamp, rng: np.random.Gener
     if "headline" in table:
         return changed[~(future & (rng.random(len(table)) < 0.5))]
     return changed
+
+
+def choose_future(name: str, data: DataSettings, market: Market, date: pd.Timestamp) -> IsFuture:
+    """Return the function that finds the rows of a table that nobody knew at the close of a date.
+
+    Args:
+        name: `fundamentals`, `macro` or `news`.
+        data: Says how late each becomes known.
+        market: Its sessions.
+        date: The last date that stays true.
+    """
+    close = find_close_times(pd.DatetimeIndex([date]), data.news.calendar)[0] if data.news is not None else date
+    lag_days = 0 if data.macro is None else data.macro.lag_days
+    annual_lag = pd.Timedelta(days=0 if data.fundamentals is None else data.fundamentals.annual_lag_days)
+
+    def of_reports(table: pd.DataFrame) -> BoolArray:
+        if "report_date" in table:
+            days = _read_days(table, "report_date")
+            early = (table["release_time"] == "pre").to_numpy() if "release_time" in table else False
+            return np.asarray((days > date) | ((days == date) & ~np.asarray(early)))
+        # A fiscal year without the day of its report counts as known a lag after its end.
+        return np.asarray(_read_days(table, "fiscal_period_end") + annual_lag >= date)
+
+    def of_series(table: pd.DataFrame) -> BoolArray:
+        days = _read_days(table, "date")
+        rows = market.dates.searchsorted(days, side="right") - 1 + lag_days
+        return np.asarray((days > date) | (rows > market.dates.get_loc(date)))
+
+    def of_headlines(table: pd.DataFrame) -> BoolArray:
+        days = _read_days(table, "date")
+        clock = pd.to_timedelta(table["time"].replace("", "23:59") + ":00", errors="coerce")
+        late = np.asarray(days + pd.TimedeltaIndex(clock) >= close)
+        return np.asarray((days > date) | ((days == date) & late))
+
+    return {"fundamentals": of_reports, "macro": of_series, "news": of_headlines}[name]
+
+
+def _read_days(table: pd.DataFrame, column: str) -> pd.DatetimeIndex:
+    """Return the days in a column.
+
+    Raises:
+        DataError: The table has no such column.
+    """
+    if column not in table:
+        raise DataError(f"the audit needs a column '{column}' to know the future of a table; it has {list(table)}")
+    days = pd.to_datetime(table[column], errors="coerce", format="mixed")
+    return pd.DatetimeIndex(days).tz_localize(None).normalize()
 
 
 def _dump(value: object) -> object:

@@ -3,8 +3,8 @@
 Each strength is planted several times, with other noise and another training seed, into the user's own market. For
 every agent the mean gain in Sharpe ratio over equal weight on the test range, and its standard error, make a curve over
 the strength. *The smallest skill at which it beats equal weight* is where the lower end of the 95 % interval of that
-gain crosses zero, found on the curve made monotone (what is planted more strongly cannot be worth less: the running
-maximum) and interpolated linearly between the strengths, unless every training kept its start at the weaker one.
+gain crosses zero, found on the curve made monotone (what is planted more strongly cannot be worth less: isotonic
+regression) and interpolated linearly between the strengths, unless every training kept its start at the weaker one.
 
 Its own interval is that of the same crossing on curves that are drawn from the gains and their errors.
 """
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.prices import MixSettings
@@ -96,7 +97,8 @@ class SkillCurve:
 
     Attributes:
         curve: One point a strength and agent.
-        smallest_skill: By agent: `ic` and its interval `ci`; None where no planted strength was enough.
+        smallest_skill: By agent: `ic`, its interval `ci`, and `at_most` where the weakest planted strength was
+            enough already; None where no planted strength was enough.
         measured: Skill of the run's own signals; empty without a run.
         short_budgets: Steps of each agent that has too few of them to be judged, by its name.
     """
@@ -116,10 +118,11 @@ class SkillCurve:
                 steps = self.short_budgets[agent]
                 needs.append(f"{steps:,} steps are too few to judge {agent} (at least {ENOUGH_STEPS:,})")
                 continue
-            if found is not None and found["ic"] == 0.0:
+            if found is not None and found["at_most"] and found["ic"] == 0.0:
                 needs.append(f"{agent} beats it without any signal, so that its gain says nothing of yours")
                 continue
             needed = f"more than {strongest:g}" if found is None else f"{found['ic']:.3f}"
+            needed += " or less" if found is not None and found["at_most"] else ""
             needs.append(f"{agent} needs {needed} here")
         told = ", ".join(needs)
         if not self.measured:
@@ -247,31 +250,50 @@ def find_smallest(points: Sequence[Point]) -> dict[str, object] | None:
     ics = np.array([point.ic for point in ordered])
     means = np.array([point.sharpe_minus_equal_weight for point in ordered])
     errors = np.array([(point.ci[1] - point.ci[0]) / (2 * _Z) for point in ordered])
-    crossing = find_crossing(ics, means - _Z * errors)
+    lower = smooth(means, errors) - _Z * errors
+    crossing = find_crossing(ics, lower)
     if crossing is None:
         return None
     rng = np.random.default_rng(0)
     # One history moves all strengths alike.
     drawn = means + errors * rng.normal(size=(_DRAWS, 1))
-    crossings = [find_crossing(ics, row - _Z * errors) for row in drawn]
+    crossings = [find_crossing(ics, smooth(row, errors) - _Z * errors) for row in drawn]
     values = np.array([ics[-1] if value is None else value for value in crossings])
     low, high = np.quantile(values, [0.025, 0.975])
     reached = float(np.mean([value is not None for value in crossings])) >= 0.975
-    return {"ic": crossing, "ci": [float(low), float(high) if reached else None]}
+    at_most = bool(crossing == ics[0])
+    ci = [None if low == ics[0] and at_most else float(low), float(high) if reached else None]
+    return {"ic": crossing, "ci": ci, "at_most": at_most}
+
+
+def smooth(means: FloatArray, errors: FloatArray) -> FloatArray:
+    """Return the closest gains that never fall as the strength grows, weighted by their errors: isotonic regression.
+
+    What is planted more strongly cannot be worth less, so that one lucky strength below a failing one says nothing.
+
+    Args:
+        means: Gain at each strength, ascending, `[I]`.
+        errors: Their standard errors, `[I]`.
+    """
+    # A kept start has no error, and is no surer than half of the surest training.
+    known = errors[errors > _NO_GAIN]
+    least = 0.5 * float(known.min()) if len(known) else 1.0
+    fitted = isotonic_regression(means, weights=1.0 / np.maximum(errors, least) ** 2)
+    return np.asarray(fitted.x)
 
 
 def find_crossing(ics: FloatArray, lower: FloatArray) -> float | None:
-    """Return where a curve made monotone crosses zero, or None where it does not.
+    """Return where the last stretch above zero begins, or None where a curve ends below it.
 
     Args:
         ics: Strengths, ascending, `[I]`.
         lower: Lower ends of the gain, `[I]`.
     """
-    curve = np.maximum.accumulate(lower)
-    above = np.flatnonzero(curve > 0.0)
-    if not len(above):
+    curve = lower
+    below = np.flatnonzero(curve <= 0.0)
+    place = int(below[-1]) + 1 if len(below) else 0
+    if place == len(curve):
         return None
-    place = int(above[0])
     if place == 0:
         return float(ics[0])
     left, right = curve[place - 1], curve[place]

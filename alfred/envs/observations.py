@@ -74,7 +74,8 @@ def observe(simulator: PortfolioSimulator) -> Observation:
         "tradable": tape.tradable_then.take(bar, axis=0, mode="clip"),
     }
     if tape.holdable is not None:
-        observation["holdable"] = np.broadcast_to(tape.holdable, observation["tradable"].shape)
+        # A copy for each caller: who writes to an observation must not change the next one.
+        observation["holdable"] = np.repeat(tape.holdable[None], len(bar), axis=0)
     if tape.signals.shape[2]:
         observation["signals"] = tape.signals.take(bar, axis=0, mode="clip")
     if tape.lookback:

@@ -66,6 +66,20 @@ class Mark(NamedTuple):
     attribution: PnLAttribution
 
 
+class TradeMark(NamedTuple):
+    """One trade of every portfolio, for backtests.
+
+    Attributes:
+        bar: Bar index, `[P]`.
+        before: Weights just before the trade, `[P, N+1]`.
+        after: Weights just after it, costs paid, `[P, N+1]`.
+    """
+
+    bar: npt.NDArray[np.int64]
+    before: Float
+    after: Float
+
+
 class PortfolioSimulator:
     """Steps P portfolios over a shared tape without a loop over portfolios or assets.
 
@@ -76,7 +90,7 @@ class PortfolioSimulator:
         tape: The market, shared.
         settings: How the portfolios are traded and paid.
         n_portfolios: P.
-        record: Whether to keep every marked close in `marks`.
+        record: Whether to keep every marked close in `marks`, and every trade in `trades`.
 
     Raises:
         ConfigError: The settings ask for what the tape does not hold.
@@ -88,6 +102,7 @@ class PortfolioSimulator:
         self.settings = settings
         self.record = record
         self.marks: list[Mark] = []
+        self.trades: list[TradeMark] = []
         width = len(tape.symbols) + 1
         rate_bps = settings.cost_bps + settings.slippage_bps
         self.rates = np.full(width, rate_bps / 1e4)
@@ -312,6 +327,8 @@ class PortfolioSimulator:
             self._book(liquidate(following, fired, self.rates, self._find_impact()))
 
     def _book(self, trade: Trade) -> None:
+        if self.record:
+            self.trades.append(TradeMark(self.bar.copy(), self.drifted.copy(), trade.weights.copy()))
         self.wealth = book_trade(
             self.booked, self.wealth, trade.growth, trade.proportional, trade.impact, trade.turnover
         )

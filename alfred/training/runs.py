@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alfred import __version__
 from alfred.config import Experiment, load_experiment
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
@@ -19,6 +18,7 @@ from alfred.data.splits import Fold
 from alfred.errors import ConfigError
 from alfred.settings import check_name
 from alfred.training.provenance.trials import DataIdentity
+from alfred.version import __version__
 
 _PACKAGES = (
     "gymnasium",

@@ -120,6 +120,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         start, stop = draw_windows(self.tape, self.settings, 1, self.np_random)
         self.simulator.reset(np.maximum(start, self.warm_up), stop)
         self.simulator.marks.clear()
+        self.simulator.trades.clear()
         return self._observe(), {"wealth": 1.0, "cost": 0.0, "turnover": 0.0, **_NOTHING_BOOKED}
 
     def step(self, action: npt.ArrayLike) -> tuple[AnyObservation, float, bool, bool, dict[str, Any]]:

@@ -27,9 +27,7 @@ from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 
-import alfred
-
-_ALFRED = Path(alfred.__file__).resolve().parent.parent
+_ALFRED = Path(__file__).resolve().parents[3]
 _INSTALLED = tuple(
     Path(folder).resolve()
     for folder in (

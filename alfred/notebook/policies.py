@@ -1,0 +1,196 @@
+"""Any strategy as a `Policy`: a trained model, a network, a function, a table of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from gymnasium import spaces
+
+from alfred.data.market import Market
+from alfred.envs.actions import compute_weights
+from alfred.envs.observations import flatten, make_observation_space
+from alfred.envs.policy import Policy
+from alfred.envs.settings import PortfolioSettings
+from alfred.envs.tape import Tape
+from alfred.errors import ConfigError, DataError, suggest
+from alfred.notebook.tables import to_frame
+from alfred.typing import Float, Observation
+
+
+class OwnPolicy:
+    """A policy around code of yours; see `make_policy`.
+
+    Attributes:
+        name: Name in tables.
+        rebalance_every: Sessions between decisions; that of the settings when None.
+        lookback: Sessions of returns in its observations.
+        under_mandate: Whether constraints and risk rules hold for it.
+    """
+
+    rebalance_every: int | None = None
+    under_mandate = True
+
+    def __init__(self, decide: Callable[[Observation], Float], name: str, lookback: int) -> None:
+        """Store the function from a batch of observations to weights `[P, N+1]`."""
+        self.name, self.lookback = name, lookback
+        self._decide = decide
+
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Forget nothing: there is no state."""
+
+    def predict(self, observation: Observation) -> Float:
+        """Return the weights; see `Policy`."""
+        return self._decide(observation)
+
+
+class ModelPolicy(OwnPolicy):
+    """A model of stable-baselines3, its recurrent state included."""
+
+    def __init__(self, model: Any, settings: PortfolioSettings, name: str) -> None:
+        """Store the model and how its actions become weights."""
+        super().__init__(self._ask, name, settings.lookback)
+        self.model, self.action = model, settings.action
+        self.flat = isinstance(model.observation_space, spaces.Box)
+        self.reset()
+
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Begin an episode."""
+        self._state: Any = None
+        self._begins = True
+
+    def _ask(self, observation: Observation) -> Float:
+        # An environment without a word on what may be held has no `holdable`, and a model of it does not read it.
+        keys = [] if self.flat else list(self.model.observation_space)
+        seen: Any = flatten(observation) if self.flat else {key: observation[key] for key in keys}
+        count = len(observation["weights"])
+        begins = np.full(count, self._begins)
+        action, self._state = self.model.predict(seen, state=self._state, episode_start=begins, deterministic=True)
+        self._begins = False
+        return compute_weights(action, self.action, observation.get("holdable"))
+
+
+class TablePolicy(OwnPolicy):
+    """Weights by date: each row holds from the close of its date on, and is traded at the next execution."""
+
+    def __init__(self, targets: Float, name: str) -> None:
+        """Store the targets, one row an execution bar, `[E, N+1]`."""
+        super().__init__(self._next, name, 0)
+        self.rebalance_every = 1
+        self._targets = targets
+        self.reset()
+
+    def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
+        """Begin with the first bar."""
+        self._bar = 0
+
+    def _next(self, observation: Observation) -> Float:
+        self._bar += 1
+        return np.asarray(self._targets[self._bar - 1][None])
+
+
+def make_policy(
+    strategy: Any, market: Market, tape: Tape, settings: PortfolioSettings, name: str | None = None
+) -> Policy:
+    """Return a strategy as a policy.
+
+    Args:
+        strategy: One of
+            a `Policy`, as it is;
+            a model of stable-baselines3 that was trained on an environment with these settings;
+            a module of torch from observations (a dict of tensors with a batch axis) to actions in [-1, 1];
+            a function from one observation (a dict of arrays without a batch axis, see `alfred.envs.observations`) to
+            weights: `[N]` with the rest in cash, `[N+1]` with cash last, or a Series by symbol;
+            a table of weights, dates x symbols, with the rest in cash, each row held until the next.
+        market: Names the symbols.
+        tape: The range that it will be walked through.
+        settings: How the portfolio is traded.
+        name: Name in tables.
+
+    Raises:
+        ConfigError: It is none of these, or a model was trained on other observations.
+        DataError: A table names an unknown symbol, or has no row at the start.
+    """
+    label = name or getattr(strategy, "__name__", None) or type(strategy).__name__
+    if hasattr(strategy, "observation_space") and hasattr(strategy, "predict"):
+        _check_space(strategy.observation_space, tape, settings)
+        return ModelPolicy(strategy, settings, label)
+    if isinstance(strategy, Policy):
+        return strategy
+    if hasattr(strategy, "state_dict") and callable(strategy):
+        return OwnPolicy(_ask_module(strategy, settings), label, settings.lookback)
+    if isinstance(strategy, pd.DataFrame | pd.Series) or hasattr(strategy, "__arrow_c_stream__"):
+        return TablePolicy(_align_weights(to_frame(strategy), market, tape), name or "weights")
+    if callable(strategy):
+        return OwnPolicy(_ask_function(strategy, market), label, settings.lookback)
+    raise ConfigError(
+        f"a strategy must be a policy, a model of stable-baselines3, a torch module, a function of an observation or a "
+        f"table of weights; got {type(strategy).__name__}"
+    )
+
+
+def _check_space(space: Any, tape: Tape, settings: PortfolioSettings) -> None:
+    flat = isinstance(space, spaces.Box)
+    ours = make_observation_space(tape, settings.model_copy(update={"observation": "flat" if flat else "dict"}))
+    same = space.shape == ours.shape if flat else False
+    if isinstance(space, spaces.Dict) and isinstance(ours, spaces.Dict):
+        shapes = {key: part.shape for key, part in space.items()}
+        expected = {key: part.shape for key, part in ours.items() if key in shapes or key != "holdable"}
+        same = shapes == expected
+    if not same:
+        raise ConfigError(
+            f"the model was trained on observations {space}, and here they are {ours}: pass the settings, signals and "
+            "market of its training"
+        )
+
+
+def _ask_module(module: Any, settings: PortfolioSettings) -> Callable[[Observation], Float]:
+    import torch
+
+    def decide(observation: Observation) -> Float:
+        with torch.no_grad():
+            actions = module({key: torch.as_tensor(value) for key, value in observation.items()})
+        return compute_weights(actions.cpu().numpy(), settings.action, observation.get("holdable"))
+
+    return decide
+
+
+def _ask_function(function: Callable[[Any], Any], market: Market) -> Callable[[Observation], Float]:
+    n = market.n_symbols
+
+    def decide(observation: Observation) -> Float:
+        rows = []
+        for place in range(len(observation["weights"])):
+            answer = function({key: value[place] for key, value in observation.items()})
+            if isinstance(answer, pd.Series):
+                answer = answer.reindex(list(market.symbols)).fillna(0.0)
+            weights = np.asarray(answer, dtype=np.float64)
+            if weights.shape == (n,):
+                weights = np.append(weights, 1.0 - weights.sum())
+            rows.append(weights)
+        return np.stack(rows)
+
+    return decide
+
+
+def _align_weights(frame: pd.DataFrame, market: Market, tape: Tape) -> Float:
+    """Return the targets of every execution bar: the latest row at or before the close of the decision."""
+    if "date" in frame.columns:
+        frame = frame.set_index("date")
+    frame = frame.sort_index()
+    frame.columns = [str(column) for column in frame.columns]
+    names = [*market.symbols, "cash"]
+    unknown = [column for column in frame.columns if column not in names]
+    if unknown:
+        raise DataError(f"the weights name '{unknown[0]}', which the market lacks.{suggest(unknown[0], names)}")
+    decided = market.dates[market.dates.get_indexer(tape.dates) - tape.lag]
+    rows = pd.DatetimeIndex(frame.index).searchsorted(decided, side="right") - 1
+    if (rows < 0).any():
+        raise DataError(
+            f"the weights begin on {frame.index[0]}, after the first decision on {decided[0].date()}: pass start=..."
+        )
+    assets = frame.reindex(columns=list(market.symbols)).fillna(0.0).to_numpy(np.float64)[rows]
+    return np.column_stack([assets, 1.0 - assets.sum(axis=1)])

@@ -1,0 +1,134 @@
+"""Markets and signals from the tables that a notebook holds: pandas, or whatever speaks Arrow (polars, pyarrow)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from alfred.data.market import Market
+from alfred.data.settings import DataSettings
+from alfred.data.signals import Signals
+from alfred.data.sources import load_market as load
+from alfred.errors import DataError, SignalError, suggest
+
+_LONG = {"symbol", "close"}
+
+
+def to_frame(table: Any) -> pd.DataFrame:
+    """Return a table as pandas has it.
+
+    Args:
+        table: A DataFrame of pandas, or any table that exports the Arrow C stream, as polars and pyarrow do.
+
+    Raises:
+        DataError: It is neither.
+    """
+    if isinstance(table, pd.DataFrame):
+        return table
+    if isinstance(table, pd.Series):
+        return table.to_frame()
+    if hasattr(table, "__arrow_c_stream__"):
+        return pd.DataFrame(pa.table(table).to_pandas())
+    raise DataError(f"a table must be a DataFrame of pandas or speak Arrow, as polars does; got {type(table).__name__}")
+
+
+def load_market(source: Any = None, *, benchmark: str | None = None, **settings: Any) -> Market:
+    """Return a market.
+
+    Args:
+        source: A CSV or Parquet file or a folder of them; a table of one row a date and symbol (columns `date`,
+            `symbol`, `close`, and `open`, `high`, `low`, `volume` where known); a table of closes, one row a date and
+            one column a symbol; a `DataSettings`; or None for the embedded stocks.
+        benchmark: The symbol to be judged against; SPY, or the S&P 500 of the embedded data, when left out.
+        settings: Further keys of `data` in a configuration: `start`, `end`, `symbols`, `investable`.
+
+    Raises:
+        DataError: The table holds something that would make a result wrong; the text names symbol, date and value.
+    """
+    if isinstance(source, DataSettings):
+        return load(source)
+    chosen = {"benchmark": benchmark, **settings}
+    if source is None or isinstance(source, str | Path):
+        return load(DataSettings.model_validate({"path": source, **chosen} if source is not None else chosen))
+    frame = _name_dates(to_frame(source))
+    if set(frame.columns) >= _LONG:
+        # Through a file and its reader, so that every check of a file holds for a frame as well.
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.parquet"
+            frame.to_parquet(path, index=False)
+            return load(DataSettings.model_validate({"source": "files", "path": path, **chosen}))
+    closes = frame.set_index("date")
+    named = benchmark or "SPY"
+    if named not in closes.columns:
+        raise DataError(
+            f"the table has no column '{named}' for the benchmark; it has {', '.join(map(str, closes.columns[:8]))}: "
+            "name one with benchmark=..., or pass columns date, symbol and close"
+        )
+    return Market.from_arrays(
+        pd.DatetimeIndex(closes.index), [str(name) for name in closes.columns], closes.to_numpy(np.float64),
+        benchmark=named, **settings,
+    )  # fmt: skip
+
+
+def make_signals(tables: Any, market: Market, *, horizon: int = 1) -> Signals:
+    """Return signals of your own, as environments and backtests take them.
+
+    The row of a date must hold what was known at its close, for nobody can tell afterwards: `alfred audit` looks for
+    the future in code, not in numbers. Values are divided by their own past root mean square.
+
+    Args:
+        tables: One table of dates x symbols, or a mapping of signal names to such tables.
+        market: Names sessions and symbols; what a table lacks is unknown (NaN).
+        horizon: Sessions ahead that the signals speak of.
+
+    Raises:
+        SignalError: A date is not a session, or a symbol is unknown.
+    """
+    named = tables if isinstance(tables, Mapping) else {"signal": tables}
+    if not named:
+        raise SignalError("there are no signals; pass a table of dates x symbols, or a mapping of names to tables")
+    panels = []
+    for name, table in named.items():
+        frame = _name_dates(to_frame(table)).set_index("date")
+        frame.index = pd.DatetimeIndex(frame.index).as_unit("s")
+        frame.columns = [str(column) for column in frame.columns]
+        unknown = [column for column in frame.columns if column not in market.symbols]
+        if unknown:
+            raise SignalError(
+                f"signal '{name}': the market has no symbol '{unknown[0]}'.{suggest(unknown[0], market.symbols)}"
+            )
+        odd = frame.index.difference(market.dates)
+        if len(odd):
+            raise SignalError(f"signal '{name}': {odd[0].date()} is not a session of the market; drop or move the row")
+        panels.append(frame.reindex(index=market.dates, columns=list(market.symbols)).to_numpy(np.float64))
+    values = np.stack(panels, axis=2).astype(np.float32)
+    known = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
+    if not len(known):
+        raise SignalError("the signals hold no number")
+    rows = slice(int(known[0]), int(known[-1]) + 1)
+    dates = market.dates[rows]
+    names = tuple(f"own.{name}_{horizon}" for name in named)
+    stamps = np.repeat(dates.to_numpy()[:, None], len(names), axis=1)
+    whole = Signals(dates, market.symbols, names, values[rows], stamps, (horizon,) * len(names))
+    return whole.scaled()
+
+
+def _name_dates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose dates stand in the column `date`.
+
+    Raises:
+        DataError: There are none.
+    """
+    if "date" in frame.columns:
+        return frame
+    if isinstance(frame.index, pd.MultiIndex | pd.DatetimeIndex):
+        named = frame.rename_axis(index=[name or "date" for name in frame.index.names]).reset_index()
+        first = str(frame.index.names[0] or "date")
+        return named.rename(columns={first: "date"})
+    raise DataError("the table has no dates: give it a column 'date' or dates as its index")

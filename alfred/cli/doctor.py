@@ -40,6 +40,11 @@ def doctor(
     where the lower end of the 95 % interval of its gain in Sharpe ratio crosses zero, on the curve made monotone. The
     gain is measured on your own test range, whose length limits what can be seen.
     """
+    if run is not None and (config is not None or overrides or ic is None):
+        raise ConfigError(
+            "--run takes configuration and signals of a run, and goes with --ic alone: leave out CONFIG and --set, or "
+            "leave out --run"
+        )
     experiment = read_experiment(config, overrides, plugins)
     from alfred.console import results, show_progress
     from alfred.data.sources import load_market

@@ -61,7 +61,8 @@ class Explanation:
             parts.append(f"{', '.join(helpful)} credibly raised its Sharpe ratio")
         if harmful:
             parts.append(f"{', '.join(harmful)} credibly lowered it")
-        return f"{told}; {' and '.join(parts) if parts else 'none of them credibly changed its Sharpe ratio'}."
+        effect = " and ".join(parts) if parts else "none of them credibly changed its Sharpe ratio"
+        return f"{told}; {effect}. What a signal says on all dates alike is not seen: shifts in time leave it in place."
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""

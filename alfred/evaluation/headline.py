@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from alfred.evaluation.behaviour import Behaviour
 from alfred.evaluation.formatting import write_verdict
 from alfred.evaluation.statistics.significance import Verdict
 
@@ -76,6 +77,10 @@ class Judged(Protocol):
         """Against equal weight of the same universe."""
 
     @property
+    def behaviour(self) -> Behaviour | None:
+        """What it did, where that is known."""
+
+    @property
     def warnings(self) -> Sequence[str]:
         """What makes the numbers too good to be true."""
 
@@ -114,6 +119,11 @@ def write_headline(row: Judged, equal_weight: Judged | None) -> Headline:
     """
     verdict, versus_equal = row.versus_benchmark, row.versus_equal_weight
     text, tone = _write(row.name, verdict, versus_equal, equal_weight)
+    close = row.behaviour is not None and row.behaviour.active_share < _EQUAL
+    if tone == "green" and close and versus_equal is not None:
+        # What is left is the pace of trading, and no choice of weights.
+        text = f"{write_verdict(verdict, row.name)}, holding {versus_equal.baseline} to within {_EQUAL:.0%}"
+        tone = "amber"
     if row.warnings:
         return Headline(f"{text}: too good to be true", "red")
     return Headline(text, tone)

@@ -35,6 +35,9 @@ from alfred.training.provenance.stages import (
 )
 
 _BATCH = 4096  # windows in one cached piece: seconds of work for the slowest analyst, so that a kill loses little
+ALONE = "forecast each window from itself alone"
+"""Begins what is said of an analyst whose forecasts follow their batch."""
+
 _SHARE = 0.25  # of the windows may answer differently alone: a sampled token flips now and then
 _FEW = 8  # windows that say too little: one flip among them is a large share
 SIGNALS_FILE = "signals.parquet"
@@ -264,7 +267,7 @@ def _check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], 
     if checked:
         date = window.dates[rows[asked[0]]].date()
         raise SignalError(
-            f"forecast each window from itself alone: '{analyst.settings.label}' answers differently when {date} is "
+            f"{ALONE}: '{analyst.settings.label}' answers differently when {date} is "
             f"asked alone, so that later windows of the batch reach it (or its random draws follow the batch)"
         )
 

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alfred.evaluation.behaviour import ActionMap, Behaviour
 from alfred.evaluation.formatting import format_difference, format_interval
-from alfred.evaluation.headline import Training, describe_trainings, find_tone
+from alfred.evaluation.headline import Training, describe_trainings, find_tone, write_headline
 from alfred.evaluation.plausibility import find_sharpe_warning, find_signal_warnings
 from alfred.evaluation.results import ResultRow, compute_results
 from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.significance import Verdict
 from tests.evaluation.conftest import draw_returns, make_backtest
 
+BEHAVIOUR = Behaviour(0.5, {}, (), ActionMap((0, 1), (0, 1), (), (), 1, 1), ())
 FEW = IntervalSettings(n_replicates=200)
 
 
@@ -103,20 +105,34 @@ def test_what_is_too_good_to_be_true_is_red() -> None:
     warned = judge((3.0, 0.2, 1.0), signal_warnings=["the signal knows"])
     assert warned[0].headline is not None and warned[0].headline.tone == "red"
     assert warned[0].warnings == ("the signal knows",) and not warned[2].warnings  # equal weight reads no signal
+    assert len(find_sharpe_warning(float("inf"))) == 1
     assert find_sharpe_warning(4.0) == [] and find_sharpe_warning(float("nan")) == []
+
+
+def test_equal_weight_at_another_pace_is_no_green_headline() -> None:
+    row = judge((3.0, 0.2, 1.0))[0]
+    assert row.headline is not None and row.headline.tone == "green"
+    near = replace(BEHAVIOUR, active_share=0.001)
+    same = write_headline(replace(row, behaviour=near), judge((3.0, 0.2, 1.0))[2])
+    assert same.tone == "amber" and same.text.endswith("holding equal weight to within 2%")
+    assert write_headline(replace(row, behaviour=BEHAVIOUR), judge((3.0, 0.2, 1.0))[2]).tone == "green"
 
 
 def test_signals_that_know_are_named() -> None:
     skill = pd.DataFrame(
         {
-            "signal": ["fair", "high", "low", "known", "size"],
-            "value": [0.03, 0.21, -0.3, 1.0, 0.4],
-            "measure": ["with the return"] * 4 + ["with its size"],
+            "signal": ["fair", "high", "low", "known", "size", "timer", "lucky", "drift"],
+            "value": [0.03, 0.21, -0.3, 1.0, 0.4, np.nan, np.nan, 0.01],
+            "measure": ["with the return"] * 4 + ["with its size"] + ["with the return"] * 3,
+            # One asset has no correlation across symbols: what is left are its calls of rises and falls.
+            "directional_accuracy": [0.51, 0.52, 0.48, 0.53, np.nan, 0.66, 0.66, 0.62],
+            "base_rate": [0.53, 0.53, 0.53, 0.53, np.nan, 0.53, 0.53, 0.62],
+            "n_pairs": [5_000, 5_000, 5_000, 5_000, 5_000, 1_000, 50, 5_000],
         }
     )
     found = find_signal_warnings(skill, 252)
-    assert [text.split(" of ")[1].split(" ")[0] for text in found] == ["high", "low", "known"]
-    assert "no p-value exists" in found[2]
+    assert [text.split(" of ")[1].split(" ")[0] for text in found[:3]] == ["high", "low", "known"]
+    assert "no p-value exists" in found[2] and found[3].startswith("timer calls 66%") and len(found) == 4
     # A month's correlation over a few dates may well be large; the outcome itself is never a forecast.
     assert len(find_signal_warnings(skill, 12)) == 1
     assert find_signal_warnings(None, 252) == []

@@ -23,6 +23,7 @@ from alfred.training.audit.layers import Layer, Leak, find_differences, load_lay
 from alfred.training.audit.outside import find_foreknowledge, find_unmoved
 from alfred.training.audit.stages import STEPS
 from alfred.training.audit.worlds import World, write_world
+from alfred.training.forecasting import ALONE
 from alfred.training.jobs import count_cores
 from alfred.training.progress import Reporter, Silence
 
@@ -90,7 +91,12 @@ def audit(
         # The walk-forward refuses such an analyst, so that nothing after it could be compared.
         if batched := check_batches(World(root, short, market)):
             return _conclude(batched, (), dates, market)
-        truth, others = run_worlds(root, market, short, dates, plugins, n_jobs or count_cores(), told)
+        try:
+            truth, others = run_worlds(root, market, short, dates, plugins, n_jobs or count_cores(), told)
+        except _BatchedError as error:
+            # It may answer alike on the true tables and show itself on wilder ones.
+            label = str(error).split("'")[1]
+            return _conclude([Leak(f"forecasts of {label}", label, "", "", "batch")], (), dates, market)
         leaks: list[Leak] = []
         for name, date in dates.items():
             leaks += compare(truth, others[name], date)
@@ -100,6 +106,10 @@ def audit(
         leaks += _check_skill(market, truth, experiment.seed)
         told(len(dates) + 2)
     return _conclude(leaks, [layer.stage for layer in truth], dates, market)
+
+
+class _BatchedError(AlfredError):
+    """An analyst whose forecasts follow their batch was refused in one of the worlds."""
 
 
 def _conclude(leaks: Sequence[Leak], stages: Sequence[str], dates: Mapping[str, pd.Timestamp], market: Market) -> Audit:
@@ -224,6 +234,8 @@ def run_worlds(
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["it was killed"]
             where = "the true tables" if date is None else f"tables that are random after {date.date()}"
+            if lines[-1].startswith(ALONE):
+                raise _BatchedError(lines[-1])
             raise AlfredError(f"the audit cannot run this configuration on {where}: {lines[-1]}")
         return load_layers(out)
 

@@ -37,7 +37,7 @@ from alfred.training.provenance.stages import compute_digest, read_stage
 from alfred.typing import FloatArray, Observation
 
 DEFAULT_SHIFTS = 4
-_STILL = 1e-6  # weights that move less do not move
+_STILL = 1e-3  # of wealth: weights that move less do not move
 _LEAST_SHIFT = 0.1  # of the test: a slow signal is not out of step after a few days
 
 

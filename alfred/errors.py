@@ -44,6 +44,20 @@ class MissingExtraError(AlfredError):
     """An optional dependency is not installed; the message holds the install line."""
 
 
+class ContractError(AlfredError):
+    """A class breaks a promise of its kind; the text says which. See `alfred.checks`."""
+
+
+def require_promise(kept: bool, promise: str) -> None:
+    """Go on when a promise is kept.
+
+    Raises:
+        ContractError: It is not; the text is the promise.
+    """
+    if not kept:
+        raise ContractError(promise)
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` when a known name is close to `name`, else an empty string."""
     matches = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=0.5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 from alfred.errors import ConfigError, suggest
@@ -64,7 +64,7 @@ class Registry(UserDict[str, str], Generic[Kind]):
         Raises:
             ConfigError: There is none of this name, or it cannot be imported.
         """
-        return cast("type[Kind]", self._import(kind, self[self._find(kind)]))
+        return cast("type[Kind]", self._import(kind, self[self.find(kind)]))
 
     def load_settings(self, kind: object) -> Any:
         """Return the settings class of a kind.
@@ -72,17 +72,27 @@ class Registry(UserDict[str, str], Generic[Kind]):
         Raises:
             ConfigError: There is none of this name, or it cannot be imported.
         """
-        name = self._find(kind)
+        name = self.find(kind)
         if name in self._settings and self[name] == self._built_in.get(name):
             return self._import(kind, self._settings[name])
         return getattr(self.load(kind), "settings_class", None) or self.load(kind)
 
-    def _find(self, kind: object) -> str:
+    def find(self, kind: object, others: Sequence[str] = ()) -> str:
+        """Return a kind that exists, asking installed packages for it when it is not in the table.
+
+        Args:
+            kind: What a configuration says.
+            others: Further kinds that are known elsewhere, for the message.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
         if isinstance(kind, str) and kind not in self:
             self._ask_packages()
         if not isinstance(kind, str) or kind not in self:
+            known = [*others, *self]
             raise ConfigError(
-                f"unknown {self.what} kind {kind!r}; known: {', '.join(self)}.{suggest(str(kind), self)} One of your "
+                f"unknown {self.what} kind {kind!r}; known: {', '.join(known)}.{suggest(str(kind), known)} One of your "
                 "own is found when its file is named with --plugin, or its package is installed"
             )
         return kind

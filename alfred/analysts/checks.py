@@ -13,7 +13,7 @@ from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import PRICE_FIELDS, Market
-from alfred.errors import AlfredError, NotFittedError
+from alfred.errors import NotFittedError, require_promise
 from alfred.typing import FloatArray
 
 # What a forecast may differ by in another unit or another batch, in spreads of the forecast; beside it what rounding
@@ -21,10 +21,6 @@ from alfred.typing import FloatArray
 TOLERANCE = 1e-3
 _ROUNDING = 1e-6
 _UNITS = (1e-9, 1e-4, 1.0, 1e6)
-
-
-class ContractError(AlfredError):
-    """An analyst breaks a promise of the contract; the text says which."""
 
 
 def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
@@ -49,30 +45,32 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     closes_before = past.close.copy()
     analyst = make()
     windows = _windows(analyst, past)
-    _require(_refuses_unfitted(analyst, windows), "predict must raise NotFittedError before fit")
-    _require(analyst.fit(past) is analyst, "fit must return self")
+    require_promise(_refuses_unfitted(analyst, windows), "predict must raise NotFittedError before fit")
+    require_promise(analyst.fit(past) is analyst, "fit must return self")
     windows = _windows(analyst, past)
     values_before = windows.values.copy()
     forecast = analyst.predict(windows)
-    _require(np.array_equal(values_before, windows.values, equal_nan=True), "predict must not write to its windows")
-    _require(forecast.horizons == analyst.horizons, "the forecast must be for the analyst's horizons")
-    _require(
+    require_promise(
+        np.array_equal(values_before, windows.values, equal_nan=True), "predict must not write to its windows"
+    )
+    require_promise(forecast.horizons == analyst.horizons, "the forecast must be for the analyst's horizons")
+    require_promise(
         forecast.mean.shape == (len(windows), len(analyst.horizons)),
         f"the mean must have shape {(len(windows), len(analyst.horizons))}, has {forecast.mean.shape}",
     )
-    _require(bool(np.isfinite(forecast.quantiles).all()), "the quantiles must be finite")
-    _require(bool(np.isfinite(forecast.mean).all()), "the mean must be finite")
+    require_promise(bool(np.isfinite(forecast.quantiles).all()), "the quantiles must be finite")
+    require_promise(bool(np.isfinite(forecast.mean).all()), "the mean must be finite")
     again = make().fit(past).predict(windows)
-    _require(_equal(forecast, again), "the same seed and data must give the same forecast")
+    require_promise(_equal(forecast, again), "the same seed and data must give the same forecast")
     _check_batches(analyst, windows, forecast)
     _check_units(make, past, forecast)
-    _require(_equal(forecast, analyst.predict(windows)), "fitting another analyst must not change this one")
+    require_promise(_equal(forecast, analyst.predict(windows)), "fitting another analyst must not change this one")
     with tempfile.TemporaryDirectory() as folder:
         analyst.save_pretrained(folder)
         restored = type(analyst).from_pretrained(folder)
-        _require(restored.settings == analyst.settings, "the settings must survive saving and loading")
-        _require(_equal(forecast, restored.predict(windows)), "the forecast must survive saving and loading")
-    _require(np.array_equal(closes_before, past.close, equal_nan=True), "the market must not be written to")
+        require_promise(restored.settings == analyst.settings, "the settings must survive saving and loading")
+        require_promise(_equal(forecast, restored.predict(windows)), "the forecast must survive saving and loading")
+    require_promise(np.array_equal(closes_before, past.close, equal_nan=True), "the market must not be written to")
 
 
 def rescale_market(market: Market, factors: float | FloatArray) -> Market:
@@ -107,7 +105,7 @@ def _check_batches(analyst: Analyst, windows: Contexts, forecast: Forecast) -> N
     everything = np.arange(len(windows))
     for rows in (everything[: len(windows) // 2], everything[-1:], everything[::-1]):
         part = analyst.predict(take_windows(windows, rows))
-        _require(_is_alike(_take(forecast, rows), part), "a window must be forecast alike in any batch")
+        require_promise(_is_alike(_take(forecast, rows), part), "a window must be forecast alike in any batch")
     units = np.where(np.isin(windows.fields, PRICE_FIELDS), 1e-3, 1.0).astype(windows.values.dtype)
     tiny = replace(windows, values=windows.values * units)
     both = replace(
@@ -118,7 +116,7 @@ def _check_batches(analyst: Analyst, windows: Contexts, forecast: Forecast) -> N
         timestamps=np.concatenate([tiny.timestamps, windows.timestamps]),
     )
     beside = _take(analyst.predict(both), len(windows) + everything)
-    _require(_is_alike(forecast, beside), "a window must be forecast alike in any batch, whatever else is in it")
+    require_promise(_is_alike(forecast, beside), "a window must be forecast alike in any batch, whatever else is in it")
 
 
 def _check_units(make: Callable[[], Analyst], past: Market, forecast: Forecast) -> None:
@@ -127,7 +125,7 @@ def _check_units(make: Callable[[], Analyst], past: Market, forecast: Forecast) 
     scaled = rescale_market(past, factors)
     analyst = make().fit(scaled)
     off = measure_difference(forecast, analyst.predict(_windows(analyst, scaled)))
-    _require(
+    require_promise(
         off <= TOLERANCE,
         f"a forecast must not know the unit of prices: with symbols at {', '.join(f'{unit:g}' for unit in _UNITS)} "
         f"times their price forecasts move by {off:.2g} of their spread, allowed is {TOLERANCE:g}; divide by a price "
@@ -173,8 +171,3 @@ def _refuses_unfitted(analyst: Analyst, windows: Contexts) -> bool:
 
 def _equal(first: Forecast, second: Forecast) -> bool:
     return bool(np.array_equal(first.quantiles, second.quantiles) and np.array_equal(first.mean, second.mean))
-
-
-def _require(condition: bool, promise: str) -> None:
-    if not condition:
-        raise ContractError(promise)

@@ -15,6 +15,7 @@ from alfred.cli import analysts, data
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
+from alfred.cli.new import new
 from alfred.cli.options import (
     AsJson,
     Config,
@@ -53,6 +54,7 @@ app.add_typer(analysts.app, name="analysts")
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
+app.command()(new)
 
 
 @app.command()

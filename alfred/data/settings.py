@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from alfred.data.features.names import FAMILIES
-from alfred.errors import suggest
+from alfred.data.features.registry import FEATURES
+from alfred.errors import ConfigError, suggest
 from alfred.settings import Settings
 
 
@@ -182,7 +183,10 @@ class FeatureSettings(Settings):
         known = (*FAMILIES, *(name for family in FAMILIES.values() for name in family))
         for name in names:
             if name not in known:
-                raise ValueError(f"unknown feature '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
+                try:
+                    FEATURES.find(name, known)
+                except ConfigError as error:
+                    raise ValueError(str(error)) from error
         return names
 
     @property

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import numpy as np
 import numpy.typing as npt
 
+from alfred.envs.registry import BUILT_IN_REWARDS, REWARDS
 from alfred.envs.settings import RewardSettings
 from alfred.jit import jit
 from alfred.typing import Float
@@ -15,6 +17,35 @@ from alfred.typing import Float
 # cash has no variance, and its ratio no meaning.
 _LEAST_VARIANCE = 1e-8
 _DAYS_PER_YEAR = 252
+
+
+class Reward(ABC):
+    """A reward of your own, registered with `alfred.envs.registry.REWARDS`.
+
+    The penalties of the settings are taken off what it pays, as of every reward. `alfred.checks.check_reward` tests
+    the contract. One that agents with gradients shall learn from has `pay_torch` as well.
+
+    Attributes:
+        state: Names of the arrays `[P, ...]` that it remembers between steps; none by default.
+    """
+
+    state: tuple[str, ...] = ()
+
+    def __init__(self, settings: RewardSettings, n_portfolios: int) -> None:
+        """Store the settings and how many portfolios P are paid."""
+        self.settings, self.n_portfolios = settings, n_portfolios
+
+    def reset(self, rows: npt.NDArray[np.integer]) -> None:  # noqa: B027  most remember nothing
+        """Forget the past of some portfolios."""
+
+    @abstractmethod
+    def pay(self, growth: Float, reference_growth: Float) -> Float:
+        """Return the reward of a step, `[P]`.
+
+        Args:
+            growth: Wealth after over wealth before, net of costs, `[P]`.
+            reference_growth: The same of the reference of the settings, free of costs, `[P]`.
+        """
 
 
 class RewardState:
@@ -32,6 +63,8 @@ class RewardState:
         self.settings = settings
         # Variances grow with the length of a session.
         self._length = _DAYS_PER_YEAR / periods_per_year
+        built_in = settings.kind in BUILT_IN_REWARDS
+        self.own = None if built_in else REWARDS.load(settings.kind)(settings, n_portfolios)
         self.mean = np.zeros(n_portfolios)
         self.square = np.zeros(n_portfolios)
         self.peak = np.ones(n_portfolios)
@@ -43,6 +76,13 @@ class RewardState:
         # A prior of one per cent a day, what a book of stocks moves: without it the first ratios are huge.
         self.square[rows] = 1e-4 * self._length
         self.peak[rows] = 1.0
+        if self.own is not None:
+            self.own.reset(rows)
+
+    def list_state(self) -> list[tuple[str, object, tuple[str, ...]]]:
+        """Return what later rewards depend on: a name, who holds it, and the names of its arrays."""
+        parts: list[tuple[str, object, tuple[str, ...]]] = [("rewards", self, ("mean", "square", "peak"))]
+        return parts if self.own is None else [*parts, ("own reward", self.own, self.own.state)]
 
     def pay(self, before: Float, after: Float, reference_growth: Float, turnover: Float) -> Float:
         """Return the reward of a step and remember it.
@@ -61,7 +101,9 @@ class RewardState:
         settings = self.settings
         # A book that was ruined before has nothing to grow: it is paid as if it had stood still.
         growth = np.divide(after, before, out=np.ones_like(after), where=before > 0.0)
-        if settings.kind == "differential_sharpe":
+        if self.own is not None:
+            paid = np.asarray(self.own.pay(growth, reference_growth), dtype=np.float64)
+        elif settings.kind == "differential_sharpe":
             rate = 1.0 / settings.sharpe_memory
             least = _LEAST_VARIANCE * self._length
             paid, self.mean, self.square = differentiate_sharpe(growth - 1.0, self.mean, self.square, rate, least)

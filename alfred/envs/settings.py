@@ -7,8 +7,10 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 
+from alfred.envs.registry import BUILT_IN_REWARDS, REWARDS
+from alfred.errors import ConfigError
 from alfred.settings import Settings
 
 
@@ -109,15 +111,27 @@ class RewardSettings(Settings):
         turnover_penalty: Reward lost for each unit of turnover, beside the costs themselves.
         sharpe_memory: Steps that the running Sharpe ratio looks back, roughly.
         scale: Factor on the reward; 100 makes it per cent, which suits the learners' default step sizes.
+        options: Numbers that a reward of your own reads, by name.
     """
 
-    kind: Literal["growth", "excess", "differential_sharpe"] = "excess"
+    kind: str = "excess"
     reference: Literal["equal_weight", "benchmark"] = "equal_weight"
     risk_aversion: float = Field(default=10.0, ge=0)
     drawdown_penalty: float = Field(default=0.0, ge=0)
     turnover_penalty: float = Field(default=0.0, ge=0)
     sharpe_memory: float = Field(default=60.0, gt=1)
     scale: float = Field(default=100.0, gt=0)
+    options: Mapping[str, float] = Field(default_factory=dict)
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, kind: str) -> str:
+        if kind not in BUILT_IN_REWARDS:
+            try:
+                REWARDS.find(kind, BUILT_IN_REWARDS)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return kind
 
 
 Execution = Literal["auto", "next_open", "next_close", "close"]

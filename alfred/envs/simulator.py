@@ -234,7 +234,7 @@ class PortfolioSimulator:
     def _list_state(self) -> list[tuple[str, object, tuple[str, ...]]]:
         parts: list[tuple[str, object, tuple[str, ...]]] = [
             ("portfolios", self, _STATE),
-            ("rewards", self._rewards, ("mean", "square", "peak")),
+            *self._rewards.list_state(),
         ]
         if self._breaker is not None:
             parts.append(("breaker", self._breaker, ("peak", "cooling")))

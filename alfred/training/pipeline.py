@@ -192,7 +192,7 @@ def _make_plan(experiment: Experiment, root: Path | str) -> _Plan:
     for analyst in experiment.analysts:
         fingerprint_analyst(analyst)
     for agent in experiment.agents:
-        fingerprint_agent(agent)
+        fingerprint_agent(agent, experiment.env.reward)
     market = load_market(experiment.data)
     _check_names(experiment, market)
     return _Plan(experiment, Path(root), market, cut_folds(market, experiment))

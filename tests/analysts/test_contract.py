@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from alfred.analysts import Forecast, make_analyst
-from alfred.analysts.checks import ContractError, check_analyst
+from alfred.analysts.checks import check_analyst
 from alfred.analysts.momentum import MomentumAnalyst
 from alfred.analysts.naive import NaiveAnalyst
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import MomentumSettings, NaiveSettings
 from alfred.data.contexts import make_contexts
-from alfred.errors import CheckpointError, ConfigError, DataError, NotFittedError
+from alfred.errors import CheckpointError, ConfigError, ContractError, DataError, NotFittedError
 from tests.analysts.small import SMALL
 from tests.conftest import make_random_market
 

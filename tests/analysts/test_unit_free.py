@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alfred.analysts import Analyst, Forecast, make_analyst
-from alfred.analysts.checks import TOLERANCE, ContractError, check_analyst, measure_difference, rescale_market
+from alfred.analysts.checks import TOLERANCE, check_analyst, measure_difference, rescale_market
 from alfred.analysts.kronos.candles import Candles, scale_columns
 from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.windows import make_candles
@@ -19,6 +19,7 @@ from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import PRICE_FIELDS, Market
 from alfred.data.settings import DataSettings
 from alfred.data.sources import load_market
+from alfred.errors import ContractError
 from tests.analysts.kronos.small import make_small_pair
 from tests.analysts.small import SMALL
 from tests.conftest import ROOT, make_random_market

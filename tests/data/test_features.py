@@ -170,7 +170,7 @@ def test_features_that_need_more_than_closes_say_so() -> None:
 
 
 def test_an_unknown_feature_has_a_suggestion() -> None:
-    with pytest.raises(ValidationError, match=r"unknown feature 'rsj'.*Did you mean 'rsi'"):
+    with pytest.raises(ValidationError, match=r"unknown feature kind 'rsj'.*Did you mean 'rsi'"):
         FeatureSettings(names=("rsj",))
 
 

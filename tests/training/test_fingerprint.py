@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 
 from alfred.agents.direct import DirectAgent
 from alfred.agents.sb3.ppo import PpoAgent
+from alfred.agents.settings import DirectSettings
 from alfred.analysts.momentum import MomentumAnalyst
 from alfred.analysts.naive import NaiveAnalyst
-from alfred.training.provenance import fingerprint
+from alfred.training.provenance import fingerprint, stages
 from alfred.training.provenance.fingerprint import fingerprint_code
 
 FILES = {
@@ -174,3 +176,16 @@ def test_it_takes_no_time() -> None:
     began = time.process_time()
     fingerprint_code(PpoAgent, MomentumAnalyst)
     assert time.process_time() - began < 1.0  # 0.1 s on an idle machine
+
+
+def test_a_module_that_is_not_there_is_no_digest() -> None:
+    with pytest.raises(ValueError, match=r"there is no module alfred\.training\.nowhere"):
+        fingerprint_code(alone=("alfred.training.nowhere",))
+
+
+def test_what_trains_and_chooses_counts_as_the_code_of_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(stages, "fingerprint_code", lambda *_, modules, alone: asked.extend((*modules, *alone)) or "x")
+    stages.fingerprint_agent(DirectSettings())
+    assert {"alfred.training.cross_fitting.choice", "alfred.training.cross_fitting.blocks"} <= set(asked)
+    assert all(importlib.util.find_spec(name) for name in asked)

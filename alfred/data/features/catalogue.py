@@ -9,6 +9,7 @@ import numpy as np
 from alfred.data.features.indicators import INDICATORS, compute_indicators
 from alfred.data.features.momentum import MOMENTUM_FEATURES, compute_panels
 from alfred.data.features.normalise import rank_across, standardise_trailing
+from alfred.data.features.registry import FEATURES
 from alfred.data.features.rollup import ROLLUP_FEATURES
 from alfred.data.market import FIELDS, Market
 from alfred.data.settings import PREFIX, FeatureSettings
@@ -46,6 +47,7 @@ def compute_features(market: Market, settings: FeatureSettings) -> Signals:
     if indicators:
         panels |= compute_indicators(market, indicators)
     panels |= compute_panels(market, {name: _PANELS[name] for name in names if name in _PANELS})
+    panels |= {name: _compute_own(market, name) for name in names if name not in _FIELDS}
     # One plane a feature, seen as [T, N, K]: writing each feature between the others would take most of the time.
     planes = np.empty((len(names), market.n_dates, market.n_symbols), dtype=np.float32)
     for plane, name in zip(planes, names, strict=True):
@@ -58,6 +60,22 @@ def compute_features(market: Market, settings: FeatureSettings) -> Signals:
         trained_until=market.dates.to_numpy(),
         horizons=(0,) * len(names),
     )
+
+
+def _compute_own(market: Market, name: str) -> FloatArray:
+    """Return a feature of the user's own.
+
+    Raises:
+        DataError: It is not one number a session and symbol.
+    """
+    values = np.asarray(FEATURES.load(name)(market))
+    if values.shape != market.close.shape or not np.issubdtype(values.dtype, np.number):
+        raise DataError(
+            f"feature '{name}' returned {values.dtype} of shape {values.shape}; it must return a number for each of "
+            f"{market.n_dates} sessions and {market.n_symbols} symbols, NaN where nothing is known"
+        )
+    # What is infinite has no rank and no scale.
+    return np.where(np.isfinite(values), values, np.nan).astype(np.float64)
 
 
 def _normalise(panel: FloatArray, settings: FeatureSettings) -> FloatArray:
@@ -73,7 +91,7 @@ def _check_fields(market: Market, names: tuple[str, ...]) -> None:
         return getattr(market, field) is None if field in FIELDS else field not in market.extras
 
     for name in names:
-        missing = [field for field in _FIELDS[name] if lacks(field)]
+        missing = [field for field in _FIELDS.get(name, ()) if lacks(field)]
         if missing:
             usable = [known for known, fields in _FIELDS.items() if not any(lacks(field) for field in fields)]
             raise DataError(

@@ -15,6 +15,7 @@ import torch
 
 from alfred.envs.differentiable.ledger import compute_fee, compute_reward, drift, move_to_cash, solve_trade
 from alfred.envs.market_features import BOUND
+from alfred.envs.registry import BUILT_IN_REWARDS, REWARDS
 from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
@@ -91,6 +92,12 @@ class DifferentiableSimulator:
 
     def __init__(self, tape: Tape, settings: PortfolioSettings, dtype: torch.dtype = torch.float32) -> None:
         """Copy the tape into tensors."""
+        self._own = None if settings.reward.kind in BUILT_IN_REWARDS else REWARDS.load(settings.reward.kind)
+        if self._own is not None and not hasattr(self._own, "pay_torch"):
+            raise ConfigError(
+                f"the direct agent learns by gradients, and the reward '{settings.reward.kind}' has no "
+                "pay_torch(growth, reference_growth, settings); add it, or train another agent"
+            )
         if settings.reward.kind == "differential_sharpe":
             raise ConfigError(
                 "the direct agent learns from `growth` or `excess` rewards, not from `differential_sharpe`, whose "
@@ -149,7 +156,8 @@ class DifferentiableSimulator:
             reference = reference * self._panels.reference[current.bar]
             current, more, moved = self._run_bar(current, None)
             growth, turnover = growth * more, turnover + moved
-        reward = compute_reward(growth, reference, reward_settings)
+        pay = compute_reward if self._own is None else self._own.pay_torch
+        reward = pay(growth, reference, reward_settings)
         wealth, peak = current.wealth, torch.maximum(portfolios.peak, current.wealth)
         if reward_settings.drawdown_penalty:
             deepened = (portfolios.wealth / portfolios.peak - wealth / peak).clamp(min=0.0)

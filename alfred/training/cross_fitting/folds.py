@@ -173,7 +173,7 @@ def train_agent(
         return load_trained(folder, fold.index, seed)
     if stage is not None:
         # A worker process loads the code as it stands when the worker starts.
-        require_same_code(fingerprint_agent(settings), stage, settings.label)
+        require_same_code(fingerprint_agent(settings, environment.reward), stage, settings.label)
         write_stage(folder, stage)
     policy, kept, pooled = cross_fit(market, signals, fold, settings, environment, seed, folder, progress)
     policy.save(folder)

@@ -94,7 +94,13 @@ def fingerprint_code(*classes: type, modules: Iterable[str] = (), alone: Iterabl
         alone: Modules of alfred of which nothing but their own text counts.
     """
     home = _Home((_ALFRED,), "alfred")
-    found: dict[str, str] = {name: _read(name, path).digest for name in alone if (path := home.find(name))}
+    found: dict[str, str] = {}
+    for name in (*alone, *modules):
+        path = home.find(name)
+        if path is None:  # a digest that passes over a module would not notice that it changed
+            raise ValueError(f"there is no module {name}")
+        if name in alone:
+            found[name] = _read(name, path).digest
     for name in modules:
         _collect(name, home, found)
     for item in classes:

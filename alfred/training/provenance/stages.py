@@ -24,7 +24,8 @@ from alfred.data.prices.rates import read_rates, resolve_cash_rate
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
-from alfred.envs.settings import PortfolioSettings
+from alfred.envs.registry import BUILT_IN_REWARDS, REWARDS
+from alfred.envs.settings import PortfolioSettings, RewardSettings
 from alfred.errors import AlfredError, CheckpointError
 from alfred.learning.hub import WEIGHTS_FILE
 from alfred.training.provenance.fingerprint import fingerprint_code
@@ -40,6 +41,10 @@ TRAINING_PACKAGES = (*FORECAST_PACKAGES, "stable-baselines3")
 
 # What walks a policy through a market, for training and for judging alike.
 _LEDGER = ("alfred.evaluation.backtest", "alfred.envs.gym.episodes", "alfred.data.signals")
+_CROSS_FITTING = (
+    *(f"alfred.training.cross_fitting.{name}" for name in ("folds", "blocks", "choice", "held_out")),
+    "alfred.training.tensorboard",
+)
 _SPELT = {
     "data": "the data",
     "training data": "the training data",
@@ -109,11 +114,15 @@ def fingerprint_analyst(settings: AnalystSettings) -> str:
     return fingerprint_code(ANALYSTS.load(settings.kind), alone=("alfred.training.forecasting",))
 
 
-def fingerprint_agent(settings: AgentSettings) -> str:
-    """Return the digest of the code of an agent, of the ledger that it learns in and of what chooses its policy."""
-    names = ("agent", "choice", "cross_fitting", "curves", "held_out")
-    alone = tuple(f"alfred.training.{name}" for name in names)
-    return fingerprint_code(AGENTS.load(settings.kind), modules=_LEDGER, alone=alone)
+def fingerprint_agent(settings: AgentSettings, reward: RewardSettings | None = None) -> str:
+    """Return the digest of the code of an agent, of the ledger that it learns in and of what chooses its policy.
+
+    Args:
+        settings: Of the agent.
+        reward: What it is paid; the code of a reward of the user's own counts as well.
+    """
+    own = [] if reward is None or reward.kind in BUILT_IN_REWARDS else [REWARDS.load(reward.kind)]
+    return fingerprint_code(AGENTS.load(settings.kind), *own, modules=_LEDGER, alone=_CROSS_FITTING)
 
 
 def describe_forecast(market_checksum: str, settings: AnalystSettings, schedule: ForecastSettings) -> Parts:
@@ -145,7 +154,7 @@ def describe_trainings(
         "fold": compute_digest(fold.train, fold.validation),
         "settings": compute_digest(settings.model_dump(mode="json", exclude={"name", "checkpoint_every"})),
         "environment": digest_environment(environment, market),
-        "code": fingerprint_agent(settings),
+        "code": fingerprint_agent(settings, environment.reward),
         "packages": read_public_versions(TRAINING_PACKAGES),
     }
 
@@ -198,7 +207,10 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
     if isinstance(experiment.env.cash_rate_pct, Path):
         rates = read_rates(experiment.env.cash_rate_pct)
         chosen["env"]["cash_rate_pct"] = compute_digest([str(day) for day in rates.index], rates.tolist())
-    code = [fingerprint_agent(settings), *(fingerprint_analyst(item) for item in experiment.analysts)]
+    code = [
+        fingerprint_agent(settings, experiment.env.reward),
+        *(fingerprint_analyst(item) for item in experiment.analysts),
+    ]
     return compute_digest(agent, chosen, code)
 
 

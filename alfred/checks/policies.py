@@ -1,0 +1,92 @@
+"""The contract of a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from alfred.data.market import Market
+from alfred.data.perturbation import scramble_after
+from alfred.data.signals import Signals
+from alfred.data.synthetic import make_noise_market
+from alfred.envs.gym.episodes import prepare_tape
+from alfred.envs.observations import observe
+from alfred.envs.policy import Policy
+from alfred.envs.settings import PortfolioSettings
+from alfred.envs.simulator import PortfolioSimulator
+from alfred.envs.tape import Tape
+from alfred.errors import require_promise
+from alfred.typing import Float
+
+_STEPS = 40
+_EXACT = 1e-6  # matrix products of another batch round differently
+
+
+def check_policy(
+    make: Callable[[], Policy],
+    market: Market | None = None,
+    signals: Signals | None = None,
+    settings: PortfolioSettings | None = None,
+) -> None:
+    """Check a policy against the contract.
+
+    It must return finite weights `[P, N+1]` that sum to one; decide alike for a portfolio alone and among others;
+    decide alike twice, after `reset` as when it was made; never write to an observation; and decide from what is known:
+    what comes after a date changes nothing that it decided until then.
+
+    Args:
+        make: Builds a fresh policy.
+        market: What it trades, at least 120 sessions; random walks of five assets when left out.
+        signals: What it is told; noise when there is no market either.
+        settings: How it is traded; the lookback of the policy is added.
+
+    Raises:
+        ContractError: A promise is broken.
+    """
+    if market is None:
+        world = make_noise_market(n_assets=5, n_days=160, n_signals=2, seed=1)
+        market, signals = world.market, world.signals if signals is None else signals
+    policy = make()
+    require_promise(isinstance(policy, Policy), "a policy has name, rebalance_every, lookback, reset and predict")
+    require_promise(bool(policy.name), "a policy has a name")
+    base = settings or PortfolioSettings(execution="next_close")
+    chosen = base.model_copy(update={"lookback": max(base.lookback, policy.lookback), "episode_length": None})
+
+    def walk(one: Policy, on: Market, count: int = 1) -> Float:
+        return _walk(one, prepare_tape(on, signals, chosen, holdable=on.universe), chosen, count)
+
+    first = walk(policy, market)
+    shape = (min(_STEPS, market.n_dates - 2), 1, market.n_symbols + 1)
+    require_promise(first.shape[1:] == shape[1:], f"weights must have shape [P, N+1] = {shape[1:]}, cash last")
+    require_promise(bool(np.isfinite(first).all()), "weights must be finite")
+    require_promise(bool(np.abs(first.sum(axis=2) - 1.0).max() < 1e-5), "weights must sum to one, cash last")
+    policy.reset()
+    require_promise(np.array_equal(first, walk(policy, market)), "after reset a policy must decide as when it was made")
+    require_promise(np.array_equal(first, walk(make(), market)), "two policies made alike must decide alike")
+    many = walk(make(), market, 3)
+    alike = np.abs(many - first).max() < _EXACT
+    require_promise(bool(alike), "a portfolio must be decided for alike, alone and among others")
+    cut = market.dates[len(market.dates) // 2]
+    half = int(np.searchsorted(market.dates, cut))
+    other = walk(make(), scramble_after(replace(market, extras={}), cut, seed=5))
+    kept = min(half, len(first)) - 1
+    require_promise(np.array_equal(first[:kept], other[:kept]), "what comes after a date must not change a decision")
+
+
+def _walk(policy: Policy, tape: Tape, settings: PortfolioSettings, count: int) -> Float:
+    """Return the weights of the first decisions, `[steps, P, N+1]`, all portfolios in the same window."""
+    simulator = PortfolioSimulator(tape, settings, count)
+    simulator.reset(np.zeros(count, dtype=int), np.full(count, tape.n_bars))
+    decided = []
+    for _ in range(min(_STEPS, tape.n_bars)):
+        observation = observe(simulator)
+        before = {name: values.copy() for name, values in observation.items()}
+        weights = np.asarray(policy.predict(observation), dtype=np.float64)
+        same = all(np.array_equal(before[name], observation[name], equal_nan=True) for name in before)
+        require_promise(same, "predict must not write to its observation")
+        require_promise(weights.shape == (count, len(tape.symbols) + 1), "weights must have shape [P, N+1], cash last")
+        decided.append(weights)
+        simulator.step(np.nan_to_num(weights))
+    return np.stack(decided)

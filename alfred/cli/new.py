@@ -1,0 +1,48 @@
+"""`alfred new`: files to begin with."""
+
+from __future__ import annotations
+
+import functools
+import keyword
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from alfred.cli.options import one_line_errors
+from alfred.data.files import write_atomically
+from alfred.errors import ConfigError
+
+_USES = {
+    "analyst": "alfred audit --plugin {file} --set 'analysts=[{{kind: {name}}}]'",
+    "agent": "alfred run --plugin {file} --set 'agents=[{{kind: {name}}}]' --set name={name}",
+    "reward": "alfred run --plugin {file} --set env.reward.kind={name} --set name={name}",
+    "feature": "alfred audit --plugin {file} --set 'features={{names: [momentum, {name}]}}'",
+}
+
+
+@one_line_errors
+def new(
+    kind: Annotated[Literal["analyst", "agent", "reward", "feature"], typer.Argument(help="What to write.")],
+    name: Annotated[str, typer.Argument(help="Its kind in configurations, a name as Python has them: my_reversal.")],
+    folder: Annotated[Path, typer.Option(help="Where to write the two files.")] = Path(),
+) -> None:
+    """Write an analyst, agent, reward or feature of your own, with its contract test, to begin with.
+
+    The file runs as it stands: change what it computes, run the test, and give it to any command with --plugin.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or not name.isascii():
+        raise ConfigError(f"'{name}' cannot be the name of a module: small letters, digits and _, such as my_{kind}")
+    files = {f"{name}.py": f"{kind}.py.txt", f"test_{name}.py": f"test_{kind}.py.txt"}
+    for file in files:
+        if (folder / file).exists():
+            raise ConfigError(f"{folder / file} exists already; choose another name, or --folder")
+    values = {"name": name, "file": f"{name}.py", "title": "".join(part.title() for part in name.split("_"))}
+    templates = resources.files("alfred.cli") / "templates"
+    for file, template in files.items():
+        text = (templates / template).read_text(encoding="utf-8").format(**values)
+        write_atomically(folder / file, functools.partial(Path.write_text, data=text, encoding="utf-8"))
+        typer.echo(f"wrote {folder / file}")
+    typer.echo(f"test it:  pytest {folder / f'test_{name}.py'}")
+    typer.echo(f"use it:   {_USES[kind].format(**{**values, 'file': folder / values['file']})}")

@@ -20,6 +20,7 @@ from alfred.evaluation.statistics.significance import compute_long_run_variance
 from alfred.typing import FloatArray
 
 _SAME = 1e-4  # weights that differ by less than a basis point count as the same
+_RUIN = 1e-6  # of wealth
 _QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
 
@@ -132,7 +133,7 @@ def describe_behaviour(
         action: How its actions became weights.
         level: Coverage of the intervals.
     """
-    distance = 0.5 * np.abs(record.weights - make_equal_weights(market, record.dates)).sum(axis=1)
+    distance = 0.5 * np.abs(record.weights - make_equal_weights(market, record.dates, record.weights)).sum(axis=1)
     by_year = pd.Series(distance, index=record.dates.year).groupby(level=0).mean()
     allowed = np.isin(record.symbols, market.universe)
     outside = np.abs(record.weights[:, :-1]).max(axis=0) > _SAME
@@ -145,12 +146,20 @@ def describe_behaviour(
     )
 
 
-def make_equal_weights(market: Market, dates: pd.DatetimeIndex) -> FloatArray:
-    """Return equal weights of what may be held and traded on each date, cash last, `[T, N+1]`; cash where none did."""
+def make_equal_weights(market: Market, dates: pd.DatetimeIndex, held: FloatArray | None = None) -> FloatArray:
+    """Return equal weights of what may be held and traded on each date, cash last, `[T, N+1]`; cash where none did.
+
+    Args:
+        market: Says what may be held, and what traded when.
+        dates: Closes, `[T]`.
+        held: Weights of a book at these closes, `[T, N+1]`: what cannot be sold on a date stays, the rest is shared.
+    """
     rows = market.dates.get_indexer(dates)
     able = market.tradable[rows] & np.isin(market.symbols, market.universe)
+    frozen = np.zeros(able.shape) if held is None else np.where(market.tradable[rows], 0.0, held[:, :-1])
     count = able.sum(axis=1, keepdims=True)
-    weights = np.divide(able, count, out=np.zeros(able.shape), where=count > 0)
+    share = 1.0 - frozen.sum(axis=1, keepdims=True)
+    weights = np.divide(able * share, count, out=np.zeros(able.shape), where=count > 0) + frozen
     return np.hstack([weights, 1.0 - weights.sum(axis=1, keepdims=True)])
 
 
@@ -163,6 +172,9 @@ def split_gain(record: Backtest, reference: Backtest, level: float = 0.95) -> Ga
         level: Coverage of the interval.
     """
     own, other = record.excess, reference.excess
+    if record.wealth.min() <= _RUIN:  # the mean of the days says nothing of a book that lost everything
+        nothing = float("nan")
+        return GainSplit(reference.name, nothing, nothing, nothing, nothing, (nothing, nothing))
     centred = other - other.mean()
     squares = float(centred @ centred)
     slope = float(own @ centred) / squares if squares > 0.0 else 0.0

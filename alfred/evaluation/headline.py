@@ -55,10 +55,12 @@ class Headline:
         text: The line.
         tone: `green` for a strategy that beats both, `amber` for a gain that is not its own, `red` for one that loses
             or is too good to be true, `grey` where nothing can be told or nothing was learnt.
+        implausible: Whether it is too good to be true.
     """
 
     text: str
     tone: Tone
+    implausible: bool = False
 
 
 class Judged(Protocol):
@@ -125,13 +127,13 @@ def write_headline(row: Judged, equal_weight: Judged | None) -> Headline:
         text = f"{write_verdict(verdict, row.name)}, holding {versus_equal.baseline} to within {_EQUAL:.0%}"
         tone = "amber"
     if row.warnings:
-        return Headline(f"{text}: too good to be true", "red")
+        return Headline(f"{text}: too good to be true", "red", implausible=True)
     return Headline(text, tone)
 
 
 def find_tone(verdict: Verdict, headline: Headline) -> Tone:
     """Return the colour of one comparison; what the headline does not allow to be green is not."""
-    if headline.tone == "red" and verdict.outcome == "beats":
+    if headline.implausible and verdict.outcome == "beats":
         return "red"
     if verdict.outcome == "beats":
         return "green" if headline.tone == "green" else "amber"

@@ -220,7 +220,9 @@ def compute_results(
             trainings=tuple(behind.get(backtest.name, ())),
             behaviour=(behaviours or {}).get(backtest.name),
             warnings=(
-                *find_sharpe_warning(compute_sharpe(backtest.excess, periods)),
+                *find_sharpe_warning(
+                    compute_sharpe(backtest.excess, periods), compute_sharpe_error(backtest.excess, periods)
+                ),
                 *(signal_warnings if backtest.name in behind else ()),
             ),
         )

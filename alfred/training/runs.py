@@ -16,6 +16,7 @@ from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
 from alfred.errors import ConfigError
+from alfred.plugins import describe_plugins
 from alfred.settings import check_name
 from alfred.training.provenance.trials import DataIdentity
 from alfred.version import __version__
@@ -181,9 +182,23 @@ def load_run(
     try:
         return run, load_experiment(run.config, overrides)
     except ConfigError as error:
+        if missing := _find_missing_plugins(run):
+            raise ConfigError(f"{error}; the run was made with --plugin {' --plugin '.join(missing)}") from error
         if overrides or "is not valid YAML" not in str(error):
             raise
         raise ConfigError(f"{error}; the run is damaged, run again with --fresh") from error
+
+
+def _find_missing_plugins(run: RunFolder) -> list[str]:
+    """Return the plugins that a run was made with and that this process does not have."""
+    try:
+        recorded = read_manifest(run).get("plugins", [])
+    except ConfigError:
+        return []
+    loaded = {item["name"] for item in describe_plugins()}
+    entries = recorded if isinstance(recorded, list) else []
+    names = [str(item["name"]) for item in entries if isinstance(item, dict) and "name" in item]
+    return [name for name in names if name not in loaded]
 
 
 def write_manifest(run: RunFolder, experiment: Experiment, market: Market, folds: Sequence[Fold]) -> None:
@@ -194,6 +209,7 @@ def write_manifest(run: RunFolder, experiment: Experiment, market: Market, folds
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": read_versions(),
+        "plugins": describe_plugins(),
         "seeds": list_seeds(experiment),
         "data_checksum": compute_market_checksum(market),
         "benchmark": identity.benchmark,

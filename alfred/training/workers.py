@@ -35,7 +35,10 @@ def begin_worker(shared: Any) -> None:
     counters = shared
     import torch  # not above: it takes seconds, and the tie comes first
 
+    from alfred.plugins import load_plugins
+
     torch.set_num_threads(1)
+    load_plugins()  # before the first job, whose arguments may be of a plugin's classes
 
 
 @contextmanager

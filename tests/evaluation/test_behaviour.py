@@ -28,11 +28,17 @@ def test_equal_weights_are_those_of_what_may_be_held_and_trades() -> None:
         for column, symbol in enumerate(MARKET.symbols):
             assert found[row, column] == pytest.approx(1 / len(able) if symbol in able else 0.0)
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    # What is held and cannot be sold is nobody's choice: the others share the rest.
+    assert not MARKET.tradable[0, 0] and MARKET.tradable[0, 1:].all()
+    held = np.tile([0.4, 0.3, 0.1, 0.1, 0.1], (MARKET.n_dates, 1))
+    np.testing.assert_allclose(make_equal_weights(MARKET, MARKET.dates, held)[0], [0.4, 0.3, 0.3, 0.0, 0.0])
 
 
 def test_active_share_is_half_the_absolute_distance_by_year() -> None:
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(MARKET.n_symbols + 1), MARKET.n_dates)
+    weights[:, :-1] *= MARKET.tradable
+    weights /= weights.sum(axis=1, keepdims=True)
     record = make_record(weights, rng.normal(0, 0.01, MARKET.n_dates))
     found = describe_behaviour(record, [record], MARKET, ActionSettings())
     equal = make_equal_weights(MARKET, MARKET.dates)

@@ -106,6 +106,8 @@ def test_what_is_too_good_to_be_true_is_red() -> None:
     assert warned[0].headline is not None and warned[0].headline.tone == "red"
     assert warned[0].warnings == ("the signal knows",) and not warned[2].warnings  # equal weight reads no signal
     assert len(find_sharpe_warning(float("inf"))) == 1
+    # Three sessions may show any ratio and any correlation.
+    assert find_sharpe_warning(9.0, 4.0) == [] and len(find_sharpe_warning(9.0, 2.0)) == 1
     assert find_sharpe_warning(4.0) == [] and find_sharpe_warning(float("nan")) == []
 
 
@@ -127,12 +129,17 @@ def test_signals_that_know_are_named() -> None:
             # One asset has no correlation across symbols: what is left are its calls of rises and falls.
             "directional_accuracy": [0.51, 0.52, 0.48, 0.53, np.nan, 0.66, 0.66, 0.62],
             "base_rate": [0.53, 0.53, 0.53, 0.53, np.nan, 0.53, 0.53, 0.62],
+            "low": [0.01, 0.205, -0.35, np.nan, 0.3, np.nan, np.nan, 0.0],
+            "high": [0.05, 0.25, -0.25, np.nan, 0.5, np.nan, np.nan, 0.02],
+            "n_dates": [1_000] * 8,
             "n_pairs": [5_000, 5_000, 5_000, 5_000, 5_000, 1_000, 50, 5_000],
         }
     )
     found = find_signal_warnings(skill, 252)
     assert [text.split(" of ")[1].split(" ")[0] for text in found[:3]] == ["high", "low", "known"]
     assert "no p-value exists" in found[2] and found[3].startswith("timer calls 66%") and len(found) == 4
+    few = skill.assign(low=-0.5, high=0.9, n_dates=3, n_pairs=12)
+    assert find_signal_warnings(few, 252) == []
     # A month's correlation over a few dates may well be large; the outcome itself is never a forecast.
     assert len(find_signal_warnings(skill, 12)) == 1
     assert find_signal_warnings(None, 252) == []

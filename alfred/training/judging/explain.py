@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -219,14 +220,23 @@ def read_explanation(prepared: Prepared) -> Explanation | None:
         raw = json.loads(prepared.run.explanation.read_text(encoding="utf-8"))
         if raw["stage"] != _digest_records(prepared):
             return None
-        signals = [SignalEffect(**{**item, "ci": item["ci"] and tuple(item["ci"])}) for item in raw["signals"]]
+        signals = [_read_effect(item) for item in raw["signals"]]
         return Explanation(str(raw["agent"]), tuple(signals), bool(raw["untrained"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
+def _read_effect(raw: dict[str, Any]) -> SignalEffect:
+    """Return one entry of `explain.json`; a TypeError or ValueError where a number is none."""
+    effect = SignalEffect(**{**raw, "ci": raw["ci"] and tuple(float(end) for end in raw["ci"])})
+    for value in (effect.weight_change, effect.sharpe_change):
+        if not isinstance(value, int | float):
+            raise TypeError(f"{value!r} is not a number")
+    return effect
+
+
 def _digest_records(prepared: Prepared) -> str:
-    return compute_digest(read_stage(prepared.run.backtests))
+    return compute_digest(read_stage(prepared.run.backtests), prepared.experiment.intervals.level)
 
 
 def _disguise(

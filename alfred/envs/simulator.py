@@ -11,6 +11,7 @@ import numpy.typing as npt
 from alfred.envs.actions import compute_weights
 from alfred.envs.attribution import N_ROWS, PnLAttribution, book_holding, book_trade, read_attribution
 from alfred.envs.constraints import Constraints, keep_frozen
+from alfred.envs.costs import TradingCosts, choose_reference
 from alfred.envs.ledger import Impact, Trade, compute_fee, drift, liquidate, move_to_cash, solve_trade
 from alfred.envs.rewards import RewardState
 from alfred.envs.risk import Bars, Breaker, find_stopped, fire_stops, update_gain
@@ -104,13 +105,8 @@ class PortfolioSimulator:
         self.marks: list[Mark] = []
         self.trades: list[TradeMark] = []
         width = len(tape.symbols) + 1
-        rate_bps = settings.cost_bps + settings.slippage_bps
-        self.rates = np.full(width, rate_bps / 1e4)
-        self.rates[-1] = 0.0
-        self._commission_share = settings.cost_bps / rate_bps if rate_bps else 0.0
+        self.costs = TradingCosts.from_settings(settings, tape)
         self._long_only = settings.action.long_only
-        self._short_rate = settings.borrow_rate_pct / 100.0 / tape.periods_per_year
-        self._loan_rate = settings.margin_rate_pct / 100.0 / tape.periods_per_year
         self._stop_loss = None if settings.risk.stop_loss_pct is None else settings.risk.stop_loss_pct / 100.0
         self._constraints = Constraints(settings.constraints, tape.sectors) if settings.constraints.bind else None
         self._breaker: Breaker | None = None
@@ -122,7 +118,7 @@ class PortfolioSimulator:
         self._always_tradable = bool(tape.all_tradable.all())
         self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
         self._earns_interest = bool((tape.overnight[:, -1] != 1.0).any())
-        self._reference = tape.benchmark_growth if settings.reward.reference == "benchmark" else tape.reference_growth
+        self._reference = choose_reference(settings.reward.reference, tape)
         self._rewards = RewardState(settings.reward, n_portfolios, tape.periods_per_year)
         self._all = np.arange(n_portfolios)
         self.bar = np.zeros(n_portfolios, dtype=np.int64)
@@ -195,7 +191,7 @@ class PortfolioSimulator:
                 break
             reference = reference * self._advance(None)
         ruined = self.wealth <= _RUIN
-        attribution, cost, turnover = read_attribution(self.booked, booked, before, self._commission_share)
+        attribution, cost, turnover = read_attribution(self.booked, booked, before, self.costs.commission_share)
         truncated = (self.bar >= self.stop) & ~ruined
         if np.count_nonzero(ruined):
             self.stop = np.where(ruined, self.bar, self.stop)  # there is nothing to go on with
@@ -301,7 +297,7 @@ class PortfolioSimulator:
         if target is None:
             return
         trade = solve_trade(
-            self.drifted, target, self.rates, free=free, impact=self._find_impact(), long_only=self._long_only
+            self.drifted, target, self.costs.rates, free=free, impact=self._find_impact(), long_only=self._long_only
         )
         if self._stop_loss is not None:
             self.gain = update_gain(self.gain, self.drifted, trade.weights * trade.growth[:, None])
@@ -316,7 +312,7 @@ class PortfolioSimulator:
             factors = np.where(fired, fill, factors)
         fee = interest = self._nothing
         if night and not self._long_only:
-            fee = compute_fee(self.drifted, self._short_rate, self._loan_rate) * (self.bar < self._last_night)
+            fee = compute_fee(self.drifted, self.costs.short_rate, self.costs.loan_rate) * (self.bar < self._last_night)
         if night and self._earns_interest:
             interest = self.drifted[:, -1] * (factors[:, -1] - 1.0)
         following, growth = drift(self.drifted, factors, fee)
@@ -324,7 +320,7 @@ class PortfolioSimulator:
             self.gain = self.gain * factors
         self.drifted, self.wealth = following, book_holding(self.booked, self.wealth, growth, fee, interest)
         if fired is not None and np.count_nonzero(fired):
-            self._book(liquidate(following, fired, self.rates, self._find_impact()))
+            self._book(liquidate(following, fired, self.costs.rates, self._find_impact()))
 
     def _book(self, trade: Trade) -> None:
         if self.record:
@@ -338,7 +334,7 @@ class PortfolioSimulator:
         """Return everything booked since the start of the episode, and the turnover since then, `[P]`."""
         nothing = np.zeros_like(self.booked)
         attribution, _, turnover = read_attribution(
-            self.booked, nothing, np.ones(self.n_portfolios), self._commission_share
+            self.booked, nothing, np.ones(self.n_portfolios), self.costs.commission_share
         )
         return attribution, turnover
 
@@ -356,8 +352,8 @@ class PortfolioSimulator:
 
     def _mark(self, opening: Float) -> None:
         booked = self.booked.copy()
-        _, cost, turnover = read_attribution(booked, self._marked, opening, self._commission_share)
-        attribution, _, _ = read_attribution(booked, np.zeros_like(booked), opening, self._commission_share)
+        _, cost, turnover = read_attribution(booked, self._marked, opening, self.costs.commission_share)
+        attribution, _, _ = read_attribution(booked, np.zeros_like(booked), opening, self.costs.commission_share)
         self._marked = booked
         self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted.copy(), cost, turnover, opening, attribution))
 

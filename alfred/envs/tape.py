@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.market import Market
+from alfred.data.point_in_time.payouts import DEFAULT_PAYOUT, find_delistings
 from alfred.data.prices.rates import CashRate, resolve_cash_rate
 from alfred.data.signals import Signals
-from alfred.envs.delistings import DEFAULT_PAYOUT, find_delistings
 from alfred.envs.market_features import BOUND, compute_impact_scale, compute_market_features
 from alfred.envs.risk import Bars
 from alfred.envs.settings import Execution, ImpactSettings

@@ -219,7 +219,7 @@ def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -
     """Return the target weights of a policy at the next execution, `[P, N+1]`."""
     weights = policy.predict(observe(simulator))
     date = simulator.tape.dates[int(simulator.bar[0])]
-    shape = (simulator.n_portfolios, len(simulator.rates))
+    shape = (simulator.n_portfolios, len(simulator.costs.rates))
     return check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
 
 

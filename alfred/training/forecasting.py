@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -168,9 +169,8 @@ def forecast_all(
                     reason = "its signals are damaged"
             reporter.say(f"analyst {settings.label}: forecast again, {reason}")
         stages[settings.label] = stage
-        arguments = {"market": market, "settings": settings, "schedule": schedule, "fresh": fresh, "stage": stage}
-        total = market.n_dates - schedule.min_train_days
-        jobs.append(Job(f"analyst {settings.label}", forecast_walk_forward, arguments, total))
+        walk = partial(forecast_walk_forward, market, settings, schedule, fresh=fresh, stage=stage)
+        jobs.append(Job(f"analyst {settings.label}", walk, market.n_dates - schedule.min_train_days))
     for (label, stage), signals in zip(stages.items(), run_jobs(jobs, n_jobs, reporter), strict=True):
         found[label] = signals
         if folder is not None:

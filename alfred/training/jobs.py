@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -27,16 +27,14 @@ class Job(Generic[Result]):
 
     Attributes:
         name: Shown beside its progress.
-        function: A module-level function; it is called with `arguments` and `progress`, a function that is told the
-            units done so far.
-        arguments: Keyword arguments.
+        function: Called with `progress`, a function that is told the units done so far; a `functools.partial` of a
+            module-level function, so that types are checked where the job is made and another process finds it.
         total: Units of work.
         describe: Says on one line what came of it, or None to say nothing; the reporter is told when it is done.
     """
 
     name: str
     function: Callable[..., Result]
-    arguments: Mapping[str, object] = field(default_factory=dict)
     total: int = 1
     describe: Callable[[Result], str] | None = None
 
@@ -117,7 +115,7 @@ def _run_here(
     try:
         results = []
         for job, update in zip(jobs, updates, strict=True):
-            results.append(job.function(**job.arguments, progress=update))
+            results.append(job.function(progress=update))
             update(job.total)
             _tell(job, results[-1], reporter)
         return results
@@ -129,4 +127,4 @@ def _run(index: int, job: Job[Result]) -> Result:
     def progress(done: int) -> None:
         workers.counters[index] = done
 
-    return job.function(**job.arguments, progress=progress)
+    return job.function(progress=progress)

@@ -26,6 +26,8 @@ def work(folder: Path, number: int, seconds: float, progress: Callable[[int], No
 
 
 def main(action: str, folder: Path, seconds: float) -> None:
+    from functools import partial
+
     from alfred.training.jobs import Job, run_jobs
     from alfred.training.locks import hold_run
     from alfred.training.progress import Silence
@@ -36,7 +38,7 @@ def main(action: str, folder: Path, seconds: float) -> None:
             sys.stdout.flush()
             time.sleep(seconds)
     else:
-        jobs = [Job(str(n), work, {"folder": folder, "number": n, "seconds": seconds}) for n in range(2)]
+        jobs = [Job(str(n), partial(work, folder, n, seconds)) for n in range(2)]
         run_jobs(jobs, 2, Silence())
 
 

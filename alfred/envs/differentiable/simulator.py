@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
+from alfred.envs.costs import TradingCosts, choose_reference
 from alfred.envs.differentiable.ledger import compute_fee, compute_reward, drift, move_to_cash, solve_trade
 from alfred.envs.market_features import BOUND
 from alfred.envs.registry import BUILT_IN_REWARDS, REWARDS
@@ -104,7 +104,8 @@ class DifferentiableSimulator:
                 "running moments reach beyond its windows; set env.reward.kind=excess"
             )
         self.tape, self.settings = tape, settings
-        reference = tape.benchmark_growth if settings.reward.reference == "benchmark" else tape.reference_growth
+        self.costs = TradingCosts.from_settings(settings, tape)
+        reference = choose_reference(settings.reward.reference, tape)
         self._panels = _Panels(
             intraday=None if tape.intraday is None else torch.as_tensor(tape.intraday, dtype=dtype),
             overnight=torch.as_tensor(tape.overnight, dtype=dtype),
@@ -117,9 +118,7 @@ class DifferentiableSimulator:
             tradable_then=torch.as_tensor(tape.tradable_then, dtype=dtype),
             returns=torch.as_tensor(tape.returns, dtype=dtype),
         )
-        rates = np.full(len(tape.symbols) + 1, (settings.cost_bps + settings.slippage_bps) / 1e4)
-        rates[-1] = 0.0
-        self.rates = torch.as_tensor(rates, dtype=dtype)
+        self.rates = torch.as_tensor(self.costs.rates, dtype=dtype)
         self.holdable = None if tape.holdable is None else torch.as_tensor(tape.holdable, dtype=dtype)
         self._long_only = settings.action.long_only
         self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
@@ -192,9 +191,7 @@ class DifferentiableSimulator:
         known = drifted
         fee = None
         if not self._long_only:
-            yearly = self.settings.borrow_rate_pct, self.settings.margin_rate_pct
-            fee = compute_fee(drifted, *(rate / 100.0 / self.tape.periods_per_year for rate in yearly))
-            fee = fee * (bar < self._last_night)
+            fee = compute_fee(drifted, self.costs.short_rate, self.costs.loan_rate) * (bar < self._last_night)
         drifted, more = drift(drifted, panels.overnight[bar], fee)
         weights, growth = known if self.tape.lag else drifted, growth * more
         following = Portfolios(bar + 1, drifted, weights, portfolios.wealth * growth, portfolios.peak)

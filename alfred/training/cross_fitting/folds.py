@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from alfred.agents.base import NetworkPolicy
@@ -110,17 +111,10 @@ def train_agents(
                     shutil.rmtree(place)
             if reason:
                 reporter.say(f"{name}: trained again, {reason}")
-            arguments = {
-                "market": known,
-                "signals": known_signals,
-                "fold": fold,
-                "settings": settings,
-                "environment": environment,
-                "seed": seed + number,
-                "folder": place,
-                "stage": stage,
-            }
-            jobs.append(Job(name, train_agent, arguments, count_steps(settings), describe_training))
+            train = partial(
+                train_agent, known, known_signals, fold, settings, environment, seed + number, place, stage=stage
+            )
+            jobs.append(Job(name, train, count_steps(settings), describe_training))
     trained |= {(item.fold, item.seed): item for item in run_jobs(jobs, n_jobs, reporter)}
     return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
 

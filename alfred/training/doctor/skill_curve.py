@@ -14,6 +14,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -166,9 +167,7 @@ def draw_curve(
     jobs = [
         Job(
             f"doctor: {settings.label} at {ic:g}, planting {seed}",
-            measure_outcome,
-            {"experiment": experiment, "market": market, "fold": fold, "settings": settings, "ic": ic, "seed": seed},
-            1,
+            partial(measure_outcome, experiment, market, fold, settings, ic, seed),
         )
         for ic in ics
         for settings in agents

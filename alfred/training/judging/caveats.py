@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.market import Market
-from alfred.envs.delistings import find_delistings
+from alfred.data.point_in_time.payouts import find_delistings
 from alfred.envs.settings import PortfolioSettings
 
 _SAME_PRICE = 1e-4  # one basis point

@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-slow test-all check format lint types clean
+.PHONY: help install demo test test-slow test-all matrix check format lint types clean
 
 help:
 	@echo "make demo     the main job on real prices, with a report at the end"
 	@echo "make test     the tests, in a few minutes, on all cores"
 	@echo "make test-all the slow ones as well: what continuous integration runs"
+	@echo "make matrix   the tests under each of Python 3.11 to 3.13"
 	@echo "make check    format, lint, types, tests"
 	@echo "make install  only the environment in $(VENV)"
 
@@ -34,6 +35,14 @@ test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope -m "slow and not network and not pretrained and not gpu"
 
 test-all: test test-slow
+
+# One environment a version, each with the tests; name the interpreters that are not on the path:
+# make matrix PYTHONS="/opt/python3.12 /opt/python3.13"
+PYTHONS ?= python3.11 python3.12 python3.13
+matrix:
+	@for python in $(PYTHONS); do \
+	  $(MAKE) test PYTHON=$$python VENV=.venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') || exit 1; \
+	done
 
 format: install
 	$(BIN)/ruff format --check .

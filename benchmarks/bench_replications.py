@@ -37,7 +37,7 @@ from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
-from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, Stage, backtest, make_walk
 from alfred.training.cross_fitting.folds import train_agents
 from alfred.training.progress import Silence
 
@@ -103,7 +103,7 @@ def run_table(names: Iterable[str], folder: Path) -> dict[str, dict[str, dict[st
             ):
                 if hasattr(policy, "reset"):
                     policy.reset()
-                records[label] = backtest(policy, make_backtest_env(market, None, settings, policy))
+                records[label] = backtest(policy, make_walk(market, None, settings, policy))
             rows[policy.name] = {label: float(record.wealth[-1]) for label, record in records.items()}
             rows[policy.name]["turnover a day"] = describe(records["free"])["turnover_a_day"]
         table[name] = rows
@@ -148,11 +148,11 @@ def run_agents(name: str, folder: Path, scale: float) -> dict[str, object]:
         label = f"{cost_bps:g} bps"
         settings = make_settings(cost_bps)
         for policy in make_policies(market):
-            env = make_backtest_env(market, signals, settings, policy, start=start, end=end)
+            env = make_walk(market, signals, settings, policy, start=start, end=end)
             rows.setdefault(policy.name, {})[label] = describe(backtest(policy, env))
         for kind, steps in STEPS.items():
             stages, seconds = train(market, signals, folds, kind, cost_bps, max(int(steps * scale), 2048), 1)
-            env = make_backtest_env(market, signals, settings, stages[0].policy, start=start, end=end)
+            env = make_walk(market, signals, settings, stages[0].policy, start=start, end=end)
             rows.setdefault(kind, {})[label] = {**describe(backtest(stages, env)), "cpu_seconds": seconds}
     return {"days": len(market.dates) - 1 - first, "first_day": first + 1, "rows": rows}
 

@@ -33,7 +33,7 @@ from alfred.agents.settings import AgentSettings, DirectSettings, PpoSettings
 from alfred.data.splits import Fold
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from alfred.training.cross_fitting.folds import train_agent
 from alfred.training.tensorboard import compute_utility
 
@@ -64,7 +64,7 @@ def measure(ic: float, name: str, number: int) -> dict[str, tuple[bool, float]]:
 
     def validate(policy: Policy, _steps: int) -> float:
         span = {"start": fold.validation[0], "end": fold.validation[1]}
-        record = backtest(policy, make_backtest_env(market, signals, SETTINGS, policy, **span))
+        record = backtest(policy, make_walk(market, signals, SETTINGS, policy, **span))
         return compute_utility(record, SETTINGS.reward.risk_aversion)
 
     ended: list[NetworkPolicy] = []

@@ -27,7 +27,7 @@ from alfred.data.features.catalogue import compute_features
 from alfred.data.settings import FeatureSettings
 from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from tests.agents.tasks import make_observation, make_task, make_tiny
 from tests.analysts.small import SMALL
 from tests.conftest import make_random_market
@@ -123,7 +123,7 @@ def _trade() -> dict[str, np.ndarray]:
         for entry in _BASELINES:
             policy = BASELINES.load(entry["kind"]).model_validate(entry).build(market, ())
             object.__setattr__(policy, "under_mandate", True)
-            record = backtest(policy, make_backtest_env(market, None, settings, policy))
+            record = backtest(policy, make_walk(market, None, settings, policy))
             label = "held" if entry.get("hold") else entry["kind"]
             found[f"backtests/{name}/{label}"] = np.column_stack([record.net, record.costs, record.weights])
         env = PortfolioVectorEnv(5, market, None, settings.model_copy(update={"episode_length": 40, "lookback": 3}))

@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": GROUND | {"data", "learning", "analysts", "envs", "agents", "evaluation", "config", "plugins"},
 }
 ALLOWED["notebook"] = ALLOWED["training"] | {"training"}
+ALLOWED["checks"] = GROUND | {"data", "analysts", "envs", "agents"}
 ALLOWED["console"] = ALLOWED["cli"] = set(ALLOWED) | {"console"}
 MOST_FILES = 15
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from alfred.data.signals import SignalSpec
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 
@@ -97,7 +98,7 @@ class Forecast:
 
 def signal_names(analyst: str, horizons: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names of the columns of `Forecast.to_signals` and their horizons."""
-    names = tuple(f"{analyst}.{quantity}_{horizon}" for horizon in horizons for quantity in QUANTITIES)
+    names = tuple(SignalSpec(analyst, quantity, horizon).name for horizon in horizons for quantity in QUANTITIES)
     return names, tuple(horizon for horizon in horizons for _ in QUANTITIES)
 
 

@@ -17,6 +17,32 @@ from alfred.errors import SignalError
 _STAMP = "trained_until"
 
 
+@dataclass(frozen=True)
+class SignalSpec:
+    """What one signal is.
+
+    Attributes:
+        analyst: Who forecast it; `feature` for features.
+        quantity: What it says, such as `expected_return` or `dispersion`.
+        horizon: Sessions ahead; 0 for features.
+    """
+
+    analyst: str
+    quantity: str
+    horizon: int
+
+    @property
+    def name(self) -> str:
+        """The name in tables and files."""
+        return f"{self.analyst}.{self.quantity}" + (f"_{self.horizon}" if self.horizon else "")
+
+    @classmethod
+    def from_name(cls, name: str, horizon: int) -> SignalSpec:
+        """Read the name of a stored signal; the one place that does."""
+        analyst, _, rest = name.partition(".")
+        return cls(analyst, rest.removesuffix(f"_{horizon}") if horizon else rest, horizon)
+
+
 @dataclass(frozen=True, eq=False)
 class Signals:
     """Out-of-sample forecasts of every symbol on every date.
@@ -80,7 +106,12 @@ class Signals:
     @property
     def analysts(self) -> tuple[str, ...]:
         """Names of the analysts behind the signals, each once, in order."""
-        return tuple(dict.fromkeys(name.split(".", 1)[0] for name in self.names))
+        return tuple(dict.fromkeys(spec.analyst for spec in self.specs))
+
+    @property
+    def specs(self) -> tuple[SignalSpec, ...]:
+        """What each signal is, `[K]`."""
+        return tuple(map(SignalSpec.from_name, self.names, self.horizons))
 
     def select(self, names: Sequence[str]) -> Signals:
         """Return some of the signals.
@@ -92,7 +123,7 @@ class Signals:
         if unknown:
             raise SignalError(f"unknown signal '{unknown[0]}'; known: {', '.join(self.names)}")
         columns = [self.names.index(name) for name in names]
-        kept = {name.split(".", 1)[0] for name in names}
+        kept = {self.specs[column].analyst for column in columns}
         return Signals(
             dates=self.dates,
             symbols=self.symbols,

@@ -14,11 +14,11 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.gym.episodes import prepare_tape
-from alfred.envs.gym.portfolio import PortfolioEnv
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy, check_weights
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
+from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError, ConfigError
 from alfred.typing import Float, FloatArray
 
@@ -129,46 +129,70 @@ class Stage:
     policy: Policy
 
 
-def backtest(policy: Policy | Sequence[Stage], env: PortfolioEnv, *, normalise: bool = False) -> Backtest:
-    """Walk a policy through the whole range of an environment and record every close.
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """A range that policies are walked through, one after another.
 
-    The environment must have been built with `record=True` and no `episode_length`, and with at least the policy's
-    `lookback`; `make_backtest_env` does so. Each policy is reset when it takes over, and one with a recurrent state is
-    walked through the sessions before, so that its state depends on those dates and on nothing else.
+    Attributes:
+        simulator: One portfolio over the tape of the range, which keeps its marks and its trades.
+        warm_up: Bars at the beginning that belong to no record: a recurrent state is walked through them first.
+    """
+
+    simulator: PortfolioSimulator
+    warm_up: int = 0
+
+    @property
+    def tape(self) -> Tape:
+        """The market of the range."""
+        return self.simulator.tape
+
+    def begin(self) -> PortfolioSimulator:
+        """Return the simulator at the first bar of the record, with nothing recorded."""
+        self.simulator.reset(np.array([self.warm_up]), np.array([self.tape.n_bars]))
+        self.simulator.marks.clear()
+        self.simulator.trades.clear()
+        return self.simulator
+
+
+def backtest(policy: Policy | Sequence[Stage], walk: Walk, *, normalise: bool = False) -> Backtest:
+    """Walk a policy through a whole range and record every close.
+
+    Each policy is reset when it takes over, and one with a recurrent state is walked through the sessions before, so
+    that its state depends on those dates and on nothing else.
 
     Args:
         policy: The policy, or the stages of one, in order of their dates; the first covers whatever comes before it.
-        env: Where it trades.
+        walk: The range, made for a policy with this lookback by `make_walk`.
         normalise: Scale weights that do not sum to one (or, with short positions, exceed the leverage) instead of
             refusing them.
 
     Raises:
-        ConfigError: The environment was built for something else, or there is no stage.
+        ConfigError: There is no stage, or `walk` is something else.
         DataError: A policy returns weights that cannot be traded; policy, date and sum are named.
     """
-    stages = list(policy) if isinstance(policy, Sequence) else [Stage(env.tape.dates[0], policy)]
+    if not isinstance(walk, Walk):
+        raise ConfigError(
+            f"a backtest walks through a range, and got {type(walk).__name__}; build the range with "
+            "make_walk(market, signals, settings, policy), or call alfred.backtest(strategy, market)"
+        )
+    dates = walk.tape.dates
+    stages = list(policy) if isinstance(policy, Sequence) else [Stage(dates[0], policy)]
     if not stages:
         raise ConfigError("a backtest needs a policy, and the list of stages is empty")
     starts = pd.DatetimeIndex([stage.start for stage in stages])
-    simulator, dates = env.simulator, env.tape.dates
-    if not simulator.record or env.settings.episode_length is not None:
-        raise ConfigError(
-            "a backtest needs an environment with record=True and no episode_length; build it with "
-            "make_backtest_env(market, signals, settings, policy)"
-        )
-    env.reset(seed=0)
+    simulator = walk.begin()
     active: Policy | None = None
     while simulator.bar[0] < simulator.stop[0]:
         today = int(simulator.bar[0])
         upcoming = stages[max(int(starts.searchsorted(dates[today], side="right")) - 1, 0)].policy
         if upcoming is not active:
             active = upcoming
-            _warm_up(active, env, today, normalise=normalise)
+            _warm_up(active, walk, today, normalise=normalise)
         simulator.step(_decide(active, simulator, normalise=normalise))
-    return _read_marks(stages[0].policy.name, env)
+    return _read_marks(stages[0].policy.name, walk)
 
 
-def make_backtest_env(
+def make_walk(
     market: Market,
     signals: Signals | None,
     settings: PortfolioSettings,
@@ -176,13 +200,13 @@ def make_backtest_env(
     *,
     start: pd.Timestamp | str | None = None,
     end: pd.Timestamp | str | None = None,
-) -> PortfolioEnv:
-    """Build the environment that a policy is evaluated in: the same market terms for everyone.
+) -> Walk:
+    """Prepare the range that a policy is evaluated in: the same market terms for everyone.
 
     The mandate (constraints and risk rules) binds the policies that say `under_mandate`, as agents do. A benchmark
     that is held decides once: a stop would leave it in cash for ever, and the agent would be judged against that.
     Policies that are free of it may hold every symbol; for the others what is not in `Market.universe` counts as not
-    tradable.
+    tradable. Weights are traded as they are: no action stands between.
     """
     free = not getattr(policy, "under_mandate", True)
     if free:
@@ -200,7 +224,7 @@ def make_backtest_env(
     earlier, warm_up = _find_warm_up(market, signals, start, getattr(policy, "burn_in", 0))
     holdable = market.symbols if free else market.universe
     tape = prepare_tape(market, signals, changed, start=earlier, end=end, holdable=holdable)
-    return PortfolioEnv(settings=changed, tape=tape, record=True, warm_up=warm_up)
+    return Walk(PortfolioSimulator(tape, changed, record=True), warm_up)
 
 
 def _find_warm_up(
@@ -223,14 +247,14 @@ def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -
     return check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
 
 
-def _warm_up(policy: Policy, env: PortfolioEnv, bar: int, *, normalise: bool) -> None:
+def _warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool) -> None:
     """Reset a policy and walk it, with a book of its own, through the sessions before it takes over."""
     if hasattr(policy, "reset"):  # a plain object with `predict` has no state to forget
         policy.reset()
     begin = max(bar - getattr(policy, "burn_in", 0), 0)
     if begin == bar:
         return
-    shadow = PortfolioSimulator(env.tape, env.settings)
+    shadow = PortfolioSimulator(walk.tape, walk.simulator.settings)
     shadow.reset(np.array([begin]), np.array([bar]))
     while shadow.bar[0] < shadow.stop[0]:
         shadow.step(_decide(policy, shadow, normalise=normalise))
@@ -240,14 +264,14 @@ def _weight_column(symbol: str) -> str:
     return f"{_WEIGHT}{symbol}"
 
 
-def _read_marks(name: str, env: PortfolioEnv) -> Backtest:
-    tape, simulator = env.tape, env.simulator
+def _read_marks(name: str, walk: Walk) -> Backtest:
+    tape, simulator = walk.tape, walk.simulator
     marks = simulator.marks
     wealth = np.array([float(mark.wealth[0]) for mark in marks])
     weights = np.stack([mark.weights[0] for mark in marks])
     paid = np.array([float(mark.attribution.costs[0]) for mark in marks])
     turnover = np.array([float(mark.turnover[0]) for mark in marks])
-    first = env.warm_up
+    first = walk.warm_up
     dates, n_marks = tape.dates[first:], tape.n_bars - first
     if tape.final_mark is not None:
         dates, n_marks = dates.append(pd.DatetimeIndex([tape.final_mark])), n_marks + 1

@@ -172,8 +172,8 @@ def compute_signal_skill(
     outcomes = {
         horizon: compute_realised_returns(known, dates, signals.symbols, horizon) for horizon in set(signals.horizons)
     }
-    for column, (name, horizon) in enumerate(zip(signals.names, signals.horizons, strict=True)):
-        analyst, _, quantity = name.partition(".")
+    for column, (name, spec) in enumerate(zip(signals.names, signals.specs, strict=True)):
+        analyst, quantity, horizon = spec.analyst, spec.quantity, spec.horizon
         values = signals.values[inside, :, column].astype(np.float64)
         for period, mask in _split_at_cutoff(dates, signals.knowledge_cutoffs.get(analyst)).items():
             skill = _judge(quantity, values[mask], outcomes[horizon][mask], horizon, level)
@@ -208,7 +208,7 @@ def _judge(quantity: str, signal: FloatArray, outcome: FloatArray, horizon: int,
     measures = {
         "balanced_accuracy": (_balanced_accuracy, 0.5, sign is None),
         "auc": (_auc, 0.5, sign is None),
-        "r2": (_r2, 0.0, quantity.startswith("expected_return")),
+        "r2": (_r2, 0.0, quantity == "expected_return"),
     }
     for name, (measure, without_skill, applies) in measures.items():
         estimate = _NO_ESTIMATE

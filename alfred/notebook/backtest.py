@@ -19,7 +19,7 @@ from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
-from alfred.evaluation import backtest as walk
+from alfred.evaluation import backtest as records_of
 from alfred.evaluation.behaviour import describe_behaviour
 from alfred.evaluation.report.inputs import MarketFacts, ReportInput
 from alfred.evaluation.report.page import render_report, write_report
@@ -48,7 +48,7 @@ class Backtest:
         n_trials: Strategies that were tried to find this one; the verdict pays for them.
     """
 
-    records: tuple[walk.Backtest, ...]
+    records: tuple[records_of.Backtest, ...]
     trades: pd.DataFrame
     market: Market
     action: ActionSettings
@@ -182,17 +182,17 @@ def backtest(
     """
     chosen = settings if isinstance(settings, PortfolioSettings) else PortfolioSettings.model_validate(settings or {})
     first = signals.dates[0] if start is None and signals is not None else start
-    env = walk.make_backtest_env(market, signals, chosen, _Anyone(chosen.lookback), start=first, end=end)
-    policy = make_policy(strategy, market, env.tape, chosen, name)
+    walk = records_of.make_walk(market, signals, chosen, _Anyone(chosen.lookback), start=first, end=end)
+    policy = make_policy(strategy, market, walk.tape, chosen, name)
     others = make_baselines((), market, () if signals is None else signals.names)
     if policy.name in [other.name for other in others]:
         raise ConfigError(f"a strategy called '{policy.name}' stands beside another of that name; pass name=...")
     records, trades = [], pd.DataFrame()
     for one in (policy, *others):
-        env = walk.make_backtest_env(market, signals, chosen, one, start=first, end=end)
-        records.append(walk.backtest(one, env))
+        walk = records_of.make_walk(market, signals, chosen, one, start=first, end=end)
+        records.append(records_of.backtest(one, walk))
         if one is policy:
-            trades = list_trades(env.simulator, env.tape)
+            trades = list_trades(walk.simulator, walk.tape)
     return Backtest(tuple(records), trades, market, chosen.action, intervals or IntervalSettings(), n_trials)
 
 

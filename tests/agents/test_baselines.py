@@ -21,7 +21,7 @@ from alfred.agents.strategies.signals import (
 from alfred.data.signals import Signals
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import ConfigError, DataError
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from alfred.typing import Observation
 from tests.conftest import make_random_market
 
@@ -57,7 +57,7 @@ def test_every_baseline_trades_in_the_ledger(kind: str) -> None:
     stamps = np.full(len(dates), np.datetime64("2000-01-01", "s"))
     values = rng.normal(size=(len(dates), N, 2)).astype(np.float32)
     signals = Signals(dates, MARKET.symbols, NAMES, values, stamps, (1, 1))
-    env = make_backtest_env(MARKET, signals, PortfolioSettings(), policy, start=dates[600])
+    env = make_walk(MARKET, signals, PortfolioSettings(), policy, start=dates[600])
     record = backtest(policy, env)
     np.testing.assert_allclose(record.weights.sum(axis=1), 1.0, atol=1e-12)
     assert (record.weights >= -1e-12).all()

@@ -12,7 +12,7 @@ from alfred.agents.strategies.registry import BASELINES
 from alfred.data.market import Market
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import DataError
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.typing import Observation
 from tests.conftest import make_random_market
 from tests.test_lookahead import find_leak
@@ -45,7 +45,7 @@ def observe(relatives: np.ndarray, tradable: np.ndarray | None = None) -> Observ
 
 def walk(policy: OnlinePolicy, market: Market = MARKET, **settings: object) -> Backtest:
     chosen = FREE.model_copy(update=settings)
-    return backtest(policy, make_backtest_env(market, None, chosen, policy))
+    return backtest(policy, make_walk(market, None, chosen, policy))
 
 
 def decide(policy: OnlinePolicy, days: list[list[float]]) -> np.ndarray:

@@ -9,7 +9,7 @@ from alfred.agents.networks import NetworkSpec, ObservationShape
 from alfred.agents.recurrent import RecurrentNetwork
 from alfred.envs import ActionSettings, PortfolioSettings
 from alfred.envs.market_features import MARKET_FEATURES
-from alfred.evaluation.backtest import Stage, backtest, make_backtest_env
+from alfred.evaluation.backtest import Stage, backtest, make_walk
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(260, 4, seed=2)
@@ -26,7 +26,7 @@ def make_policy(seed: int) -> NetworkPolicy:
 
 
 def walk(policy, start: int, stop: int = 259, stages=None):
-    env = make_backtest_env(MARKET, None, SETTINGS, policy, start=MARKET.dates[start], end=MARKET.dates[stop])
+    env = make_walk(MARKET, None, SETTINGS, policy, start=MARKET.dates[start], end=MARKET.dates[stop])
     return backtest(stages or policy, env)
 
 

@@ -8,7 +8,7 @@ from alfred.agents.strategies.prices import FixedMix
 from alfred.data import Market
 from alfred.envs import PortfolioSettings
 from alfred.errors import DataError
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(60, 3)
@@ -16,7 +16,7 @@ EMPTY = FixedMix("cash", np.zeros(3))
 
 
 def earn(market: Market = MARKET, **settings):
-    return backtest(EMPTY, make_backtest_env(market, None, PortfolioSettings(**settings), EMPTY))
+    return backtest(EMPTY, make_walk(market, None, PortfolioSettings(**settings), EMPTY))
 
 
 @pytest.mark.parametrize("execution", ["next_open", "next_close", "close"])

@@ -15,7 +15,7 @@ from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, Portfol
 from alfred.envs.actions import compute_weights
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.errors import ConfigError, DataError
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from tests.conftest import make_random_market
 from tests.training.small import write_market
 
@@ -96,7 +96,7 @@ def test_an_environment_of_ones_own_holds_any_symbol_unless_the_market_says_othe
 def test_the_benchmark_is_held_by_those_who_stand_for_it() -> None:
     settings = PortfolioSettings(cost_bps=0.0, slippage_bps=0.0)
     policy = MixSettings(benchmark_weight=1.0, hold=True).build(MARKET, ())
-    record = backtest(policy, make_backtest_env(MARKET, None, settings, policy))
+    record = backtest(policy, make_walk(MARKET, None, settings, policy))
     assert record.weights[:, BENCHMARK].min() > 0.999
     with pytest.raises(ConfigError, match="holds SPY, which is not investable"):
         MixSettings(benchmark_weight=0.6, under_mandate=True).build(MARKET, ())

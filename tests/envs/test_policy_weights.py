@@ -5,7 +5,7 @@ import pytest
 
 from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv
 from alfred.errors import DataError
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(40, 4)
@@ -26,7 +26,7 @@ class Fixed:
 
 def walk(weights, settings=LONG, **options):
     policy = Fixed(weights)
-    return backtest(policy, make_backtest_env(MARKET, None, settings, policy), **options)
+    return backtest(policy, make_walk(MARKET, None, settings, policy), **options)
 
 
 @pytest.mark.parametrize(

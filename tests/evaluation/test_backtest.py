@@ -9,7 +9,7 @@ from alfred.agents.strategies.registry import make_baselines
 from alfred.data import Market
 from alfred.envs import PortfolioEnv, PortfolioSettings
 from alfred.errors import CheckpointError, ConfigError
-from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, Stage, backtest, make_walk
 from tests.conftest import make_random_market
 
 FREE = PortfolioSettings(cost_bps=0, slippage_bps=0)
@@ -25,7 +25,7 @@ def hold(symbol: str, market: Market) -> FixedMix:
 @pytest.mark.parametrize("ohlc", [True, False])
 def test_holding_spy_is_spy_less_one_entry_cost(ohlc) -> None:
     market = make_random_market(ohlc=ohlc)
-    record = backtest(hold("SPY", market), make_backtest_env(market, None, TEN, hold("SPY", market)))
+    record = backtest(hold("SPY", market), make_walk(market, None, TEN, hold("SPY", market)))
     column = market.index_of("SPY")
     entry = market.open[1, column] if ohlc else market.close[1, column]
     assert record.wealth[-1] == pytest.approx(market.close[-1, column] / entry / (1 + 10e-4), rel=1e-12)
@@ -42,7 +42,7 @@ def test_holding_spy_is_spy_less_one_entry_cost(ohlc) -> None:
 def test_equal_weight_equals_a_plain_loop() -> None:
     market = make_random_market(60, 3, ohlc=False)
     policy = FixedMix("mix", [0.5, 0.5, 0], rebalance_every=7)
-    record = backtest(policy, make_backtest_env(market, None, FREE, policy))
+    record = backtest(policy, make_walk(market, None, FREE, policy))
     values, wealth = np.zeros(3), 1.0
     expected = []
     for t in range(1, 60):
@@ -61,7 +61,7 @@ def test_more_cost_is_never_more_wealth_and_books_close() -> None:
     wealth = []
     for bps in (0, 5, 50):
         settings = PortfolioSettings(cost_bps=bps, slippage_bps=0)
-        record = backtest(policy, make_backtest_env(market, None, settings, policy))
+        record = backtest(policy, make_walk(market, None, settings, policy))
         np.testing.assert_allclose(record.net, record.gross - record.costs, atol=1e-15)
         wealth.append(record.wealth[-1])
     assert wealth[0] > wealth[1] > wealth[2]
@@ -73,7 +73,7 @@ def test_stages_take_over_on_their_date() -> None:
     first.rebalance_every = second.rebalance_every = 1
     switch = market.dates[150]
     stages = [Stage(market.dates[0], first), Stage(switch, second)]
-    record = backtest(stages, make_backtest_env(market, None, FREE, first))
+    record = backtest(stages, make_walk(market, None, FREE, first))
     held = record.weights.argmax(axis=1)
     assert set(held[record.dates < switch]) == {0}
     assert set(held[record.dates >= switch]) == {1}
@@ -82,7 +82,7 @@ def test_stages_take_over_on_their_date() -> None:
 def test_inverse_volatility_uses_the_returns_before_the_decision() -> None:
     market = make_random_market(120, 3)
     policy = InverseVolatilitySettings(lookback=20, rebalance_every=5).build(market, [])
-    record = backtest(policy, make_backtest_env(market, None, FREE, policy, start=market.dates[40]))
+    record = backtest(policy, make_walk(market, None, FREE, policy, start=market.dates[40]))
     volatility = np.diff(np.log(market.close), axis=0)[20:40, :2].std(axis=0)
     shares = (1 / volatility) / (1 / volatility).sum()
     opened = market.close[41, :2] / market.open[41, :2] * shares
@@ -92,7 +92,7 @@ def test_inverse_volatility_uses_the_returns_before_the_decision() -> None:
 def test_nothing_is_bought_before_its_listing() -> None:
     market = make_random_market(late_listing=True)
     for policy in make_baselines([InverseVolatilitySettings(lookback=20)], market, []):
-        record = backtest(policy, make_backtest_env(market, None, TEN, policy))
+        record = backtest(policy, make_walk(market, None, TEN, policy))
         assert (record.weights[record.dates < market.dates[100], 0] == 0).all()
         assert np.isfinite(record.net).all()
 
@@ -100,7 +100,7 @@ def test_nothing_is_bought_before_its_listing() -> None:
 def test_round_trip_and_damage(tmp_path) -> None:
     market = make_random_market(60)
     policy = hold("SPY", market)
-    record = backtest(policy, make_backtest_env(market, None, TEN, policy))
+    record = backtest(policy, make_walk(market, None, TEN, policy))
     record.save(tmp_path / "r.parquet")
     again = Backtest.load(tmp_path / "r.parquet")
     assert (again.name, again.symbols) == (record.name, record.symbols)
@@ -114,10 +114,10 @@ def test_round_trip_and_damage(tmp_path) -> None:
 
 def test_an_environment_for_something_else_is_refused() -> None:
     market = make_random_market(60)
-    with pytest.raises(ConfigError, match="record=True"):
-        backtest(hold("SPY", market), PortfolioEnv(market))
+    with pytest.raises(ConfigError, match="got PortfolioEnv; build the range"):
+        backtest(hold("SPY", market), PortfolioEnv(market))  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="list of stages is empty"):
-        backtest([], make_backtest_env(market, None, TEN, hold("SPY", market)))
+        backtest([], make_walk(market, None, TEN, hold("SPY", market)))
 
 
 class Short:
@@ -143,7 +143,7 @@ def long_short(leverage: float, **changes) -> PortfolioSettings:
 def test_a_short_book_is_its_own_arithmetic() -> None:
     market = make_random_market(60, 3, ohlc=False)
     policy = Short(0.5)
-    record = backtest(policy, make_backtest_env(market, None, long_short(1.0), policy))
+    record = backtest(policy, make_walk(market, None, long_short(1.0), policy))
     growth = market.close[1:, 0] / market.close[1, 0]
     np.testing.assert_allclose(record.wealth, 1.5 - 0.5 * growth, rtol=1e-12)
 
@@ -152,7 +152,7 @@ def test_the_fee_of_the_last_night_is_booked() -> None:
     market = make_random_market(20, 3, ohlc=False)
     policy = Short(1.0)
     settings = long_short(1.0, borrow_rate_pct=25.2)
-    record = backtest(policy, make_backtest_env(market, None, settings, policy))
+    record = backtest(policy, make_walk(market, None, settings, policy))
     assert (record.costs[1:] > 0).all()
     np.testing.assert_allclose(record.net, record.gross - record.costs, atol=1e-15)
 
@@ -163,8 +163,8 @@ def test_a_ruined_book_stays_at_nothing_to_the_end() -> None:
     close[30:, 0] *= 3.0
     crashed = Market.from_arrays(market.dates, market.symbols, close, benchmark="SPY")
     policy = Short(1.0)
-    record = backtest(policy, make_backtest_env(crashed, None, long_short(1.0), policy))
-    whole = backtest(hold("SPY", crashed), make_backtest_env(crashed, None, FREE, hold("SPY", crashed)))
+    record = backtest(policy, make_walk(crashed, None, long_short(1.0), policy))
+    whole = backtest(hold("SPY", crashed), make_walk(crashed, None, FREE, hold("SPY", crashed)))
     assert record.dates.equals(whole.dates)
     ruin = crashed.dates.get_loc(record.dates[0]) + 29 - 1
     assert record.net[ruin] <= -0.99

@@ -14,7 +14,7 @@ from alfred.data import Market
 from alfred.data.settings import DataSettings
 from alfred.data.sources import load_market
 from alfred.envs import ActionSettings, ConstraintSettings, PortfolioSettings, RiskSettings
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(160, 4, seed=5)
@@ -22,7 +22,7 @@ PLAIN = PortfolioSettings(cost_bps=6, slippage_bps=4)
 
 
 def walk(policy, chosen: PortfolioSettings, market: Market = MARKET) -> Backtest:
-    return backtest(policy, make_backtest_env(market, None, chosen, policy))
+    return backtest(policy, make_walk(market, None, chosen, policy))
 
 
 def optional(values):

@@ -9,7 +9,7 @@ from alfred.agents.strategies.prices import MixSettings
 from alfred.agents.strategies.registry import make_baselines
 from alfred.data import Market
 from alfred.envs import ActionSettings, PortfolioSettings
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.results import compute_results
 from alfred.evaluation.settings import IntervalSettings
 from alfred.training.judging.caveats import find_payout_caveat
@@ -42,7 +42,7 @@ def test_three_missing_months_are_a_halt_and_not_the_end() -> None:
     wealth = []
     for market in (whole, holed):
         policy = held.build(market, ())
-        wealth.append(backtest(policy, make_backtest_env(market, None, FREE, policy)).wealth[-1])
+        wealth.append(backtest(policy, make_walk(market, None, FREE, policy)).wealth[-1])
     assert wealth[1] == pytest.approx(wealth[0], rel=1e-12)
     assert find_payout_caveat(holed, FREE, holed.dates[0], holed.dates[-1]) == ""
 
@@ -95,5 +95,5 @@ def test_the_benchmark_itself_earns_no_session_that_a_book_cannot(execution) -> 
     market = make_random_market(80)
     held = make_baselines((), market, [])[0]
     settings = FREE.model_copy(update={"execution": execution, "action": ActionSettings()})
-    record = backtest(held, make_backtest_env(market, None, settings, held))
+    record = backtest(held, make_walk(market, None, settings, held))
     np.testing.assert_allclose(record.benchmark, record.net, atol=1e-12)

@@ -18,7 +18,7 @@ from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import DataError
 from alfred.evaluation import portfolio_metrics as metrics
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.report.page import MarketFacts, ReportInput, write_report
 from alfred.evaluation.results import compute_results
 from alfred.evaluation.settings import IntervalSettings
@@ -34,7 +34,7 @@ def walk(market: Market, settings: PortfolioSettings, name: str, share: float, e
     shares = np.zeros(market.n_symbols)
     shares[market.index_of(market.benchmark)] = share
     policy: Policy = FixedMix(name, shares, rebalance_every=every)
-    return backtest(policy, make_backtest_env(market, None, settings, policy))
+    return backtest(policy, make_walk(market, None, settings, policy))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from alfred.agents.strategies.registry import BASELINES
 from alfred.data.market import Market
 from alfred.envs.policy import Policy
 from alfred.envs.settings import ActionSettings, PortfolioSettings
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.typing import Float, Observation
 
 WINDOW = 120
@@ -87,7 +87,7 @@ class Held:
 def walk(market: Market, policy: Policy, *, short: bool = False) -> Backtest:
     mode = ActionSettings(mode="long_short", max_leverage=10.0) if short else ActionSettings(mode="simplex")
     settings = PortfolioSettings(cost_bps=0.0, slippage_bps=0.0, execution="close", action=mode)
-    return backtest(policy, make_backtest_env(market, None, settings, policy, start=market.dates[WINDOW]))
+    return backtest(policy, make_walk(market, None, settings, policy, start=market.dates[WINDOW]))
 
 
 def compute_monthly_sharpe(record: Backtest) -> float:

@@ -13,7 +13,7 @@ from alfred.agents.strategies.prices import FixedMix
 from alfred.agents.strategies.registry import BASELINES
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from benchmarks.olps_sets import SETS, find_best_constant, make_market, read_relatives
 from tests.replications import reference
 
@@ -49,7 +49,7 @@ PLAIN = {
 def book(relatives, policy: Policy, cost_bps: float = 0.0) -> Backtest:
     market = make_market(relatives)
     settings = PortfolioSettings(cost_bps=cost_bps, slippage_bps=0.0, execution="close")
-    return backtest(policy, make_backtest_env(market, None, settings, policy))
+    return backtest(policy, make_walk(market, None, settings, policy))
 
 
 def make_policy(relatives, kind: str, **settings: object) -> Policy:
@@ -156,5 +156,5 @@ def test_the_figures_need_the_close_that_decides(olps_dir) -> None:
     relatives = read_relatives("djia", olps_dir)
     policy = make_policy(relatives, "olmar")
     settings = PortfolioSettings(cost_bps=0.0, slippage_bps=0.0, execution="next_close")
-    late = backtest(policy, make_backtest_env(make_market(relatives), None, settings, policy)).wealth[-1]
+    late = backtest(policy, make_walk(make_market(relatives), None, settings, policy)).wealth[-1]
     assert abs(late / float(LOGGED_ON_DJIA["olmar"]) - 1.0) > 0.1

@@ -30,7 +30,7 @@ def train(folder: Path, signals: Signals = WORLD.signals) -> list[TrainedAgent]:
         WORLD.market,
         signals,
         FOLDS,
-        make_tiny("direct", total_steps=2_048, log_every=1),
+        make_tiny("direct", total_steps=2_048, log_every=1, validation_blocks=2),
         PortfolioSettings(execution="next_close"),
         TrainingSettings(n_seeds=2),
         seed=5,

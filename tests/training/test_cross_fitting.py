@@ -91,6 +91,7 @@ def test_a_strong_signal_is_kept_and_noise_is_not(tmp_path: Path) -> None:
     assert not (tmp_path / "noise" / "whole").exists()  # nothing to train on everything for
 
 
+@pytest.mark.slow
 def test_a_training_that_was_interrupted_goes_on_to_the_same_end(tmp_path: Path) -> None:
     market, signals, fold = make_world(0.2)
     whole = train(tmp_path / "whole", 0.2)

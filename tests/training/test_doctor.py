@@ -15,7 +15,7 @@ from alfred.data.market import Market
 from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.training.doctor.diagnose import AgentFinding, diagnose, judge, measure_sharpe, measure_skill
 from alfred.training.doctor.oracle import estimate_moments, plant_signal, shuffle_signals
 from tests.conftest import make_random_market
@@ -113,6 +113,7 @@ def test_a_symbol_that_nobody_has_seen_gets_the_average_of_the_others() -> None:
     assert np.corrcoef(seen[listed], growth[listed, 0])[0, 1] == pytest.approx(0.2, abs=0.09)
 
 
+@pytest.mark.slow
 def test_no_skill_is_a_portfolio_of_the_training_range_and_cash_is_no_skill() -> None:
     market = make_random_market(n_dates=1150, n_symbols=4, seed=3)
     overrides = ["agents=[{kind: direct}]", "env.cost_bps=0", "env.slippage_bps=0", "splits.n_folds=1"]
@@ -135,7 +136,7 @@ def test_no_skill_is_a_portfolio_of_the_training_range_and_cash_is_no_skill() ->
     assert best.sum() > 0.3
     weights = dict(zip(market.symbols, best.clip(0), strict=True))
     policy = MixSettings(weights=weights, rebalance_every=1).build(market, ())
-    env = make_backtest_env(market, None, experiment.env, policy, start=fold.test[0], end=fold.test[1])
+    env = make_walk(market, None, experiment.env, policy, start=fold.test[0], end=fold.test[1])
     record = backtest(policy, env)
     by_hand = np.sqrt(252) * record.excess.mean() / record.excess.std(ddof=1)
     assert record.cash_return[1:].min() > 0

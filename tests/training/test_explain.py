@@ -16,7 +16,7 @@ from alfred.data.settings import SplitSettings
 from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_planted_market
 from alfred.errors import ConfigError
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from alfred.evaluation.explanation import Explanation
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.judging.explain import draw_lanes, explain, walk_lanes
@@ -88,19 +88,18 @@ def test_nine_of_ten_seeds_name_the_planted_signal_and_no_other(tmp_path: Path) 
     assert right >= 9
 
 
+@pytest.mark.slow
 def test_the_first_lane_is_the_backtest_and_a_shift_is_a_shift(tmp_path: Path) -> None:
     prepared, trained = prepare(tmp_path, 0.2, seed=1, n_days=1_900)
     [settings] = prepared.experiment.agents
     stages = make_stages(settings, trained[settings.label], prepared.folds)
     span = {"start": find_first_decision(prepared), "end": prepared.folds[-1].test[1]}
     scaled = prepared.signals.scaled()
-    env = make_backtest_env(prepared.market, scaled, prepared.experiment.env, stages[0].policy, **span)
+    env = make_walk(prepared.market, scaled, prepared.experiment.env, stages[0].policy, **span)
     lanes = draw_lanes(scaled.values.shape[2], env.tape.n_bars, 2, True, seed=3)
     assert len(lanes) == 1 + 5 * 3 and lanes[0] is None
     distance, excess = walk_lanes(stages, env, lanes, Silence())
-    record = backtest(
-        stages, make_backtest_env(prepared.market, scaled, prepared.experiment.env, stages[0].policy, **span)
-    )
+    record = backtest(stages, make_walk(prepared.market, scaled, prepared.experiment.env, stages[0].policy, **span))
     np.testing.assert_allclose(
         excess[:, 0], record.excess[: len(excess)], atol=1e-6
     )  # batches round in single precision
@@ -113,9 +112,7 @@ def test_the_first_lane_is_the_backtest_and_a_shift_is_a_shift(tmp_path: Path) -
     rows = first + (np.arange(env.tape.n_bars) + lane.shift) % env.tape.n_bars
     values[first : first + env.tape.n_bars, :, 0] = scaled.values[rows, :, 0]
     object.__setattr__(scaled, "values", values)
-    again = backtest(
-        stages, make_backtest_env(prepared.market, scaled, prepared.experiment.env, stages[0].policy, **span)
-    )
+    again = backtest(stages, make_walk(prepared.market, scaled, prepared.experiment.env, stages[0].policy, **span))
     np.testing.assert_allclose(excess[:, 1], again.excess[: len(excess)], atol=1e-6)
 
 

@@ -21,7 +21,9 @@ SMALL = {
     "features": {"names": ["momentum_1"]},
     "forecast": {"min_train_days": 300, "refit_every_days": 252},
     "splits": {"n_folds": 2, "min_train_days": 200, "validation_days": 100},
-    "agents": [{"kind": "ppo", "total_steps": 512, "n_envs": 8, "n_steps": 16, "validate_every": 256}],
+    "agents": [
+        {"kind": "ppo", "total_steps": 512, "n_envs": 8, "n_steps": 16, "validate_every": 256, "validation_blocks": 2}
+    ],
     "training": {"n_seeds": 2},
     "baselines": [{"kind": "mix", "hold": True}, {"kind": "momentum"}],
     "intervals": {"n_replicates": 200},

@@ -21,7 +21,7 @@ from alfred.data.signals import Signals, concatenate_signals
 from alfred.data.sources import load_market
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.errors import AlfredError
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from alfred.plugins import AuditStage, load_plugins
 from alfred.training.audit.layers import Layer, save_layers
 from alfred.training.audit.worlds import World
@@ -88,8 +88,8 @@ def _act(market: Market, signals: Signals, world: World, settings: AgentSettings
             tape, experiment.env, experiment.seed, Path(folder), lambda _policy, steps: float(steps), lambda _done: None
         )
         policy = agent.train(task)
-    env = make_backtest_env(market, signals, experiment.env, policy, start=fold.test[0], end=fold.test[1])
-    record = backtest(policy, env)
+    walk = make_walk(market, signals, experiment.env, policy, start=fold.test[0], end=fold.test[1])
+    record = backtest(policy, walk)
     names = (*record.symbols, "cash")
     return Layer(f"actions of {settings.label}", record.dates, names, ("weight",), record.weights[:, :, None])
 

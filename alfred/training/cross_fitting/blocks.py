@@ -27,7 +27,7 @@ from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import DataError
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.training.cross_fitting.choice import choose
 from alfred.training.cross_fitting.held_out import Block, HeldOut, cut_blocks, pool
 from alfred.training.tensorboard import ValidationCurves, compute_utility
@@ -93,8 +93,8 @@ def walk_references(market: Market, signals: Signals, environment: PortfolioSett
     """Return the records of the benchmark held and of equal weights."""
     records = []
     for policy in make_baselines((), market, signals.names):
-        env = make_backtest_env(market, signals, environment, policy, start=span[0], end=span[1])
-        records.append(backtest(policy, env))
+        walk = make_walk(market, signals, environment, policy, start=span[0], end=span[1])
+        records.append(backtest(policy, walk))
     return records
 
 
@@ -149,8 +149,8 @@ class _Work:
         return self.agent.train(task)
 
     def _walk(self, policy: Policy, span: Range) -> Backtest:
-        env = make_backtest_env(self.market, self.signals, self.environment, policy, start=span[0], end=span[1])
-        return backtest(policy, env)
+        walk = make_walk(self.market, self.signals, self.environment, policy, start=span[0], end=span[1])
+        return backtest(policy, walk)
 
 
 def _check_length(tape: Tape, blocks: list[Block], settings: AgentSettings, environment: PortfolioSettings) -> None:

@@ -19,7 +19,7 @@ from alfred.data.signals import Signals
 from alfred.data.splits import Fold, Range
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.formatting import format_number, format_p_value
 from alfred.evaluation.portfolio_metrics import compute_sharpe
@@ -173,7 +173,7 @@ def train_agent(
     policy.save(folder)
 
     def walk(span: Range) -> Backtest:
-        return backtest(policy, make_backtest_env(market, signals, environment, policy, start=span[0], end=span[1]))
+        return backtest(policy, make_walk(market, signals, environment, policy, start=span[0], end=span[1]))
 
     trained_on, latest = walk((fold.train[0], fold.validation[1])), walk(fold.validation)
     periods = market.periods_per_year

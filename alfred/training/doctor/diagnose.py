@@ -21,7 +21,7 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.envs.policy import Policy
-from alfred.evaluation.backtest import Backtest, backtest, make_backtest_env
+from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.training.cross_fitting.folds import train_agent
 from alfred.training.doctor.oracle import Oracle, Planted, plant_signal, shuffle_signals
@@ -189,8 +189,8 @@ class Evaluator:
     def walk(self, policy: Policy, span: tuple[object, object], signals: Signals | None = None) -> Backtest:
         """Walk a policy through a range, on the planted signals unless others are given."""
         known_signals = self.planted.signals if signals is None else signals
-        env = make_backtest_env(self.market, known_signals, self.experiment.env, policy, start=span[0], end=span[1])
-        return backtest(policy, env)
+        walk = make_walk(self.market, known_signals, self.experiment.env, policy, start=span[0], end=span[1])
+        return backtest(policy, walk)
 
     def train(self, settings: AgentSettings, signals: Signals) -> Backtest:
         """Train an agent on some signals and walk it through the test range."""

@@ -27,7 +27,7 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.envs.gym.episodes import prepare_tape
-from alfred.evaluation.backtest import backtest, make_backtest_env
+from alfred.evaluation.backtest import backtest, make_walk
 from alfred.evaluation.statistics.significance import compare_sharpe
 from alfred.training.cross_fitting.folds import train_agent
 from alfred.training.doctor.diagnose import ENOUGH_STEPS, Evaluator, choose_agents, measure_sharpe
@@ -210,9 +210,7 @@ def measure_outcome(
         )
     record = evaluator.walk(trained.policy, fold.test)
     policy = MixSettings(rebalance_every=experiment.env.rebalance_every).build(market, ())
-    equal = backtest(
-        policy, make_backtest_env(market, None, experiment.env, policy, start=fold.test[0], end=fold.test[1])
-    )
+    equal = backtest(policy, make_walk(market, None, experiment.env, policy, start=fold.test[0], end=fold.test[1]))
     test = compare_sharpe(record.excess, equal.excess, market.periods_per_year)
     progress(1)
     error = 0.0 if np.isnan(test.error) else test.error

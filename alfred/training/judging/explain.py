@@ -21,12 +21,11 @@ import numpy.typing as npt
 from scipy import stats
 
 from alfred.data.files import write_atomically
-from alfred.envs.gym.portfolio import PortfolioEnv
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.errors import ConfigError, suggest
-from alfred.evaluation.backtest import Stage, make_backtest_env
+from alfred.evaluation.backtest import Stage, Walk, make_walk
 from alfred.evaluation.explanation import Effect, Explanation, SignalEffect
 from alfred.evaluation.portfolio_metrics import compute_sharpe, is_constant
 from alfred.evaluation.statistics.significance import compute_long_run_variance, compute_sharpe_influence
@@ -84,7 +83,7 @@ def explain(
         raise ConfigError(f"no agent is called '{label}'; the run has {', '.join(labels)}.{suggest(label, labels)}")
     settings = experiment.agents[labels.index(label)]
     stages = make_stages(settings, trained[label], prepared.folds)
-    env = make_backtest_env(
+    walk = make_walk(
         prepared.market,
         prepared.signals.scaled(),
         experiment.env,
@@ -93,8 +92,8 @@ def explain(
         end=prepared.folds[-1].test[1],
     )
     names = prepared.signals.names
-    lanes = draw_lanes(len(names), env.tape.n_bars - env.warm_up, shifts, drop, experiment.seed)
-    weights, excess = walk_lanes(stages, env, lanes, (reporter or Silence()))
+    lanes = draw_lanes(len(names), walk.tape.n_bars - walk.warm_up, shifts, drop, experiment.seed)
+    weights, excess = walk_lanes(stages, walk, lanes, (reporter or Silence()))
     level = 1.0 - (1.0 - experiment.intervals.level) / max(len(names), 1)
     effects = [
         measure_effect(name, number, lanes, weights, excess, prepared.market.periods_per_year, level)
@@ -124,22 +123,22 @@ def draw_lanes(n_signals: int, n_bars: int, shifts: int, drop: bool, seed: int) 
 
 
 def walk_lanes(
-    stages: Sequence[Stage], env: PortfolioEnv, lanes: Sequence[_Lane | None], reporter: Reporter
+    stages: Sequence[Stage], walk: Walk, lanes: Sequence[_Lane | None], reporter: Reporter
 ) -> tuple[FloatArray, FloatArray]:
     """Walk the stages of an agent through the test once for every lane.
 
     Args:
         stages: The policies and the dates on which they take over.
-        env: As `make_backtest_env` builds it.
+        walk: As `make_walk` builds it.
         lanes: What each portfolio sees.
         reporter: Progress callback.
 
     Returns:
         Mean distance of each lane's weights from the first one's, `[L]`, and net returns in excess of cash, `[T, L]`.
     """
-    tape, first = env.tape, env.warm_up
+    tape, first = walk.tape, walk.warm_up
     starts = [stage.start for stage in stages]
-    simulator = PortfolioSimulator(tape, env.settings, len(lanes), record=True)
+    simulator = PortfolioSimulator(tape, walk.simulator.settings, len(lanes), record=True)
     everyone = np.zeros(len(lanes), dtype=np.int64)
     simulator.reset(everyone + first, everyone + tape.n_bars)
     update = reporter.begin("explain", tape.n_bars)
@@ -150,7 +149,7 @@ def walk_lanes(
         place = max(int(np.searchsorted(np.array(starts), tape.dates[today], side="right")) - 1, 0)
         if stages[place].policy is not active:
             active = stages[place].policy
-            _warm_up(active, env, lanes, today)
+            _warm_up(active, walk, lanes, today)
         simulator.step(active.predict(_disguise(observe(simulator), simulator, lanes, first)))
         for mark in simulator.marks:
             distance += 0.5 * np.abs(mark.weights - mark.weights[:1]).sum(axis=1)
@@ -267,15 +266,15 @@ def _shift(bar: np.integer, shift: int, first: int, stop: int) -> int:
     return first + (int(bar) - first + shift) % (stop - first)
 
 
-def _warm_up(policy: Policy, env: PortfolioEnv, lanes: Sequence[_Lane | None], bar: int) -> None:
+def _warm_up(policy: Policy, walk: Walk, lanes: Sequence[_Lane | None], bar: int) -> None:
     """Reset a policy and walk it, with books of its own, through the sessions before it takes over."""
     policy.reset()
     begin = max(bar - getattr(policy, "burn_in", 0), 0)
-    shadow = PortfolioSimulator(env.tape, env.settings, len(lanes))
+    shadow = PortfolioSimulator(walk.tape, walk.simulator.settings, len(lanes))
     rows: npt.NDArray[np.int64] = np.zeros(len(lanes), dtype=np.int64)
     shadow.reset(rows + begin, rows + bar)
     while (shadow.bar < shadow.stop).any():
-        shadow.step(policy.predict(_disguise(observe(shadow), shadow, lanes, env.warm_up)))
+        shadow.step(policy.predict(_disguise(observe(shadow), shadow, lanes, walk.warm_up)))
 
 
 def _clean(value: float) -> float | None:

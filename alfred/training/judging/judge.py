@@ -14,7 +14,7 @@ from alfred.agents.strategies.registry import make_baselines
 from alfred.config import Experiment
 from alfred.envs.policy import Policy
 from alfred.errors import CheckpointError
-from alfred.evaluation.backtest import Backtest, Stage, backtest, make_backtest_env, make_slug
+from alfred.evaluation.backtest import Backtest, Stage, backtest, make_slug, make_walk
 from alfred.evaluation.behaviour import Behaviour, describe_behaviour
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report.page import FoldScore, MarketFacts, ReportInput, write_report
@@ -188,8 +188,8 @@ def _walk_all(
     start = find_first_decision(prepared)
 
     def walk(policy: Policy, stages: Sequence[Stage] | None = None) -> Backtest:
-        env = make_backtest_env(market, scaled, experiment.env, policy, start=start, end=folds[-1].test[1])
-        return backtest(policy if stages is None else stages, env)
+        test = make_walk(market, scaled, experiment.env, policy, start=start, end=folds[-1].test[1])
+        return backtest(policy if stages is None else stages, test)
 
     baselines = make_baselines(experiment.baselines, market, prepared.signals.names)
     update = reporter.begin("evaluation", len(trained) + len(baselines) + 1)
@@ -265,8 +265,11 @@ def _name_first_seeds(experiment: Experiment) -> set[str]:
 
 def list_caveats(prepared: Prepared) -> list[str]:
     """Return what a reader must know about how a run's test was traded."""
-    market, env, folds = prepared.market, prepared.experiment.env, prepared.folds
-    found = (find_execution_caveat(market, env), find_payout_caveat(market, env, folds[0].test[0], folds[-1].test[1]))
+    market, terms, folds = prepared.market, prepared.experiment.env, prepared.folds
+    found = (
+        find_execution_caveat(market, terms),
+        find_payout_caveat(market, terms, folds[0].test[0], folds[-1].test[1]),
+    )
     return [caveat for caveat in found if caveat]
 
 

@@ -78,7 +78,7 @@ def digest_signals(signals: Signals) -> dict[str, str]:
     dates = np.asarray(signals.dates.to_numpy(dtype="datetime64[s]"))
     found = {}
     for analyst in signals.analysts:
-        columns = [position for position, name in enumerate(signals.names) if name.split(".", 1)[0] == analyst]
+        columns = [place for place, spec in enumerate(signals.specs) if spec.analyst == analyst]
         named = [(column, signals.names[column]) for column in columns]
         digest = hashlib.sha256(compute_digest(named, signals.symbols).encode())
         digest.update(dates.tobytes())

@@ -40,6 +40,31 @@ class Snapshot:
         """Put tensors below a prefix."""
         self.tensors |= {f"{prefix}/{name}": tensor.detach().clone() for name, tensor in tensors.items()}
 
+    def write(self, path: Path | str) -> None:
+        """Write one safetensors file with the facts in its header, whole or not at all.
+
+        One file holds both, so that they cannot come from different moments.
+        """
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
+        header = {"facts": json.dumps(self.facts)}
+        write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=header))
+
+    @classmethod
+    def read(cls, path: Path | str) -> Snapshot:
+        """Read what `write` wrote.
+
+        Raises:
+            CheckpointError: The file is missing or damaged.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                facts = json.loads(file.metadata()["facts"])
+                return cls({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118  no mapping
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{path} is not a checkpoint, or is damaged ({error}); delete it to start anew"
+            ) from error
+
     def below(self, prefix: str) -> dict[str, torch.Tensor]:
         """Return the tensors below a prefix."""
         return {
@@ -102,11 +127,8 @@ class CheckpointFolder:
 
     def save(self, step: int, snapshot: Snapshot) -> None:
         """Write a checkpoint atomically, then delete all but the newest two."""
-        facts = json.dumps({"identity": self.identity, "step": step, **snapshot.facts})
-        tensors = {name: tensor.contiguous() for name, tensor in snapshot.tensors.items()}
-        # One file holds both, so that they cannot come from different moments.
-        path = self.folder / f"{step:012d}.safetensors"
-        write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata={"facts": facts}))
+        named = Snapshot(snapshot.tensors, {"identity": self.identity, "step": step, **snapshot.facts})
+        named.write(self.folder / f"{step:012d}.safetensors")
         for old in self._list()[:-_KEPT]:
             old.unlink(missing_ok=True)
 
@@ -119,18 +141,17 @@ class CheckpointFolder:
         files = self._list()
         for path in reversed(files):
             try:
-                with safe_open(path, framework="pt") as file:
-                    facts = json.loads(file.metadata()["facts"])
-                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+                snapshot = Snapshot.read(path)
+                identity = snapshot.facts["identity"]
+            except (CheckpointError, KeyError) as error:
                 _log.warning("%s is damaged (%s); going on from the checkpoint before it", path, error)
                 continue
-            if facts["identity"] != self.identity:
+            if identity != self.identity:
                 raise CheckpointError(
-                    f"{path} belongs to another training ({facts['identity']}), not to this one ({self.identity}); "
-                    "start over with --fresh"
+                    f"{path} belongs to another training ({identity}), not to this one ({self.identity}); start over "
+                    "with --fresh"
                 )
-            return Snapshot(tensors, facts)
+            return snapshot
         if files:
             raise CheckpointError(f"every checkpoint in {self.folder} is damaged; start over with --fresh")
         return None

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from alfred.errors import CheckpointError
-from alfred.learning.tensors import read_tensors, write_tensors
+from alfred.learning.checkpoints import Snapshot
 
 
 @dataclass
@@ -58,11 +58,12 @@ def capture(
     identity: Mapping[str, object],
     state: FittingState,
 ) -> None:
-    """Write a run into one safetensors file, whole or not at all."""
-    tensors = {f"module.{name}": tensor for name, tensor in collect_trained(module).items()}
-    tensors.update({f"best.{name}": tensor for name, tensor in state.best.items()})
+    """Write a run into one file, whole or not at all; see `Snapshot`."""
+    snapshot = Snapshot()
+    snapshot.add("module", collect_trained(module))
+    snapshot.add("best", state.best)
     for index, moments in optimizer.state_dict()["state"].items():
-        tensors.update({f"optimizer.{index}.{key}": value for key, value in moments.items()})
+        snapshot.add(f"optimizer/{index}", moments)
     progress = {
         "step": state.step,
         "best_loss": state.best_loss if state.best else None,
@@ -70,7 +71,8 @@ def capture(
         "n_worse": state.n_worse,
         "validations": state.validations,
     }
-    write_tensors(path, tensors, {"identity": dict(identity), "progress": progress})
+    snapshot.facts = {"identity": dict(identity), "progress": progress}
+    snapshot.write(path)
 
 
 def restore(
@@ -81,28 +83,25 @@ def restore(
     Raises:
         CheckpointError: The file is damaged, or was written by a run with other settings or another module.
     """
-    tensors, note = read_tensors(path)
-    written = cast("dict[str, object]", note.get("identity", {}))
+    snapshot = Snapshot.read(path)
+    written = cast("dict[str, object]", snapshot.facts.get("identity", {}))
     if differing := [key for key in identity if _plain(identity[key]) != _plain(written.get(key))]:
         key = differing[0]
         raise CheckpointError(
             f"{path} was written with {key}={written.get(key)}, but this run has {key}={identity[key]}; delete the "
             "file to start anew, or go back to the settings it was written with"
         )
-    parts: dict[str, dict[str, torch.Tensor]] = {"module": {}, "best": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        part, rest = name.split(".", 1)
-        parts[part][rest] = tensor
+    stored = snapshot.below("module")
     own = collect_trained(module)
-    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in parts["module"].items()}:
+    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in stored.items()}:
         raise CheckpointError(f"{path} holds the weights of another module; delete the file to start anew")
-    module.load_state_dict(parts["module"], strict=False)
+    module.load_state_dict(stored, strict=False)
     moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in parts["optimizer"].items():
-        index, key = name.split(".", 1)
+    for name, tensor in snapshot.below("optimizer").items():
+        index, key = name.split("/", 1)
         moments.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return _read_progress(cast("dict[str, object]", note["progress"]), parts["best"])
+    return _read_progress(cast("dict[str, object]", snapshot.facts["progress"]), snapshot.below("best"))
 
 
 def _read_progress(progress: Mapping[str, object], best: dict[str, torch.Tensor]) -> FittingState:

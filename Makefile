@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-slow test-all matrix check format lint types clean
+.PHONY: help install demo test test-slow test-all matrix mutants check format lint types clean
 
 help:
 	@echo "make demo     the main job on real prices, with a report at the end"
 	@echo "make test     the tests, in a few minutes, on all cores"
 	@echo "make test-all the slow ones as well: what continuous integration runs"
 	@echo "make matrix   the tests under each of Python 3.11 to 3.13"
+	@echo "make mutants  faults planted by a tool, MODULE=splits: do the tests notice?"
 	@echo "make check    format, lint, types, tests"
 	@echo "make install  only the environment in $(VENV)"
 
@@ -52,6 +53,17 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+# Slow: hours for all of them, so name one: make mutants MODULE=splits. Configurations stand in tests/mutants.
+MODULE ?= splits
+mutants: install
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[mutants]'
+	rm -rf build/mutants && mkdir -p build/mutants && git archive HEAD | tar x -C build/mutants
+	cd build/mutants && export PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=. OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 && \
+	  cosmic-ray init tests/mutants/$(MODULE).toml session.sqlite && \
+	  cr-filter-operators session.sqlite tests/mutants/$(MODULE).toml && \
+	  cosmic-ray exec tests/mutants/$(MODULE).toml session.sqlite && \
+	  cr-report --show-pending session.sqlite | grep -B 30 SURVIVED ; cr-rate session.sqlite
 
 check: format lint types test
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,12 +32,16 @@ QUICK = settings(max_examples=60, deadline=None, derandomize=True)
     st.integers(0, 30),
     st.integers(1, 25),
     st.integers(0, 2),
+    st.one_of(st.none(), st.integers(0, 300)),
 )
 def test_folds_are_apart_by_the_purge_and_cover_the_test_once(
-    n_dates: int, n_folds: int, train: int, validation: int, embargo: int, horizon: int, lag: int
+    n_dates: int, n_folds: int, train: int, validation: int, embargo: int, horizon: int, lag: int, more: int | None
 ) -> None:
     dates = pd.bdate_range("2000-01-03", periods=n_dates)
-    chosen = SplitSettings(n_folds=n_folds, min_train_days=train, validation_days=validation, embargo_days=embargo)
+    kept = None if more is None else train + more
+    chosen = SplitSettings(
+        n_folds=n_folds, min_train_days=train, validation_days=validation, embargo_days=embargo, train_days=kept
+    )
     gap = horizon + lag + embargo
     try:
         folds = make_folds(dates, chosen, horizon, lag)
@@ -45,11 +50,21 @@ def test_folds_are_apart_by_the_purge_and_cover_the_test_once(
         return
     places = [[int(dates.get_loc(end)) for part in (f.train, f.validation, f.test) for end in part] for f in folds]
     for train_first, train_last, first, last, test_first, test_last in places:
-        assert train_last - train_first + 1 >= train and last - first + 1 == validation
+        assert train_last + 1 >= train and last - first + 1 == validation
+        assert train_first == (0 if kept is None else max(0, train_last + 1 - kept))
         # A label of the last row that is trained on is known before the next range begins.
         assert first - train_last - 1 == gap and test_first - last - 1 == gap and test_last >= test_first
     tested = [row for place in places for row in range(place[4], place[5] + 1)]
     assert tested == list(range(places[0][4], n_dates))
+
+
+def test_one_session_a_fold_is_enough_and_one_less_is_not() -> None:
+    chosen = SplitSettings(n_folds=3, min_train_days=20, validation_days=10, embargo_days=0)
+    dates = pd.bdate_range("2000-01-03", periods=20 + 10 + 2 * 2 + 3)
+    assert [fold.test[0] for fold in make_folds(dates, chosen, 1)] == list(dates[-3:])
+    for few in (dates[:-1], dates[:5]):
+        with pytest.raises(DataError, match=rf"{max(len(few) - 34, 0)} to test on; needed are 34 before"):
+            make_folds(few, chosen, 1)
 
 
 @QUICK

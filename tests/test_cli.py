@@ -87,6 +87,7 @@ def test_demo_evaluate_and_report_agree(tmp_path) -> None:
     assert "SP500TR" in table.stdout
 
 
+@pytest.mark.slow
 def test_the_same_job_runs_on_files(market_dir, tmp_path) -> None:
     path = market_dir / "prices.csv.gz"
     small = settings(
@@ -99,6 +100,7 @@ def test_the_same_job_runs_on_files(market_dir, tmp_path) -> None:
     assert "SPY" in [row["name"] for row in found["results"]]
 
 
+@pytest.mark.slow
 def test_forecast_then_train_then_evaluate(tmp_path) -> None:
     small = settings(*QUICK, "data.symbols=[AAPL]", "data.start=2013-01-01", "data.end=2016-06-30", "name=steps")
     assert json.loads(call("forecast", "--runs", tmp_path, "--json", *small).stdout)["run"] == str(tmp_path / "steps")

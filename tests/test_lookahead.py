@@ -62,7 +62,9 @@ def test_features(family, normalise) -> None:
     assert find_leak(lambda market: by_date(compute_features(market, settings))) == ""
 
 
-EACH_ANALYST = [pytest.param(kind, marks=pytest.mark.slow if kind.startswith("kronos") else ()) for kind in ANALYSTS]
+EACH_ANALYST = [
+    pytest.param(kind, marks=pytest.mark.slow if kind.startswith(("kronos", "toto")) else ()) for kind in ANALYSTS
+]
 
 
 @pytest.mark.parametrize("kind", EACH_ANALYST)

@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("kind", ["peeking", "mixed"])
+@pytest.mark.parametrize("kind", [pytest.param("peeking", marks=pytest.mark.slow), "mixed"])
 def test_an_analyst_that_opens_the_users_own_file_is_named(
     kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

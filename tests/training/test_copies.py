@@ -91,6 +91,7 @@ def test_an_analyst_is_handed_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Prying.found == []
 
 
+@pytest.mark.slow
 def test_an_agent_is_handed_copies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found: list[str] = []
     names: set[str] = set()

@@ -79,6 +79,7 @@ def test_nothing_changed_and_nothing_is_computed(root: Path) -> None:
     assert before[0]
 
 
+@pytest.mark.slow
 def test_earlier_history_trains_again_and_gives_what_a_new_run_gives(root: Path) -> None:
     write_prices(root, first=0)
     experiment = make_small(root / "prices.csv")
@@ -266,6 +267,7 @@ def test_a_run_on_another_market_is_not_overwritten(root: Path) -> None:
     assert json.loads((root / "runs" / "small" / "manifest.json").read_text())["universe"] == ["S0", "S1", "S2"]
 
 
+@pytest.mark.slow
 def test_another_order_of_agents_is_judged_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def keep_last(record: HeldOut, periods: int) -> Kept:
         return replace(choose(record, periods), step=record.steps[-1])

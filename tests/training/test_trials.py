@@ -177,6 +177,7 @@ def test_a_run_enters_its_agents_and_pays_for_those_of_others(tmp_path: Path) ->
     assert "Trials (2 different)" in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_run_by_another_path_has_the_same_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one_fold = {"n_folds": 1, "min_train_days": 60, "validation_days": 40, "embargo_days": 0}
     prepared, _, _ = run_small(tmp_path / "runs", make_small(write_prices(tmp_path), splits=one_fold))

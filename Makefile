@@ -53,6 +53,7 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file= --ignore-missing-imports --follow-imports=silent examples benchmarks
 
 # Slow: hours for all of them, so name one: make mutants MODULE=splits. Configurations stand in tests/mutants.
 MODULE ?= splits

@@ -54,7 +54,7 @@ def compute_plainly(market: Market) -> dict[str, pd.DataFrame]:
     """The momentum family as a loop over symbols with pandas, one Series at a time."""
     result = {}
     for n, symbol in enumerate(market.symbols):
-        close, volume = pd.Series(market.close[:, n]), pd.Series(market.volume[:, n])
+        close, volume = pd.Series(market.close[:, n]), pd.Series(market.field("volume")[:, n])
         result[symbol] = pd.DataFrame(
             {
                 "momentum_12_1": close.shift(21) / close.shift(252) - 1,

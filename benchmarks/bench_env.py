@@ -9,12 +9,13 @@ medians over rounds in which everything takes its turn, so that a slow spell fal
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,11 @@ def make_pandas_stepper(env: PandasEnv, n_steps: int) -> Callable[[], float]:
     return measure
 
 
-def interleave(measures: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def _rate(count: int, stepper: Callable[[], float]) -> float:
+    return count / stepper()
+
+
+def interleave(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Let everything take its turn, and drop a first round that warms up."""
     taken: dict[str, list[float]] = {name: [] for name in measures}
     for turn in range(rounds + 1):
@@ -224,7 +229,7 @@ def measure_growth(rounds: int) -> dict[str, float]:
     }.items():
         market, signals = make_market(n_dates, n_assets)
         stepper = make_stepper(PortfolioVectorEnv(count, market, signals, SETTINGS), 60)
-        measures[name] = lambda stepper=stepper, count=count: count / stepper()
+        measures[name] = functools.partial(_rate, count, stepper)
     taken = interleave(measures, rounds)
     return {
         name: round(statistics.median(a / b for a, b in zip(taken[name], taken["base"], strict=True)), 2)

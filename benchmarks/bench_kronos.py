@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ class Bench:
     def __init__(self, size: str, job: str, precision: Precision) -> None:
         release = SIZES[size]
         width, n_layers, n_heads, hidden = release.shape
-        bits = {"s1_bits": 10, "s2_bits": 10}
+        bits: dict[str, Any] = {"s1_bits": 10, "s2_bits": 10}
         tokenizer = KronosTokenizer(
             TokenizerConfig(
                 **bits,

@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,14 +114,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     arguments = parser.parse_args()
     ics = ICS if arguments.ic is None else (arguments.ic,)
-    results: dict[str, dict[str, object]] = {}
+    results: dict[str, dict[str, Any]] = {}
     with ProcessPoolExecutor(arguments.jobs) as pool:
         pending = {
             ic: [pool.submit(measure, ic, arguments.agent, number) for number in range(arguments.markets)] for ic in ics
         }
         for ic, futures in pending.items():
             found = summarise([future.result() for future in futures])
-            results[str(ic)] = found.pop("after") | found  # type: ignore[assignment]
+            results[str(ic)] = {**found.pop("after"), **found}
             if not arguments.json:
                 print(ic, json.dumps(results[str(ic)]), flush=True)
     if arguments.json:

@@ -20,6 +20,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -179,7 +180,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the histories: about two minutes")
     options = parser.parse_args()
     scale, n_replicates = (10, 199) if options.quick else (1, 399)
-    began, results = time.perf_counter(), {}
+    began = time.perf_counter()
+    results: dict[str, Any] = {}
     plan: list[tuple[str, Callable[..., dict[str, object]], list[tuple[object, ...]], int]] = [
         (
             "rule",

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from planted_task import SETTINGS, PlantedTask
 from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from alfred.agents.registry import make_agent
@@ -35,10 +36,14 @@ N_ENVS = 8
 class LibraryPolicy:
     """The deterministic policy of a stable-baselines3 learner on flat observations."""
 
-    name, rebalance_every, lookback = "library", None, 0
+    name, lookback = "library", 0
+    rebalance_every: int | None = None
 
-    def __init__(self, learner: PPO) -> None:
+    def __init__(self, learner: BaseAlgorithm) -> None:
         self.learner = learner
+
+    def reset(self, rows: object = None) -> None:
+        """Forget nothing: there is no state."""
 
     def predict(self, observation: Observation) -> Float:
         actions, _ = self.learner.predict(flatten(observation), deterministic=True)

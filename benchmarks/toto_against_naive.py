@@ -14,6 +14,7 @@ import logging
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -29,7 +30,7 @@ from alfred.learning.settings import FittingSettings
 
 HORIZON, UNTIL, SINCE, EVERY_DAYS = 64, "2018-12-31", "2019-01-02", 5
 SIZE = TotoSize(patch_size=64, width=48, n_layers=3, n_heads=4, hidden=96, n_components=6)
-COMMON = {"horizons": (HORIZON,), "context_length": 512, "size": SIZE}
+COMMON: dict[str, Any] = {"horizons": (HORIZON,), "context_length": 512, "size": SIZE}
 SCRATCH = FittingSettings(steps=600, batch_size=64, learning_rate=3e-3, schedule="warmup_stable_decay")
 TUNING = FittingSettings(
     steps=200, batch_size=64, learning_rate=3e-4, schedule="warmup_stable_decay", validate_every=50
@@ -38,7 +39,7 @@ TUNING = FittingSettings(
 
 def list_runs(checkpoint: Path) -> dict[str, TotoSettings]:
     """Return the configurations that stand in the table, by column."""
-    shared = {**COMMON, "knowledge_cutoff": UNTIL, "checkpoint": str(checkpoint), "fitting": TUNING}
+    shared: dict[str, Any] = {**COMMON, "knowledge_cutoff": UNTIL, "checkpoint": str(checkpoint), "fitting": TUNING}
     return {
         "1.0 scratch": TotoSettings(**COMMON, fitting=SCRATCH),
         "2.0 scratch": TotoSettings(**COMMON, version="2.0", fitting=SCRATCH),

@@ -28,3 +28,12 @@ def masks(draw: st.DrawFn, shape: tuple[int, int]) -> np.ndarray:
     free = (rng.random((shape[0], shape[1] + 1)) < draw(st.floats(0, 1))).astype(np.float64)
     free[:, -1] = 1.0
     return free
+
+
+@st.composite
+def levered(draw: st.DrawFn, shape: tuple[int, int], most: float) -> np.ndarray:
+    """Weights of either sign whose absolute sum is at most `most`, the rest in cash, `[P, N+1]`."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    assets = rng.normal(size=shape)
+    assets *= most * rng.random((shape[0], 1)) / np.abs(assets).sum(axis=1, keepdims=True)
+    return np.column_stack([assets, 1.0 - assets.sum(axis=1)])

@@ -41,14 +41,12 @@ def compute_weights(
             f"actions have shape {clipped.shape}: they need a row for each portfolio and a column for each "
             "asset, cash last"
         )
-    np.maximum(clipped, -1.0, out=clipped)
-    np.minimum(clipped, 1.0, out=clipped)
     if settings.mode == "softmax":
         # The exponent is bounded by `logit_scale`, so the usual subtraction of the largest score is not needed.
-        clipped *= settings.logit_scale
+        _bound(clipped, settings.logit_scale, 0.0)
         np.exp(clipped, out=clipped)
-    elif settings.mode == "simplex":
-        clipped += 1.0
+    else:
+        _bound(clipped, 1.0, 1.0 if settings.mode == "simplex" else 0.0)
     if holdable is not None:
         clipped[:, :-1] *= holdable
     if settings.mode != "long_short":
@@ -61,6 +59,20 @@ def compute_weights(
             "diverged, so lower its learning rate or look for NaN in its inputs"
         )
     return clipped
+
+
+@jit
+def _bound(values: Float, scale: float, shift: float) -> None:
+    """Clip numbers to [-1, 1], in place, then scale and shift them; NaN stays NaN."""
+    n_portfolios, width = values.shape
+    for p in range(n_portfolios):
+        for i in range(width):
+            value = values[p, i]
+            if value < -1.0:
+                value = -1.0
+            elif value > 1.0:
+                value = 1.0
+            values[p, i] = scale * value + shift
 
 
 @jit

@@ -1,10 +1,11 @@
-"""PnLAttribution: where a change of wealth came from."""
+"""What a step books: where a change of wealth came from, and the records that steps and backtests read."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from alfred.jit import jit
 from alfred.typing import Float
@@ -40,6 +41,64 @@ class PnLAttribution(NamedTuple):
         return self.commission + self.spread + self.impact + self.borrow
 
 
+class StepResult(NamedTuple):
+    """What one decision led to, for each of P portfolios.
+
+    Attributes:
+        reward: `[P]`.
+        terminated: Ruined, `[P]`.
+        truncated: At the end of the window, `[P]`.
+        cost: Everything paid, as a fraction of the wealth before the trade, `[P]`.
+        turnover: Half the sum of absolute weight changes, over all trades of the step, `[P]`.
+        attribution: Where the change of wealth came from.
+        any_done: Whether any portfolio was ruined or is at its end.
+    """
+
+    reward: Float
+    terminated: npt.NDArray[np.bool_]
+    truncated: npt.NDArray[np.bool_]
+    cost: Float
+    turnover: Float
+    attribution: PnLAttribution
+    any_done: bool
+
+
+class Mark(NamedTuple):
+    """One marked close of every portfolio, for backtests.
+
+    Attributes:
+        bar: Bar index, `[P]`.
+        wealth: At the close, `[P]`.
+        weights: At the close, `[P, N+1]`.
+        cost: Everything paid since the mark before, as a fraction of `opening`, `[P]`.
+        turnover: Since the mark before, `[P]`.
+        opening: Wealth just before the trade of this bar, `[P]`.
+        attribution: Where the change of wealth since the start of the episode came from.
+    """
+
+    bar: npt.NDArray[np.int64]
+    wealth: Float
+    weights: Float
+    cost: Float
+    turnover: Float
+    opening: Float
+    attribution: PnLAttribution
+
+
+class TradeMark(NamedTuple):
+    """One trade of every portfolio, for backtests.
+
+    Attributes:
+        bar: Bar index, `[P]`.
+        before: Weights just before the trade, `[P, N+1]`.
+        after: Weights just after it, costs paid, `[P, N+1]`.
+    """
+
+    bar: npt.NDArray[np.int64]
+    before: Float
+    after: Float
+
+
 def read_attribution(
     booked: Float, since: Float, wealth: Float, commission_share: float
 ) -> tuple[PnLAttribution, Float, Float]:
@@ -54,12 +113,13 @@ def read_attribution(
     Returns:
         The attribution, the sum of their costs as a fraction of `wealth`, and the turnover, `[P]`.
     """
-    rows = _read_rows(booked, since, wealth, commission_share)
+    rows = read_rows(booked, since, wealth, commission_share)
     return PnLAttribution(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]), rows[6], rows[7]
 
 
 @jit
-def _read_rows(booked: Float, since: Float, wealth: Float, commission_share: float) -> Float:
+def read_rows(booked: Float, since: Float, wealth: Float, commission_share: float) -> Float:
+    """Return the attribution with cost and turnover below it, `[8, P]`; see `read_attribution`."""
     n_portfolios = booked.shape[1]
     rows = np.empty((8, n_portfolios))
     for p in range(n_portfolios):

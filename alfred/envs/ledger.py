@@ -10,11 +10,13 @@ the trade, so that one unit of wealth suffices. A short position has a negative 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from alfred.envs.settings import MarketTerms
 from alfred.jit import jit
 from alfred.typing import Float
 
@@ -24,6 +26,36 @@ _MAX_PASSES = 64
 # Unpaid cost at which the solve has ended, as a fraction of wealth: a few roundings of the sum behind it.
 _TOLERANCE = 4e-15
 _TINY = 1e-300
+
+
+@dataclass(frozen=True, eq=False)
+class TradingCosts:
+    """The terms of the market as fractions.
+
+    Attributes:
+        rates: Commission and half the spread for each unit traded, by asset with cash last (free), `[N+1]`.
+        commission_share: Share of `rates` that is commission; the rest is spread.
+        short_rate: Fee a session on the value of short positions.
+        loan_rate: Fee a session on borrowed cash, on top of what cash earns.
+    """
+
+    rates: Float
+    commission_share: float
+    short_rate: float
+    loan_rate: float
+
+    @classmethod
+    def from_settings(cls, settings: MarketTerms, n_symbols: int, periods_per_year: int) -> TradingCosts:
+        """Turn basis points and per cent a year into fractions a trade and a session, for numpy and torch alike."""
+        rate_bps = settings.cost_bps + settings.slippage_bps
+        rates = np.full(n_symbols + 1, rate_bps / 1e4)
+        rates[-1] = 0.0
+        return cls(
+            rates=rates,
+            commission_share=settings.cost_bps / rate_bps if rate_bps else 0.0,
+            short_rate=settings.borrow_rate_pct / 100.0 / periods_per_year,
+            loan_rate=settings.margin_rate_pct / 100.0 / periods_per_year,
+        )
 
 
 class Impact(NamedTuple):
@@ -96,7 +128,7 @@ def solve_trade(
         wanted, held = split_frozen(drifted, target, free, long_only=long_only)
         moved, total_held = drifted - held, held.sum(axis=1)
     scale, power = _NO_IMPACT if impact is None else impact
-    after, proportional, charge, turnover = _solve_rows(moved, wanted, rates, total_held, scale, power)
+    after, proportional, charge, turnover = solve_rows(moved, wanted, rates, total_held, scale, power)
     if free is None:
         return Trade(wanted, after, proportional, charge, turnover)
     growth = after + total_held
@@ -105,10 +137,18 @@ def solve_trade(
 
 
 @jit
-def _solve_rows(
+def solve_rows(
     moved: Float, wanted: Float, rates: Float, held: Float, scale: Float, power: float
 ) -> tuple[Float, Float, Float, Float]:
-    """Solve the trade of each portfolio; an empty `scale` is no impact.
+    """Solve the trade of each portfolio; `solve_trade` without its checks, for callers that are compiled.
+
+    Args:
+        moved: Holdings that can be traded, before the trade, `[P, N+1]`.
+        wanted: Their target weights, summing to one, `[P, N+1]`.
+        rates: Cost per unit of traded value, `[N+1]`.
+        held: Value of what cannot be traded, `[P]`.
+        scale: As in `Impact`; an empty one is no impact.
+        power: As in `Impact`.
 
     Returns:
         Value of the free part after the trade, proportional cost, impact and turnover, each `[P]`.
@@ -199,11 +239,12 @@ def drift(weights: Float, factors: Float, fee: Float | None = None) -> tuple[Flo
         with no wealth, in cash.
     """
     _check_shapes(weights, factors)
-    return _drift_rows(weights, factors, np.zeros(len(weights)) if fee is None else fee)
+    return drift_rows(weights, factors, np.zeros(len(weights)) if fee is None else fee)
 
 
 @jit
-def _drift_rows(weights: Float, factors: Float, fee: Float) -> tuple[Float, Float]:
+def drift_rows(weights: Float, factors: Float, fee: Float) -> tuple[Float, Float]:
+    """Return weights `[P, N+1]` and growth `[P]`; `drift` without its checks, for callers that are compiled."""
     n_portfolios, width = weights.shape
     values, growths = np.zeros((n_portfolios, width)), np.zeros(n_portfolios)
     for p in range(n_portfolios):

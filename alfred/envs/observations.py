@@ -27,7 +27,8 @@ from alfred.envs.market_features import BOUND
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
-from alfred.typing import Observation
+from alfred.jit import jit
+from alfred.typing import Float, Observation
 
 # What an environment hands out: an `Observation`, or one array when it is flat. A union would have every caller that
 # never asks for flat ones narrow it.
@@ -63,13 +64,10 @@ def observe(simulator: PortfolioSimulator) -> Observation:
     # A window that has ended is observed at its last decision once more: the next one may lie beyond the data, and
     # `clip` reads the last row for it.
     tape, bar = simulator.tape, simulator.bar
-    weights = simulator.weights.astype(np.float32)
-    if simulator.settings.action.long_only:
-        np.maximum(weights, 0.0, out=weights)  # rounding may leave the last digit below zero
-    else:
-        np.clip(weights, -BOUND, BOUND, out=weights)
+    # Rounding may leave the last digit of a weight below zero.
+    least = 0.0 if simulator.settings.action.long_only else -BOUND
     observation = {
-        "weights": weights,
+        "weights": _bound(simulator.weights, least),
         "market": tape.features.take(bar, axis=0, mode="clip"),
         "tradable": tape.tradable_then.take(bar, axis=0, mode="clip"),
     }
@@ -82,6 +80,15 @@ def observe(simulator: PortfolioSimulator) -> Observation:
         rows = np.minimum(bar, tape.n_bars - 1)[:, None] + np.arange(tape.lookback)
         observation["returns"] = np.moveaxis(tape.returns[rows], 1, 2)
     return observation
+
+
+@jit
+def _bound(weights: Float, least: float) -> npt.NDArray[np.float32]:
+    bounded = np.empty(weights.shape, dtype=np.float32)
+    for p in range(weights.shape[0]):
+        for i in range(weights.shape[1]):
+            bounded[p, i] = min(max(weights[p, i], least), BOUND)
+    return bounded
 
 
 def flatten(observation: Observation) -> npt.NDArray[np.float32]:

@@ -99,8 +99,7 @@ class RewardState:
             turnover: Turnover of the step, `[P]`.
         """
         settings = self.settings
-        # A book that was ruined before has nothing to grow: it is paid as if it had stood still.
-        growth = np.divide(after, before, out=np.ones_like(after), where=before > 0.0)
+        growth = _compute_growth(before, after)
         if self.own is not None:
             paid = np.asarray(self.own.pay(growth, reference_growth), dtype=np.float64)
         elif settings.kind == "differential_sharpe":
@@ -131,11 +130,24 @@ def compute_reward(growth: Float, reference_growth: Float, settings: RewardSetti
         reference_growth: The same of the reference, free of costs, `[P]`.
         settings: Which reward.
     """
-    return _compare(growth, reference_growth, settings.risk_aversion, settings.kind == "excess", settings.scale)
+    return _pay_utility(growth, reference_growth, settings.risk_aversion, settings.kind == "excess", settings.scale)
 
 
 @jit
-def _compare(growth: Float, reference_growth: Float, risk_aversion: float, excess: bool, scale: float) -> Float:
+def _compute_growth(before: Float, after: Float) -> Float:
+    """Return wealth after over wealth before, `[P]`.
+
+    A book that was ruined before has nothing to grow: it is paid as if it had stood still.
+    """
+    growth = np.empty(len(before))
+    for p in range(len(before)):
+        growth[p] = after[p] / before[p] if before[p] > 0.0 else 1.0
+    return growth
+
+
+@jit
+def _pay_utility(growth: Float, reference_growth: Float, risk_aversion: float, excess: bool, scale: float) -> Float:
+    """Return the reward of kind `growth`, or `excess` where asked; see `compute_reward`."""
     reward = np.empty(len(growth))
     for p in range(len(growth)):
         reward[p] = scale * _utility(growth[p], risk_aversion)

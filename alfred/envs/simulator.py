@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from alfred.envs.actions import compute_weights
-from alfred.envs.attribution import N_ROWS, PnLAttribution, book_holding, book_trade, read_attribution
+from alfred.envs.attribution import (
+    N_ROWS,
+    Mark,
+    PnLAttribution,
+    StepResult,
+    TradeMark,
+    book_holding,
+    book_trade,
+    read_attribution,
+)
 from alfred.envs.constraints import Constraints, keep_frozen
-from alfred.envs.costs import TradingCosts, choose_reference
-from alfred.envs.ledger import Impact, Trade, compute_fee, drift, liquidate, move_to_cash, solve_trade
+from alfred.envs.ledger import (
+    Impact,
+    Trade,
+    TradingCosts,
+    compute_fee,
+    drift,
+    liquidate,
+    move_to_cash,
+    solve_trade,
+)
+from alfred.envs.plain_bar import RUIN, PlainBar
 from alfred.envs.rewards import RewardState
 from alfred.envs.risk import Bars, Breaker, find_stopped, fire_stops, update_gain
 from alfred.envs.settings import PortfolioSettings
@@ -20,65 +38,8 @@ from alfred.envs.tape import Tape
 from alfred.errors import ConfigError, DataError
 from alfred.typing import Float
 
-_RUIN = 1e-6
 # What a later step depends on; everything else follows from the tape and the settings.
 _STATE = ("bar", "stop", "wealth", "drifted", "weights", "gain", "booked", "_marked")
-
-
-class StepResult(NamedTuple):
-    """What one decision led to, for each of P portfolios.
-
-    Attributes:
-        reward: `[P]`.
-        terminated: Ruined, `[P]`.
-        truncated: At the end of the window, `[P]`.
-        cost: Everything paid, as a fraction of the wealth before the trade, `[P]`.
-        turnover: Half the sum of absolute weight changes, over all trades of the step, `[P]`.
-        attribution: Where the change of wealth came from.
-    """
-
-    reward: Float
-    terminated: npt.NDArray[np.bool_]
-    truncated: npt.NDArray[np.bool_]
-    cost: Float
-    turnover: Float
-    attribution: PnLAttribution
-
-
-class Mark(NamedTuple):
-    """One marked close of every portfolio, for backtests.
-
-    Attributes:
-        bar: Bar index, `[P]`.
-        wealth: At the close, `[P]`.
-        weights: At the close, `[P, N+1]`.
-        cost: Everything paid since the mark before, as a fraction of `opening`, `[P]`.
-        turnover: Since the mark before, `[P]`.
-        opening: Wealth just before the trade of this bar, `[P]`.
-        attribution: Where the change of wealth since the start of the episode came from.
-    """
-
-    bar: npt.NDArray[np.int64]
-    wealth: Float
-    weights: Float
-    cost: Float
-    turnover: Float
-    opening: Float
-    attribution: PnLAttribution
-
-
-class TradeMark(NamedTuple):
-    """One trade of every portfolio, for backtests.
-
-    Attributes:
-        bar: Bar index, `[P]`.
-        before: Weights just before the trade, `[P, N+1]`.
-        after: Weights just after it, costs paid, `[P, N+1]`.
-    """
-
-    bar: npt.NDArray[np.int64]
-    before: Float
-    after: Float
 
 
 class PortfolioSimulator:
@@ -105,7 +66,7 @@ class PortfolioSimulator:
         self.marks: list[Mark] = []
         self.trades: list[TradeMark] = []
         width = len(tape.symbols) + 1
-        self.costs = TradingCosts.from_settings(settings, tape)
+        self.costs = TradingCosts.from_settings(settings, len(tape.symbols), tape.periods_per_year)
         self._long_only = settings.action.long_only
         self._stop_loss = None if settings.risk.stop_loss_pct is None else settings.risk.stop_loss_pct / 100.0
         self._constraints = Constraints(settings.constraints, tape.sectors) if settings.constraints.bind else None
@@ -118,7 +79,7 @@ class PortfolioSimulator:
         self._always_tradable = bool(tape.all_tradable.all())
         self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
         self._earns_interest = bool((tape.overnight[:, -1] != 1.0).any())
-        self._reference = choose_reference(settings.reward.reference, tape)
+        self._reference = tape.get_growth(settings.reward.reference)
         self._rewards = RewardState(settings.reward, n_portfolios, tape.periods_per_year)
         self._all = np.arange(n_portfolios)
         self.bar = np.zeros(n_portfolios, dtype=np.int64)
@@ -131,6 +92,8 @@ class PortfolioSimulator:
         self.booked = np.zeros((N_ROWS, n_portfolios))
         self._marked = np.zeros((N_ROWS, n_portfolios))
         self._nothing = np.zeros(n_portfolios)
+        self._any_ended = True
+        self._plain = None if record else PlainBar.make(tape, settings, self.costs)
 
     @property
     def n_portfolios(self) -> int:
@@ -166,6 +129,7 @@ class PortfolioSimulator:
         if self._breaker is not None:
             self._breaker.peak[rows] = 1.0
             self._breaker.cooling[rows] = 0
+        self._any_ended = bool((self.bar >= self.stop).any())
 
     def step(self, target: Float) -> StepResult:
         """Trade to target weights at the next execution and hold to the decision after.
@@ -184,17 +148,20 @@ class PortfolioSimulator:
                 f"the actions have shape {target.shape}: they must be {self.drifted.shape}, a row for each portfolio "
                 "and a number for each asset, cash last"
             )
+        if self._plain is not None and not self._is_interrupted():
+            return self._step_plainly(self._plain, target)
         before, booked = self.wealth, self.booked.copy()
         reference = self._advance(target)
         for _ in range(self.settings.rebalance_every - 1):
             if not np.count_nonzero(self.bar < self.stop):
                 break
             reference = reference * self._advance(None)
-        ruined = self.wealth <= _RUIN
+        ruined = self.wealth <= RUIN
         attribution, cost, turnover = read_attribution(self.booked, booked, before, self.costs.commission_share)
         truncated = (self.bar >= self.stop) & ~ruined
         if np.count_nonzero(ruined):
             self.stop = np.where(ruined, self.bar, self.stop)  # there is nothing to go on with
+        self._any_ended = bool(np.count_nonzero(self.bar >= self.stop))
         return StepResult(
             reward=self._rewards.pay(before, self.wealth, reference, turnover),
             terminated=ruined,
@@ -202,7 +169,31 @@ class PortfolioSimulator:
             cost=cost,
             turnover=turnover,
             attribution=attribution,
+            any_done=self._any_ended,
         )
+
+    def _is_interrupted(self) -> bool:
+        """Whether a portfolio is at its end, or a halt or a delisting changes what this bar does."""
+        if self._any_ended:
+            return True
+        bar, tape = self.bar, self.tape
+        if self._has_delistings and np.count_nonzero(tape.any_delisted.take(bar, mode="clip")):
+            return True
+        return not self._always_tradable and not tape.all_tradable.take(bar, mode="clip").all()
+
+    def _step_plainly(self, plain: PlainBar, target: Float) -> StepResult:
+        """Do what `step` does where nothing interrupts the bar."""
+        before = self.wealth
+        self.bar, self.drifted, known, numbers, ruined, truncated, n_done = plain.run(
+            self.bar, self.stop, before, self.drifted, target, self.booked
+        )
+        self.weights = known if self.tape.lag else self.drifted
+        attribution, (cost, turnover, self.wealth, reference) = plain.read(numbers)
+        reward = self._rewards.pay(before, self.wealth, reference, turnover)
+        if n_done:
+            self.stop = np.where(ruined, self.bar, self.stop)
+            self._any_ended = True
+        return StepResult(reward, ruined, truncated, cost, turnover, attribution, n_done > 0)
 
     def decide(self, actions: npt.NDArray[np.floating]) -> Float:
         """Return the target weights that actions stand for at the next execution, `[P, N+1]`.
@@ -226,6 +217,7 @@ class PortfolioSimulator:
         for part, owner, names in self._list_state():
             for name in names:
                 setattr(owner, name, state[f"{part}.{name}"].copy())
+        self._any_ended = bool((self.bar >= self.stop).any())
 
     def _list_state(self) -> list[tuple[str, object, tuple[str, ...]]]:
         parts: list[tuple[str, object, tuple[str, ...]]] = [

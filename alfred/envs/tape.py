@@ -101,6 +101,10 @@ class Tape:
         """Bars of the longest range that an episode may lie in."""
         return max(stop - first for first, stop in self.spans or ((0, self.n_bars),))
 
+    def get_growth(self, reference: str) -> Float:
+        """Return the growth of `benchmark` or `equal_weight`, which rewards are measured against, `[E]`."""
+        return self.benchmark_growth if reference == "benchmark" else self.reference_growth
+
     def find_starts(self, length: int) -> npt.NDArray[np.int64]:
         """Return the bars at which an episode of `length` bars may begin; none when no range is long enough."""
         spans = self.spans or ((0, self.n_bars),)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import torch
 
-from alfred.envs.costs import TradingCosts, choose_reference
 from alfred.envs.differentiable.ledger import compute_fee, compute_reward, drift, move_to_cash, solve_trade
+from alfred.envs.ledger import TradingCosts
 from alfred.envs.market_features import BOUND
 from alfred.envs.registry import BUILT_IN_REWARDS, REWARDS
 from alfred.envs.settings import ActionSettings, PortfolioSettings
@@ -104,15 +104,14 @@ class DifferentiableSimulator:
                 "running moments reach beyond its windows; set env.reward.kind=excess"
             )
         self.tape, self.settings = tape, settings
-        self.costs = TradingCosts.from_settings(settings, tape)
-        reference = choose_reference(settings.reward.reference, tape)
+        self.costs = TradingCosts.from_settings(settings, len(tape.symbols), tape.periods_per_year)
         self._panels = _Panels(
             intraday=None if tape.intraday is None else torch.as_tensor(tape.intraday, dtype=dtype),
             overnight=torch.as_tensor(tape.overnight, dtype=dtype),
             tradable=None if tape.all_tradable.all() else torch.as_tensor(tape.tradable, dtype=dtype),
             delisted=torch.as_tensor(tape.delisted) if tape.any_delisted.any() else None,
             impact_scale=None if tape.impact_scale is None else torch.as_tensor(tape.impact_scale, dtype=dtype),
-            reference=torch.as_tensor(reference, dtype=dtype),
+            reference=torch.as_tensor(tape.get_growth(settings.reward.reference), dtype=dtype),
             signals=torch.as_tensor(tape.signals, dtype=dtype),
             features=torch.as_tensor(tape.features, dtype=dtype),
             tradable_then=torch.as_tensor(tape.tradable_then, dtype=dtype),

@@ -67,7 +67,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
     ## Info
     `wealth`; `cost` (everything paid in the step, as a fraction of the wealth before) and `turnover`; and where the
     change of wealth came from, in units of the wealth at the start: `gross`, `commission`, `spread`, `impact`,
-    `borrow`, `interest` (see `alfred.envs.attribution.Books`).
+    `borrow`, `interest` (see `alfred.envs.attribution.PnLAttribution`).
 
     ## Rendering
     `render_mode="rgb_array"`: wealth against the benchmark, and the current weights.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alfred.envs.simulator import Mark
+from alfred.envs.attribution import Mark
 from alfred.envs.tape import Tape
 
 _N_SHOWN = 20  # bars of weights that fit beside one another with readable names

@@ -22,6 +22,7 @@ from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 
 _INFO = ("wealth", "cost", "turnover", *PnLAttribution._fields)
+_KEYS = _INFO + tuple(f"_{name}" for name in _INFO)
 
 
 class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.NDArray[Any]]):
@@ -60,7 +61,7 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._everyone = np.ones(num_envs, dtype=bool)
-        self._masks = {f"_{name}": self._everyone for name in _INFO}
+        self._masks = (self._everyone,) * len(_INFO)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -97,9 +98,9 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         result = self.simulator.step(self.simulator.decide(actions))
         observation = self._observe()
         amounts = (self.simulator.wealth, result.cost, result.turnover, *result.attribution)
-        info: dict[str, Any] = {**dict(zip(_INFO, amounts, strict=True)), **self._masks}
-        done = result.terminated | result.truncated
-        if np.count_nonzero(done):
+        info: dict[str, Any] = dict(zip(_KEYS, amounts + self._masks, strict=True))
+        if result.any_done:
+            done = result.terminated | result.truncated
             rows = np.flatnonzero(done)
             final = {name: np.where(done, info[name], 0.0) for name in _INFO}
             self._start(rows)

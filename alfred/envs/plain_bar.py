@@ -6,21 +6,22 @@ that `alfred.envs.simulator` calls one by one; a test holds both to the same bit
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from alfred.envs.attribution import PnLAttribution, book_holding, book_trade, read_rows
 from alfred.envs.ledger import TradingCosts, drift_rows, solve_rows
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.jit import jit
-from alfred.typing import BoolArray, Float, IntArray
+from alfred.typing import BoolArray, Float
 
 RUIN = 1e-6
 """Wealth at or below which a portfolio is ruined."""
 
-BarResult = tuple[IntArray, Float, Float, Float, BoolArray, BoolArray, int]
+BarResult: TypeAlias = tuple[npt.NDArray[np.int64], Float, Float, Float, BoolArray, BoolArray, int]
 
 
 class PlainBar(NamedTuple):
@@ -63,21 +64,27 @@ class PlainBar(NamedTuple):
         )
 
     def run(
-        self, bar: IntArray, stop: IntArray, wealth: Float, drifted: Float, target: Float, booked: Float
+        self,
+        bar: npt.NDArray[np.int64],
+        stop: npt.NDArray[np.int64],
+        wealth: Float,
+        drifted: Float,
+        target: Float,
+        booked: Float,
     ) -> BarResult:
         """Trade, hold to the next execution and book it; see `run_bar`."""
         return run_bar(bar, stop, wealth, drifted, target, booked, *self)
 
     def read(self, numbers: Float) -> tuple[PnLAttribution, list[Float]]:
-        """Split the numbers of a bar into the attribution, and cost, turnover, wealth and the growth of the reference, `[P]`."""
+        """Split what `run` returns into the attribution, cost, turnover, wealth and growth of the reference, `[P]`."""
         rows = list(numbers)
         return PnLAttribution(*rows[:6]), rows[6:]
 
 
 @jit
 def run_bar(
-    bar: IntArray,
-    stop: IntArray,
+    bar: npt.NDArray[np.int64],
+    stop: npt.NDArray[np.int64],
     wealth: Float,
     drifted: Float,
     target: Float,

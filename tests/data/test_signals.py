@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from alfred.data import Signals, concatenate_signals
+from alfred.data.signals import SignalSpec
 from alfred.errors import SignalError
 
 DATES = pd.bdate_range("2020-01-01", periods=6)
@@ -111,3 +112,85 @@ def test_scaling_uses_earlier_rows_only() -> None:
     changed[4:] *= 50
     again = make(values=changed).scaled(clip=100.0)
     np.testing.assert_array_equal(again.values[:4], scaled.values[:4])
+
+
+def test_names_are_written_and_read() -> None:
+    for spec, name in (
+        (SignalSpec("a", "up", 5), "a.up_5"),
+        (SignalSpec("feature", "rsi_14", 0), "feature.rsi_14"),
+        (SignalSpec("a", "cvar_5", 5), "a.cvar_5_5"),
+    ):
+        assert spec.name == name
+        assert SignalSpec.from_name(name, spec.horizon) == spec
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"values": np.zeros((5, 2, 2), dtype=np.float32)},
+        {"values": np.zeros((7, 2, 2), dtype=np.float32)},
+        {"values": np.zeros((6, 2, 3), dtype=np.float32)},
+        {"horizons": (1,)},
+        {"horizons": (1, 5, 20)},
+        {"trained_until": np.full((6, 1), np.datetime64("2019-01-01"))},
+        {"trained_until": np.full((6, 3), np.datetime64("2019-01-01"))},
+        {"trained_until": np.full(5, np.datetime64("2019-01-01"))},
+        {"trained_until": np.full(7, np.datetime64("2019-01-01"))},
+    ],
+)
+def test_any_axis_that_disagrees_is_refused(changes) -> None:
+    with pytest.raises(SignalError, match="signals disagree"):
+        make(**changes)
+
+
+def test_joining_keeps_each_ones_own(tmp_path) -> None:
+    first, second = make("a"), make("b", dates=DATES[2:], seed=1, lag_days=3)
+    joined = concatenate_signals([first, second])
+    assert list(joined.dates) == list(DATES[2:])
+    np.testing.assert_array_equal(joined.values[:, :, :2], first.values[2:])
+    np.testing.assert_array_equal(joined.values[:, :, 2:], second.values)
+    np.testing.assert_array_equal(joined.trained_until[:, 2:], second.trained_until)
+    # A latest date that is not in the first column.
+    joined.save(tmp_path / "j.parquet")
+    np.testing.assert_array_equal(Signals.load(tmp_path / "j.parquet").trained_until, joined.trained_until)
+    for symbols in (("X", "Z"), ("A", "Y")):
+        for order in (1, -1):
+            with pytest.raises(SignalError, match="the symbols of"):
+                concatenate_signals([first, make("b", symbols=symbols)][::order])
+    with pytest.raises(SignalError, match=r"'a\.up_5' stands twice"):
+        concatenate_signals([make("b"), make("c", names=("c.x", "a.up_5"), horizons=(0, 5)), first])
+
+
+def test_the_past_begins_at_the_first_row() -> None:
+    past = make().until(DATES[3])
+    assert list(past.dates) == list(DATES[:4])
+    np.testing.assert_array_equal(past.values, make().values[:4])
+
+
+def test_scaling_by_what_was_known() -> None:
+    signals = make()
+    signals.values[0, :, 1] = np.nan
+    signals.values[:, :, 0] *= 1e-3
+    signals.values[4, 0, 1] = 90.0
+    scaled = signals.scaled()
+    for column in range(2):
+        for row in range(6):
+            past = signals.values[: row + 1, :, column].astype(np.float64)
+            past = past[:row] if row else past[:0]
+            known = past[np.isfinite(past)]
+            size = np.sqrt(np.mean(known**2)) if known.size else np.nan
+            for symbol in range(2):
+                value = signals.values[row, symbol, column]
+                if np.isnan(value):
+                    assert np.isnan(scaled.values[row, symbol, column])
+                elif known.size:
+                    expected = np.clip(value / size, -5.0, 5.0)
+                    assert scaled.values[row, symbol, column] == pytest.approx(expected, rel=1e-5)
+                else:
+                    assert scaled.values[row, symbol, column] == 0.0
+    assert scaled.values[4, 0, 1] == 5.0
+
+
+def test_an_unknown_signal_is_named_first() -> None:
+    with pytest.raises(SignalError, match="unknown signal 'b'; known: a.up_1, a.up_5"):
+        make().select(["a.up_1", "b", "c"])

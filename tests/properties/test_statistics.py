@@ -89,7 +89,7 @@ def test_blocks_are_at_least_a_row_and_at_most_a_third(seed: int, n: int, unit: 
     longest = max(1.0, np.ceil(min(3 * np.sqrt(n), n / 3)))
     assert 1.0 <= found.stationary <= found.circular <= longest
     np.testing.assert_allclose(compute_block_lengths(unit * series - 1.0), found, rtol=1e-6)
-    # A spread of nothing but rounding is told apart in test_known_faults.
+    # A spread of nothing but rounding is told apart in test_mended_faults.
     assert compute_block_lengths(np.full(n, 2.0)) == (1.0, 1.0)
 
 
@@ -102,7 +102,7 @@ def test_resampled_differences_turn_with_their_sides(seed: int, n: int, block: i
     both = studentise_differences(returns, [(0, 1), (1, 0)], starts, block)
     np.testing.assert_allclose(both[:, 0], -both[:, 1], rtol=1e-6, atol=1e-8)
     scaled = studentise_differences(returns * np.array([3.0, 0.1]), [(0, 1)], starts, block)
-    # A history of one block again and again has no error but rounding; see test_known_faults.
+    # A history of one block again and again has no error but rounding; see test_mended_faults.
     varied = (starts != starts[:, :1]).any(axis=1)
     np.testing.assert_allclose(scaled[varied, 0], both[varied, 0], rtol=1e-5, atol=1e-7)
     wrapped = np.array([returns[np.arange(row, row + block) % n].sum(axis=0) for row in range(n)])

@@ -29,6 +29,7 @@ _LARGEST_SECOND = 4.2e9
 # A column whose numbers all lie within three years of 1970-01-01 counts days or rows, not seconds.
 _SMALLEST_SECOND = 1e8
 _EARLIEST, _LATEST = 19_000_101, 21_001_231
+_FIRST_DAY, _LAST_DAY = (int(np.datetime64(day, "D").astype(np.int64)) for day in ("0001-01-01", "9999-12-31"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def read_stamps(column: Any, path: Path, time_zone: str | None = None) -> Stamps
             are midnights: those are dates.
 
     Raises:
-        DataError: A cell is empty or no date.
+        DataError: A cell is empty, not a date, or in a year that no price is of.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -74,20 +75,24 @@ def read_stamps(column: Any, path: Path, time_zone: str | None = None) -> Stamps
         refuse_empty(encoded.null_count, "date", path)
         texts = [text.strip() for text in encoded.dictionary.to_pylist()]
         local, zone = _parse_texts(texts, path, to_utc=time_zone is not None)
+        _check_range(local // DAY_SECONDS, path, time_zone)
         stamps = _make_stamps(local, zone, time_zone)
         times = None if stamps.seconds is None else take_codes(stamps.seconds, encoded)
         return Stamps(take_codes(stamps.days, encoded), times, stamps.utc, stamps.note)
     refuse_empty(column.null_count, "date", path)
     if pa.types.is_date(kind):
-        return Stamps(column.to_numpy().astype("datetime64[D]").astype(np.int64).astype(np.int32))
+        return Stamps(
+            _check_range(column.to_numpy().astype("datetime64[D]").astype(np.int64), path, time_zone).astype(np.int32)
+        )
     if pa.types.is_timestamp(kind):
         utc = kind.tz is not None and kind.tz.lower() in UTC_NAMES
         if kind.tz is not None and not utc and time_zone is None:
             column = pc.local_timestamp(column)
         values = column.to_numpy()
         days = values.astype("datetime64[D]")
+        whole = _check_range(days.astype(np.int64), path, time_zone)
         if kind.tz is None and not (days != values).any():  # dates; the usual case, and a large table is slow enough
-            return Stamps(days.astype(np.int64).astype(np.int32))
+            return Stamps(whole.astype(np.int32))
         zone = "utc" if kind.tz is not None and (utc or time_zone is not None) else "none"
         return _make_stamps(values.astype("datetime64[s]").astype(np.int64), zone, time_zone)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -138,6 +143,32 @@ def _parse_numbers(numbers: npt.NDArray[np.float64], path: Path) -> tuple[IntArr
     return np.floor(numbers / scale).astype(np.int64), "utc"
 
 
+def _count_seconds(hours: int, minutes: int, seconds: int) -> int:
+    """Return the seconds since midnight.
+
+    Raises:
+        ValueError: No clock shows this. A leap second is one that some do, and counts as the next minute.
+    """
+    if hours > 23 or minutes > 59 or seconds > 60:
+        raise ValueError
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _check_range(days: IntArray, path: Path, time_zone: str | None) -> IntArray:
+    """Return the days as they are.
+
+    Raises:
+        DataError: One lies outside the years 1 to 9999, where clocks and calendars end.
+    """
+    # An instant is moved by up to a day between clocks.
+    margin = 0 if time_zone is None else 1
+    outside = (days < _FIRST_DAY + margin) | (days > _LAST_DAY - margin)
+    if outside.any():
+        date = np.datetime64(int(days[int(np.argmax(outside))]), "D")
+        raise DataError(f"{date} in column 'date' of {path} lies outside the years 1 to 9999; mend the date")
+    return days
+
+
 def _parse_texts(texts: list[str], path: Path, *, to_utc: bool) -> tuple[IntArray, str]:
     """Return seconds since 1970-01-01 of distinct texts and whose clock they stand on.
 
@@ -153,7 +184,7 @@ def _parse_texts(texts: list[str], path: Path, *, to_utc: bool) -> tuple[IntArra
             if found is None:
                 raise ValueError
             day, hours, minutes, rest, zone = found.groups()
-            clock = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(rest or 0)
+            clock = _count_seconds(int(hours or 0), int(minutes or 0), int(rest or 0))
             seconds[position] = int(np.datetime64(day, "D").astype(np.int64)) * DAY_SECONDS + clock
         except ValueError:
             raise DataError(f"'{text}' in column 'date' of {path} is not a date; write it as YYYY-MM-DD") from None

@@ -14,6 +14,8 @@ import numpy as np
 
 from alfred.typing import FloatArray
 
+_ROUNDING = 1e-12  # of the values: what sums of thousands of equal numbers are off by, and more
+
 
 class BlockLengths(NamedTuple):
     """The best block lengths for the mean of a series, in rows; fractions are meant.
@@ -37,7 +39,8 @@ def compute_block_lengths(series: FloatArray) -> BlockLengths:
     """
     n = len(series)
     centred = series - series.mean()
-    if n < 10 or not centred @ centred > 0:
+    # The mean of a constant is off by a rounding, which is no spread.
+    if n < 10 or not np.abs(centred).max() > _ROUNDING * np.abs(series).max():
         return BlockLengths(1.0, 1.0)
     in_a_row = max(5, int(np.log10(n)))
     last = min(int(np.ceil(np.sqrt(n))) + in_a_row, n - 2)

@@ -17,6 +17,8 @@ import numpy.typing as npt
 from alfred.jit import jit
 from alfred.typing import FloatArray
 
+_ROUNDING = 1e-12
+
 
 def draw_blocks(n_dates: int, block: int, n_replicates: int, generator: np.random.Generator) -> npt.NDArray[np.int32]:
     """Draw the first rows of the blocks of circular block bootstrap replicates, `[R, T // block]`.
@@ -116,7 +118,10 @@ def _finish(
             + bend[:, i] * slope[:, j] * (yx - b[:, i] * a[:, j])
             + bend[:, i] * bend[:, j] * (yy - b[:, i] * b[:, j])
         )
-        joint = np.maximum(variance[:, i] + variance[:, j] - 2.0 * covariance, 0.0) / block
+        joint = variance[:, i] + variance[:, j] - 2.0 * covariance
+        # One block again and again has no variance: what its sums leave is rounding.
+        size = slope**2 * aa + bend**2 * bb
+        joint = np.where(joint > _ROUNDING * (size[:, i] + size[:, j]), joint, 0.0) / block
         error = np.sqrt(joint / (n_blocks * block))
         moved = (sharpe - ratio)[:, i] - (sharpe - ratio)[:, j]
         return np.asarray(moved / np.where(error > 0, error, np.nan))

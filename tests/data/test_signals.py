@@ -192,5 +192,5 @@ def test_scaling_by_what_was_known() -> None:
 
 
 def test_an_unknown_signal_is_named_first() -> None:
-    with pytest.raises(SignalError, match="unknown signal 'b'; known: a.up_1, a.up_5"):
+    with pytest.raises(SignalError, match=r"unknown signal 'b'; known: a\.up_1, a\.up_5"):
         make().select(["a.up_1", "b", "c"])

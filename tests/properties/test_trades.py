@@ -142,3 +142,23 @@ def test_shapes_that_differ_are_refused() -> None:
         ledger.solve_trade(np.ones(3), np.ones(3), np.zeros(3))
     with pytest.raises(ValueError, match="must be the same"):
         ledger.split_frozen(np.ones((1, 3)), np.ones((1, 3)), np.ones((2, 3)))
+    with pytest.raises(ValueError, match="must be the same"):
+        ledger.drift(np.ones((1, 3, 2)), np.ones((1, 3, 2)))
+
+
+def test_a_free_part_shares_what_the_frozen_ones_leave() -> None:
+    drifted, target = np.array([[0.4, 0.4, 0.2]]), np.array([[0.5, 0.3, 0.2]])
+    wanted, held = ledger.split_frozen(drifted, target, np.array([[0.0, 1.0, 1.0]]))
+    assert held.tolist() == [[0.4, 0.0, 0.0]]
+    np.testing.assert_allclose(wanted, [[0.0, 0.6, 0.4]], atol=1e-12)
+
+
+def test_all_that_a_ruined_book_keeps_is_cash() -> None:
+    for width in (2, 3, 4, 6):
+        weights = np.zeros((1, width))
+        weights[0, 0], weights[0, -1] = 2.0, -1.0
+        factors = np.ones((1, width))
+        factors[0, 0] = 0.4
+        after, growth = ledger.drift(weights, factors)
+        assert growth == [0.0]
+        assert after.tolist() == [[0.0] * (width - 1) + [1.0]]

@@ -117,3 +117,26 @@ def test_skill_that_its_costs_eat_is_not_kept() -> None:
 
 def test_the_level_is_a_tenth() -> None:
     assert LEVEL == 0.1
+
+
+def test_the_first_checkpoint_counts() -> None:
+    # Only the first earns anything before costs; without it nothing would be found.
+    record = make_record([3e-3, -1e-3, -1e-3], [0.0] * 3)
+    kept = choose(record, 252)
+    assert (kept.step, kept.p_value) == (10, 1 / 20_001)
+
+
+def test_what_two_checkpoints_share_says_nothing_about_their_difference() -> None:
+    rng = np.random.default_rng(4)
+    start, common = rng.normal(0.0, 0.01, N_DAYS), rng.normal(0.0, 5e-3, N_DAYS)
+    own = rng.normal(0.0, 1e-6, (2, N_DAYS))
+    rows = [start, *(start + gain + common + row for gain, row in zip((3e-3, 2.9e-3), own, strict=True))]
+    # Alone, each is known to 0.3 per mille only; their difference is known to a thousandth of that.
+    kept = choose(HeldOut([0, 10, 20], rows, rows, [0.0, 1.0, 2.0]), 252)
+    assert kept.step == 10
+
+
+def test_a_gain_that_may_be_luck_is_not_kept() -> None:
+    kept = choose(make_record([1e-5, 2e-5], [0.0, 0.0], noise=1e-3), 252)
+    assert kept.p_value > LEVEL
+    assert kept.untrained and kept.gain > 0.0

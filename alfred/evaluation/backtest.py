@@ -212,9 +212,12 @@ def make_walk(
     if free:
         settings = settings.lift_mandate()
     long_only = settings.action.long_only or getattr(policy, "long_only", False)
+    action = settings.action
+    if long_only and not action.long_only:
+        action = action.model_copy(update={"mode": "simplex"})
     changed = settings.model_copy(
         update={
-            "action": settings.action.model_copy(update={"mode": "simplex" if long_only else "long_short"}),
+            "action": action,
             "observation": "dict",
             "episode_length": None,
             "lookback": max(settings.lookback, policy.lookback),

@@ -113,11 +113,15 @@ class _Work:
         if record.finished:
             return record
         references = walk_references(self.market, self.signals, self.environment, block.held_out)
-        start = self._walk(self.agent.start(tape, self.environment), block.held_out)
+        untrained = self.agent.start(tape, self.environment)
+        # All checkpoints of a training walk one tape.
+        first, last = block.held_out
+        walk = make_walk(self.market, self.signals, self.environment, untrained, start=first, end=last)
+        start = backtest(untrained, walk)
         with ValidationCurves(folder, references) as curves:
 
             def validate(policy: Policy, steps: int) -> float:
-                found = self._walk(policy, block.held_out)
+                found = backtest(policy, walk)
                 utility = compute_utility(found, self.environment.reward.risk_aversion)
                 # A training with a warm start is no longer untrained before its first step.
                 moved = steps > 0 or not np.array_equal(found.net, start.net)
@@ -147,10 +151,6 @@ class _Work:
         torch.manual_seed(self.seed)
         task = TrainingTask(tape, self.environment, self.seed, folder, validate, progress, stop)
         return self.agent.train(task)
-
-    def _walk(self, policy: Policy, span: Range) -> Backtest:
-        walk = make_walk(self.market, self.signals, self.environment, policy, start=span[0], end=span[1])
-        return backtest(policy, walk)
 
 
 def _check_length(tape: Tape, blocks: list[Block], settings: AgentSettings, environment: PortfolioSettings) -> None:

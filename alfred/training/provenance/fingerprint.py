@@ -218,12 +218,11 @@ def _drop_lines(text: bytes) -> bytes | ast.Module:
     """Return a module whose classes do not know their line, which Python 3.13 and later keep among what they do."""
     if not _LINES_ARE_KEPT or b"class" not in text:
         return text
-    tree = ast.parse(text)
+    tree, first = ast.parse(text), ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             for part in (node, *node.decorator_list):
-                part.lineno = part.end_lineno = 1
-                part.col_offset = part.end_col_offset = 0
+                ast.copy_location(part, first)
     return tree
 
 

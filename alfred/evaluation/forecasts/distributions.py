@@ -60,9 +60,9 @@ def make_crps_weights(levels: Sequence[float]) -> Float:
     """Return the weights that make a CRPS of the pinball losses of the levels, `[Q]`.
 
     `CRPS = 2 int_0^1 pinball_a da` (Laio and Tamea, 2007; the score itself: Gneiting and Raftery, 2007). The integral
-    is taken by the trapezoidal rule over the levels, with a pinball loss of zero at 0 and at 1, where it vanishes for every
-    distribution with a mean. The weight of a level is hence the distance between its two neighbours (0 and 1 at the
-    ends), and no spacing of the levels is preferred; twice the plain mean would need evenly spaced ones.
+    is taken by the trapezoidal rule over the levels, with a pinball loss of zero at 0 and at 1, where it vanishes for
+    every distribution with a mean. The weight of a level is hence the distance between its two neighbours (0 and 1 at
+    the ends), and no spacing of the levels is preferred; twice the plain mean would need evenly spaced ones.
 
     The error falls with the square of the distance between levels, and is in the tails where they reach least far:
     outcomes beyond the outer quantiles count for too little, which makes the score too low. For a calibrated normal
@@ -82,7 +82,8 @@ def compute_crps(quantiles: FloatArray, outcome: FloatArray, levels: Sequence[fl
 def compute_gaussian_crps(mean: FloatArray, scale: FloatArray, outcome: FloatArray) -> Float:
     """Return the exact CRPS of a normal distribution (Gneiting and Raftery, 2007, section 4.2).
 
-    Their sign is turned, so that less is better. With z = (y - mean) / scale, it is `scale (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi))`; all of one shape.
+    Their sign is turned, so that less is better. With z = (y - mean) / scale, it is
+    `scale (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi))`; all of one shape.
     """
     z = (np.asarray(outcome, dtype=np.float64) - mean) / scale
     density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)

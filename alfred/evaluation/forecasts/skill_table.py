@@ -171,7 +171,7 @@ def _judge(
                 windows.horizon,
                 kind=kind,
                 sessions=sessions,
-                level=level,  # type: ignore[arg-type]
+                level=level,
             )
             values = {name: ic.value, f"{name}_t": ic.t}
         scores |= values

@@ -142,6 +142,8 @@ def test_pit_at_zero_is_what_the_probability_of_a_rise_leaves() -> None:
 def test_pit_of_a_point_and_of_what_is_unknown() -> None:
     pit = compute_pit(np.zeros((4, 11)), np.array([-1.0, 0.0, 1.0, np.nan]), DEFAULT_LEVELS)
     np.testing.assert_array_equal(pit, [0.0, 0.5, 1.0, np.nan])
+    # Two levels at one value: at least the upper one of them is at or below it.
+    assert compute_pit(np.array([[-1.0, 0.0, 0.0, 1.0]]), np.zeros(1), (0.2, 0.4, 0.6, 0.8)) == pytest.approx(0.6)
     with pytest.raises(DataError, match="too few"):
         compute_pit(np.zeros((4, 1)), np.zeros(4), (0.5,))
 

@@ -30,6 +30,12 @@ def test_correlations_equal_scipy_date_by_date() -> None:
         assert result[t] == pytest.approx(expected, nan_ok=True)
 
 
+def test_a_constant_has_no_correlation_even_if_its_mean_is_rounded() -> None:
+    for n in range(3, 30):
+        result = compute_correlations(np.full((1, n), 0.1), np.random.default_rng(n).standard_normal((1, n)))
+        assert np.isnan(result).all()
+
+
 @pytest.mark.parametrize("kind", ["pearson", "rank"])
 def test_the_mean_is_over_dates_with_a_coefficient(kind: str) -> None:
     signal, outcome = draw()
@@ -88,6 +94,17 @@ def test_a_mean_by_date_is_the_mean_over_pairs_and_its_error_that_of_clusters() 
     assert 1.0 - 1e-9 <= own / error < 1.15
     # Pairs would be taken for independent by a plain t-test.
     assert own > 1.5 * values[known].std() / np.sqrt(known.sum())
+
+
+def test_only_rows_that_overlap_are_counted() -> None:
+    values = np.random.default_rng(7).standard_normal(100)
+    sessions = 5 * np.arange(100)
+    estimate = estimate_by_date(values, np.ones(100), sessions, horizon=10)
+    expected, all_of_ten = (
+        estimate_mean(values - values.mean(), values.mean(), without_skill=0.0, horizon=rows) for rows in (2, 10)
+    )
+    np.testing.assert_allclose(estimate, expected)
+    assert estimate.n_effective != pytest.approx(all_of_ten.n_effective)
 
 
 def test_no_pair_is_no_estimate() -> None:

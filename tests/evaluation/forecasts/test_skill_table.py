@@ -10,7 +10,7 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, r2_score, ro
 
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError, SignalError
-from alfred.evaluation.forecast_metrics import compute_realised_returns, estimate_mean
+from alfred.evaluation.forecast_metrics import compute_rank_correlations, compute_realised_returns, estimate_mean
 from alfred.evaluation.forecasts.record import ForecastRecord
 from alfred.evaluation.forecasts.skill_table import compare_forecasts
 from tests.conftest import make_random_market
@@ -168,6 +168,17 @@ def test_ic_stands_in_the_row_of_all_symbols() -> None:
     assert np.isnan(read_row(table, "naive", "all")["rank_ic"])
 
 
+def test_forecasts_of_every_fifth_session_overlap_less() -> None:
+    market = make_random_market(500, 6, seed=12)
+    record = make_record(market, make_skilled(market, (10,)), (10,), rows=slice(None, None, 5))
+    row = read_row(compare_forecasts({"x": record}, market), "x", "all", 10)
+    scores = compute_rank_correlations(record.mean[:, :, 0].astype(float), outcomes(market, 10)[::5])
+    scores = scores[np.isfinite(scores)]
+    # Two neighbours of every ten sessions, and no more.
+    two, ten = (estimate_mean(scores - scores.mean(), scores.mean(), without_skill=0.0, horizon=h).t for h in (2, 10))
+    assert row["rank_ic_t"] == pytest.approx(two) != pytest.approx(ten)
+
+
 def test_the_record_of_naive_gives_it_a_distribution() -> None:
     market = make_random_market(120, 3, seed=7)
     zero = make_record(market, np.zeros((120, 3, 1)))
@@ -237,3 +248,11 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare_forecasts({}, market)
     with pytest.raises(ConfigError, match="point is 'mode'"):
         compare_forecasts({"x": first}, market, point="mode")  # type: ignore[arg-type]
+
+
+def test_half_a_forecast_is_none() -> None:
+    market = make_random_market(80, 3, seed=13)
+    record = make_record(market, make_skilled(market, (1,)))
+    record.quantiles[4, 0, 0, 0] = np.nan
+    row = read_row(compare_forecasts({"x": record}, market), "x", "S0")
+    assert (row["n"], row["n_dropped"]) == (78, 0)

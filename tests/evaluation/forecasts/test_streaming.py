@@ -24,6 +24,8 @@ def draw(seed: int = 0, n: int = 1000) -> Draw:
     rng = np.random.default_rng(seed)
     outcome = rng.normal(0.001, 0.03, n)
     forecast = 0.2 * outcome + rng.normal(0, 0.01, n)
+    # No call at all, in front of rises and falls.
+    forecast[::50] = 0.0
     drawn = {
         "forecast": forecast,
         "outcome": outcome,

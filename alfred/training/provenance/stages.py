@@ -113,7 +113,9 @@ def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
 
 def fingerprint_analyst(settings: AnalystSettings) -> str:
     """Return the digest of the code of an analyst, and of what asks it for forecasts."""
-    return fingerprint_code(ANALYSTS.load(settings.kind), alone=("alfred.training.forecasting",))
+    return fingerprint_code(
+        ANALYSTS.load(settings.kind), alone=("alfred.training.forecasting", "alfred.training.pieces")
+    )
 
 
 def digest_calibration(settings: AnalystSettings) -> str:
@@ -121,10 +123,9 @@ def digest_calibration(settings: AnalystSettings) -> str:
 
     It stands apart from the code of the analyst, so that raw forecasts in the cache outlive another calibration.
     """
-    fields = settings.calibration.model_dump(mode="json")
-    if settings.calibration.kind == "none":
-        fields = {"kind": "none"}
-    return compute_digest(fields, fingerprint_code(modules=_CALIBRATION, alone=("alfred.training.recalibration",)))
+    is_on = settings.calibration.kind != "none"
+    code = fingerprint_code(modules=_CALIBRATION if is_on else (), alone=("alfred.training.recalibration",))
+    return compute_digest(settings.calibration.model_dump(mode="json") if is_on else None, code)
 
 
 def fingerprint_agent(settings: AgentSettings, reward: RewardSettings | None = None) -> str:

@@ -66,7 +66,8 @@ class Calibrator:
             Mean and quantiles of the same shapes, in double precision. They are the raw ones until there are enough
             outcomes, where they did better in the past, and where a symbol has no scale.
         """
-        mean, quantiles = np.asarray(mean, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
+        # Copies: they are kept until their outcomes are known, whatever the caller writes into its own.
+        mean, quantiles = np.array(mean, dtype=np.float64), np.array(quantiles, dtype=np.float64)
         centres = _find_centres(mean, quantiles, self._levels)
         daily = self._volatility.read()
         parts = []

@@ -1,7 +1,8 @@
 """What calibration does: `python benchmarks/bench_calibration.py --market ../shared/market/daily [--json]`.
 
 Analysts forecast the 22 example symbols walk-forward on the default schedule, and their forecasts are calibrated on the
-way. Measured are outcomes that lie wholly within 2018 to 2023, at each horizon, before and after:
+way. Measured are outcomes that lie wholly within 2018 to 2023, at each horizon, before and after. The method was chosen
+on these symbols and years; `--role universe --since 2006-01-01 --until 2017-12-31` measures it on others.
 
 - coverage: per cent of outcomes inside the interval from the 5 to the 95 per cent quantile; 90 is meant. The worst and
   the best year stand beside it;
@@ -42,7 +43,6 @@ from alfred.evaluation.forecast_metrics import compute_realised_returns
 from alfred.training.forecasting import make_blocks
 from alfred.training.pieces import predict_rows
 
-SINCE, UNTIL = "2018-01-01", "2023-12-31"
 LEVELS = np.asarray(DEFAULT_LEVELS)
 
 
@@ -69,11 +69,13 @@ class Erratic(NaiveAnalyst):
         return Forecast(plain.horizons, plain.levels, centre, centre[..., None] + width[..., None] * plain.quantiles)
 
 
-def load_examples(folder: Path) -> Market:
-    """Return the market of the example symbols."""
+def load_role(folder: Path, role: str) -> Market:
+    """Return the market of the symbols with a role, and the benchmark."""
     roles = pd.read_csv(folder / "symbols.csv").set_index("symbol")["role"]
     market = load_market(DataSettings(path=folder))
-    return market.select([symbol for symbol in market.symbols if roles.get(symbol) == "requested"])
+    return market.select(
+        [symbol for symbol in market.symbols if roles.get(symbol) == role or symbol == market.benchmark]
+    )
 
 
 def forecast(market: Market, analyst: Analyst) -> tuple[np.ndarray, np.ndarray]:
@@ -104,8 +106,10 @@ def score(quantiles: np.ndarray, outcome: np.ndarray, unit: np.ndarray, years: n
     }
 
 
-def measure(market: Market, name: str, analyst: Analyst, settings: CalibrationSettings) -> list[dict[str, Any]]:
-    """Measure one analyst at each horizon."""
+def measure(
+    market: Market, name: str, analyst: Analyst, settings: CalibrationSettings, since: str, until: str
+) -> list[dict[str, Any]]:
+    """Measure one analyst at each horizon on outcomes between two dates."""
     began = time.perf_counter()
     mean, raw = forecast(market, analyst)
     forecast_s = time.perf_counter() - began
@@ -113,8 +117,8 @@ def measure(market: Market, name: str, analyst: Analyst, settings: CalibrationSe
     began = time.perf_counter()
     _, calibrated = calibrate_panel(settings, analyst.horizons, DEFAULT_LEVELS, mean, raw, log_close)
     calibrate_s = time.perf_counter() - began
-    judged = np.asarray((market.dates >= SINCE) & (market.dates <= UNTIL))
-    last = market.until(UNTIL)
+    judged = np.asarray((market.dates >= since) & (market.dates <= until))
+    last = market.until(until)
     rows = []
     for place, horizon in enumerate(analyst.horizons):
         outcome = compute_realised_returns(last, market.dates[judged], market.symbols, horizon)
@@ -142,10 +146,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end, and nothing else")
     parser.add_argument("--skip-lstm", action="store_true", help="leave out the analyst that is trained")
     parser.add_argument("--settings", default="{}", help="calibration settings as JSON, to try others")
+    parser.add_argument("--role", default="requested", help="role of the symbols in symbols.csv")
+    parser.add_argument("--since", default="2018-01-01", help="first date of a forecast that counts")
+    parser.add_argument("--until", default="2023-12-31", help="last date of an outcome that counts")
     options = parser.parse_args()
     torch.set_num_threads(1)
     settings = CalibrationSettings.model_validate_json(options.settings)
-    market = load_examples(options.market)
+    market = load_role(options.market, options.role)
     analysts: dict[str, Analyst] = {
         "naive": make_analyst(NaiveSettings()),
         "momentum": make_analyst(MomentumSettings()),
@@ -159,7 +166,7 @@ def main() -> None:
         print("| analyst | horizon | coverage before % | after % (by year) | CRPS before bp | after bp | change % |")
         print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, analyst in analysts.items():
-        for row in measure(market, name, analyst, settings):
+        for row in measure(market, name, analyst, settings, options.since, options.until):
             results.append(row)
             before, after, change = row["before"], row["after"], row["change_pct"]
             if not options.json:

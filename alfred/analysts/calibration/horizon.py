@@ -148,13 +148,15 @@ class HorizonCalibrator:
 
     def _judge(self, issued: _Issued, radii: Float, rows: IntArray, outcome: FloatArray, unit: FloatArray) -> None:
         """Add the losses of what was issued, and correct the levels by the share of outcomes that it held."""
-        sign, used = np.sign(self._levels - 0.5), issued.used[rows]
-        for place in range(N_SCALES):
-            alone = used[:, None] + sign * issued.scales[rows, place, None] * radii[place]
-            self.losses[place] += _compute_loss(alone, outcome, unit, self._levels)
-        calibrated = issued.calibrated[rows]
-        self.loss_of_calibrated += _compute_loss(calibrated, outcome, unit, self._levels)
-        self.loss_of_raw += _compute_loss(issued.raw[rows], outcome, unit, self._levels)
+        used, calibrated = issued.used[rows], issued.calibrated[rows]
+        # One candidate a scale, `[S, B, Q]`, then the calibrated quantiles and the raw ones.
+        reach = issued.scales[rows].T[:, :, None] * (np.sign(self._levels - 0.5) * radii)[:, None, :]
+        candidates = np.concatenate([used[:, None] + reach, calibrated[None], issued.raw[rows][None]])
+        apart = (outcome[:, None] - candidates) / unit[:, None]
+        losses = np.maximum(self._levels * apart, (self._levels - 1) * apart).mean(axis=(1, 2))
+        self.losses += losses[:N_SCALES]
+        self.loss_of_calibrated += float(losses[-2])
+        self.loss_of_raw += float(losses[-1])
         held = np.mean(np.abs(outcome - used)[:, None] <= np.abs(calibrated - used[:, None]), axis=0)
         inside = self._coverage > 0
         slope = np.where(inside, self._coverage * (1 - self._coverage), 1.0)
@@ -183,9 +185,3 @@ class HorizonCalibrator:
         if not self._settings.shrink_centre or self._moments[1] <= 0:
             return 1.0
         return float(np.clip(self._moments[0] / self._moments[1], 0.0, 1.0))
-
-
-def _compute_loss(quantiles: FloatArray, outcome: FloatArray, unit: FloatArray, levels: FloatArray) -> float:
-    """Return the mean pinball loss of quantiles `[B, Q]`, in units `[B]`."""
-    apart = (outcome[:, None] - quantiles) / unit[:, None]
-    return float(np.mean(np.maximum(levels * apart, (levels - 1) * apart)))

@@ -230,6 +230,30 @@ def test_gaps_and_flat_prices_are_left_alone() -> None:
     assert np.isfinite(found[:, 3]).all()
 
 
+def test_the_level_is_corrected_where_the_window_is_too_long_to_follow() -> None:
+    """The volatility stays, but rare large moves give way to even ones: only the adaptive level sees it in time."""
+    rng = np.random.default_rng(7)
+    rare = np.where(rng.random((500, 10)) < 1 / 7, np.sqrt(7), 0.0) * rng.choice([-1, 1], (500, 10))
+    moves = 0.01 * np.concatenate([rare, rng.uniform(-np.sqrt(3), np.sqrt(3), (1000, 10))])
+    log_close = np.cumsum(moves + 0.001 * rng.standard_normal((1500, 10)), axis=0)
+    quantiles = np.broadcast_to(0.01 * ndtri(LEVELS), (1500, 10, 1, 11))
+    panel = Panel(np.zeros((1500, 10, 1)), quantiles, log_close, np.full((1500, 10), 0.01))
+    covered = []
+    for rate in (0.0, 0.02):
+        settings = EARLY.model_copy(update={"rate": rate, "window": 10**6})
+        covered.append(measure(panel, calibrate(panel, settings, (1,)), 0, 1, 600)[0])
+    assert abs(covered[1] - 0.9) < 0.01 < abs(covered[0] - 0.9)
+
+
+def test_old_outcomes_count_less_by_the_session() -> None:
+    part = HorizonCalibrator(EARLY.model_copy(update={"window": 10}), 1, LEVELS)
+    quantiles = np.tile(ndtri(LEVELS), (2, 1))
+    for session in (0, 7, 9):
+        part.calibrate(session, np.zeros(2), np.zeros(2), np.ones((2, 3)), quantiles)
+        part.learn(session + 1, np.array([1.0, 2.0]))
+    np.testing.assert_allclose(part._scores.counts.sum(axis=1), 2 * (0.9**9 + 0.9**2 + 1))
+
+
 @pytest.mark.parametrize("levels", [(0.5,), (0.9,), (0.1, 0.9), (0.05, 0.25, 0.4, 0.7)])
 def test_any_levels(levels: tuple[float, ...]) -> None:
     panel = simulate(700, 6, (1,))

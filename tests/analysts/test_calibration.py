@@ -254,6 +254,46 @@ def test_old_outcomes_count_less_by_the_session() -> None:
     np.testing.assert_allclose(part._scores.counts.sum(axis=1), 2 * (0.9**9 + 0.9**2 + 1))
 
 
+def test_the_correction_and_the_weights_have_closed_forms() -> None:
+    part = HorizonCalibrator(CalibrationSettings(min_sessions=0, min_outcomes=1, rate=0.1), 5, np.array([0.05, 0.75]))
+    quantiles = np.array([[-1.0, 1.0]] * 4)
+    for session in (0, 5):
+        part.calibrate(session, np.zeros(4), np.zeros(4), np.ones((4, 3)), quantiles)
+        # All scores are one, so that both radii are; of the second outcomes a quarter is held.
+        part.learn(session + 5, np.ones(4) if session == 0 else np.array([0.5, 1.5, -1.5, 2.0]))
+    coverage = np.array([0.9, 0.5])
+    np.testing.assert_allclose(part.corrections, 2 * 0.1 / 5 * (coverage - 0.25) / (coverage * (1 - coverage)))
+    part.losses = np.array([1.0, 1.01, 1.02])
+    np.testing.assert_allclose(part._weigh(), np.exp([0.0, -1.0, -2.0]) / np.exp([0.0, -1.0, -2.0]).sum())
+
+
+def test_wider_intervals_are_never_shorter_whatever_the_corrections() -> None:
+    part = HorizonCalibrator(EARLY.model_copy(update={"min_sessions": 0, "min_outcomes": 1}), 1, LEVELS)
+    scales, quantiles = np.ones((50, 3)), np.tile(ndtri(LEVELS), (50, 1))
+    part.calibrate(0, np.zeros(50), np.zeros(50), scales, quantiles)
+    part.learn(1, np.linspace(0.0, 3.0, 50))
+    part.corrections = np.where(np.abs(LEVELS - 0.5) < 0.35, 3.0, -3.0)
+    _, found = part.calibrate(1, np.zeros(50), np.zeros(50), scales, quantiles)
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert found[0, -1] == found[0, -2] == found[0, -3] > 2.5
+
+
+def test_the_size_of_one_symbol_is_nothing_to_the_others() -> None:
+    panel = simulate(300, 4)
+    factor = np.array([1.0, 1.0, 50.0, 1.0])
+    larger = Panel(panel.mean, panel.quantiles * factor[:, None, None], panel.log_close * factor, panel.sigma)
+    expected = calibrate(panel) * factor[:, None, None]
+    np.testing.assert_allclose(calibrate(larger), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_before_a_symbol_has_a_volatility_its_dispersion_stands_in() -> None:
+    panel = simulate(300, 5, (20,))
+    panel.log_close[:250, 0] = np.nan
+    panel.mean[:250, 0] = panel.quantiles[:250, 0] = np.nan
+    found = calibrate(panel, EARLY, (20,))[250:258, 0, 0]
+    np.testing.assert_allclose(found[:, -1], panel.quantiles[250:258, 0, 0, -1], rtol=0.35)
+
+
 @pytest.mark.parametrize("levels", [(0.5,), (0.9,), (0.1, 0.9), (0.05, 0.25, 0.4, 0.7)])
 def test_any_levels(levels: tuple[float, ...]) -> None:
     panel = simulate(700, 6, (1,))

@@ -290,6 +290,8 @@ def test_before_a_symbol_has_a_volatility_its_dispersion_stands_in() -> None:
     panel = simulate(300, 5, (20,))
     panel.log_close[:250, 0] = np.nan
     panel.mean[:250, 0] = panel.quantiles[:250, 0] = np.nan
+    # The dispersions of the others say nothing, so that only volatilities have a weight.
+    panel.quantiles[:, 1:] *= np.exp(np.random.default_rng(8).normal(0, 1, (300, 4, 1, 1)))
     found = calibrate(panel, EARLY, (20,))[250:258, 0, 0]
     np.testing.assert_allclose(found[:, -1], panel.quantiles[250:258, 0, 0, -1], rtol=0.35)
 

@@ -10,6 +10,26 @@ from alfred.learning.settings import FittingSettings
 from alfred.settings import Settings
 
 
+class CalibrationSettings(Settings):
+    """How the quantiles of an analyst are made to hold what they say, from outcomes of its own earlier forecasts.
+
+    Attributes:
+        kind: `conformal`, or `none` for the forecasts as they are.
+        window: Sessions after which a past outcome counts a third as much (1/e).
+        rate: Step of the correction by the share of outcomes that were held, over the horizon in sessions; 0 for none.
+        min_outcomes: Outcomes, of all symbols together, before the first calibration of a horizon.
+        min_sessions: Sessions from the first outcome to the first calibration.
+        shrink_centre: Whether mean and median shrink towards zero as far as past outcomes say so.
+    """
+
+    kind: Literal["conformal", "none"] = "conformal"
+    window: int = Field(default=500, ge=2)
+    rate: float = Field(default=0.01, ge=0, le=1)
+    min_outcomes: int = Field(default=200, ge=1)
+    min_sessions: int = Field(default=125, ge=0)
+    shrink_centre: bool = False
+
+
 class AnalystSettings(Settings):
     """What every analyst can be told; each analyst adds its own.
 
@@ -22,6 +42,7 @@ class AnalystSettings(Settings):
         refit_every_days: Sessions between refits; that of the experiment when left out.
         forecast_every_days: Sessions between forecasts, each standing until the next; that of the experiment when left
             out. Slow analysts forecast weekly or monthly.
+        calibration: How its forecasts are calibrated in a walk-forward.
     """
 
     kind: str
@@ -31,6 +52,7 @@ class AnalystSettings(Settings):
     seed: int = 0
     refit_every_days: int | None = Field(default=None, ge=1)
     forecast_every_days: int | None = Field(default=None, ge=1)
+    calibration: CalibrationSettings = CalibrationSettings()
 
     @property
     def label(self) -> str:

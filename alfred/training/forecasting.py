@@ -15,32 +15,29 @@ from alfred.analysts.forecast import signal_names
 from alfred.analysts.registry import make_analyst
 from alfred.analysts.settings import AnalystSettings
 from alfred.config import ForecastSettings
-from alfred.data.contexts import iterate_contexts
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import DataError, SignalError
 from alfred.settings import check_name
 from alfred.training.jobs import Job, run_jobs
+from alfred.training.pieces import check_alone, predict_rows, read_piece, write_piece
 from alfred.training.progress import Reporter
 from alfred.training.provenance.cache import Cache, Grid, Shelf, identify_piece
 from alfred.training.provenance.stages import (
     STAGE_FILE,
     Parts,
     describe_forecast,
+    digest_calibration,
     explain_change,
     fingerprint_analyst,
     read_stage,
     require_same_code,
     write_stage,
 )
+from alfred.training.recalibration import Recalibration
 
 _BATCH = 4096  # windows in one cached piece: seconds of work for the slowest analyst, so that a kill loses little
-ALONE = "forecast each window from itself alone"
-"""Begins what is said of an analyst whose forecasts follow their batch."""
-
-_SHARE = 0.25  # of the windows may answer differently alone: a sampled token flips now and then
-_FEW = 8  # windows that say too little: one flip among them is a large share
 SIGNALS_FILE = "signals.parquet"
 
 
@@ -84,6 +81,9 @@ def forecast_walk_forward(
 ) -> Signals:
     """Forecast every session after the first refit with a model that was trained before it.
 
+    Forecasts are calibrated as `settings.calibration` says, by the outcomes of earlier ones that are known at the
+    close of their date; `trained_until` is the date of the model, which calibration does not touch.
+
     Args:
         market: The whole market; the analyst is handed copies of cuts of it.
         settings: The analyst.
@@ -101,17 +101,21 @@ def forecast_walk_forward(
     if stage is not None:
         # A worker process loads the code as it stands when the worker starts.
         require_same_code(code, stage, settings.label)
+        require_same_code(digest_calibration(settings), stage, settings.label, "calibration")
     names, horizons = signal_names(settings.label, settings.horizons)
     schedule = specialise(schedule, settings)
     blocks = make_blocks(market.n_dates, schedule)
     values = np.full((market.n_dates, market.n_symbols, len(names)), np.nan, dtype=np.float32)
     trained = np.empty(market.n_dates, dtype="datetime64[s]")
     cutoff, notes = None, dict[str, None]()
+    recalibration = Recalibration(settings, market.n_symbols)
     for block in blocks:
         # The block is cut before anything else happens: neither the fit nor a window can reach past it.
         visible = market.until(market.dates[block.rows[-1]])
         cache = None if schedule.cache is None else Cache(schedule.cache, code, readable=not fresh)
-        values[block.rows], analyst = _forecast_block(visible, settings, schedule, block, cache, progress)
+        values[block.rows], analyst = _forecast_block(
+            visible, settings, schedule, block, cache, recalibration, progress
+        )
         cutoff = analyst.knowledge_cutoff
         notes |= dict.fromkeys(analyst.notes)
         trained[block.rows] = market.dates[block.fit_row].to_numpy()
@@ -187,9 +191,10 @@ def _forecast_block(
     schedule: ForecastSettings,
     block: Block,
     cache: Cache | None,
+    recalibration: Recalibration,
     progress: Callable[[int], None],
 ) -> tuple[Grid, Analyst]:
-    """Return the signals of a block, `[R, N, K]`, from the cache where it has them, and the analyst behind them."""
+    """Return the signals of a block, `[R, N, K]`, forecasts from the cache where it has them, and their analyst."""
     start = 0 if schedule.max_train_days is None else max(0, block.fit_row + 1 - schedule.max_train_days)
     # A copy: the memory behind a cut goes on past its end. Notes are of the whole market, and may tell what comes.
     past = replace(visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy(), notes=())
@@ -203,15 +208,16 @@ def _forecast_block(
         rows = wanted[position : position + per_piece]
         window = visible.until(visible.dates[rows[-1]])
         name = "" if shelf is None else identify_piece(window, rows, settings)
-        piece = None if shelf is None else shelf.read(name, (len(rows), *result.shape[1:]))
+        piece = None if shelf is None else read_piece(shelf, name, len(rows), window.n_symbols, len(settings.horizons))
         if piece is None:
             analyst = analyst or _fit_or_load(past, settings, shelf)
-            piece = _predict_rows(analyst, window, rows)
-            if position == 0:
-                _check_alone(analyst, window, rows, piece)
-            if shelf is not None:
-                shelf.write(name, piece)
-        result[rows - block.rows[0]] = piece
+            piece = predict_rows(analyst, window, rows)
+            if piece is not None and position == 0:
+                check_alone(analyst, window, rows, piece)
+            if piece is not None and shelf is not None:
+                write_piece(shelf, name, piece)
+        if piece is not None:
+            result[rows - block.rows[0]] = recalibration.make_signals(window, rows, piece)
         progress(int(rows[-1]) - schedule.min_train_days + 1)
     if schedule.forecast_every_days > 1:
         latest = np.arange(len(block.rows)) // schedule.forecast_every_days * schedule.forecast_every_days
@@ -227,49 +233,6 @@ def _fit_or_load(past: Market, settings: AnalystSettings, shelf: Shelf | None) -
         if shelf is not None:
             analyst.save_pretrained(shelf.model)
     return analyst
-
-
-def _predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64]) -> Grid:
-    names, _ = signal_names("", analyst.horizons)
-    values = np.full((len(rows), window.n_symbols, len(names)), np.nan, dtype=np.float32)
-    for row, column, contexts in iterate_contexts(
-        window, rows, length=analyst.context_length, fields=analyst.fields, min_history=analyst.min_history
-    ):
-        values[np.searchsorted(rows, row), column] = analyst.predict(contexts).to_signals()
-    return values
-
-
-def _check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], piece: Grid) -> None:
-    """Raise when the first windows of a piece are answered differently without the later ones.
-
-    A batch holds windows of many dates. An analyst that looks up the next window, or scales by the mean of the batch,
-    reads the future there. A date with few windows that fails is followed by the next one, for chance may have done it.
-
-    Raises:
-        SignalError: More than a quarter of the windows differ.
-    """
-    answered = np.flatnonzero(np.isfinite(piece).any(axis=(1, 2)))
-    # Nothing in the batch is later than the last date.
-    asked = answered[answered < len(rows) - 1]
-    spread = np.ma.masked_invalid(piece.astype(np.float64)).std(axis=(0, 1)).filled(0.0)
-    checked = differing = 0
-    for position in asked:
-        row = rows[position : position + 1]
-        alone = _predict_rows(analyst, window.until(window.dates[row[0]]), row)[0]
-        together = piece[position]
-        same = np.isclose(alone, together, rtol=0.0, atol=1e-3 * spread + 1e-6, equal_nan=True).all(axis=1)
-        checked += int((np.isfinite(alone) | np.isfinite(together)).any(axis=1).sum())
-        differing += int((~same).sum())
-        if differing <= _SHARE * checked:
-            return
-        if checked >= _FEW:
-            break
-    if checked:
-        date = window.dates[rows[asked[0]]].date()
-        raise SignalError(
-            f"{ALONE}: '{analyst.settings.label}' answers differently when {date} is "
-            f"asked alone, so that later windows of the batch reach it (or its random draws follow the batch)"
-        )
 
 
 def specialise(schedule: ForecastSettings, settings: AnalystSettings) -> ForecastSettings:

@@ -30,6 +30,7 @@ from alfred.training.prepared import Prepared, cut_folds
 from alfred.training.progress import Reporter, Silence
 from alfred.training.provenance.stages import (
     describe_forecast,
+    digest_calibration,
     explain_change,
     fingerprint_agent,
     fingerprint_analyst,
@@ -191,6 +192,7 @@ def _make_plan(experiment: Experiment, root: Path | str) -> _Plan:
     # Read now, while the sources are what was imported: they may be edited while a long run goes on.
     for analyst in experiment.analysts:
         fingerprint_analyst(analyst)
+        digest_calibration(analyst)
     for agent in experiment.agents:
         fingerprint_agent(agent, experiment.env.reward)
     market = load_market(experiment.data)

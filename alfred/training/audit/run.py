@@ -23,8 +23,8 @@ from alfred.training.audit.layers import Layer, Leak, find_differences, load_lay
 from alfred.training.audit.outside import find_foreknowledge, find_unmoved
 from alfred.training.audit.stages import STEPS
 from alfred.training.audit.worlds import World, write_world
-from alfred.training.forecasting import ALONE
 from alfred.training.jobs import count_cores
+from alfred.training.pieces import ALONE
 from alfred.training.progress import Reporter, Silence
 
 N_SYMBOLS = 4  # besides the benchmark; those whose listing ended come first

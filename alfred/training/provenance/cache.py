@@ -1,11 +1,15 @@
 """The folder that keeps finished pieces of forecasts, so that a killed run goes on and a changed one redoes little.
 
+A piece holds forecasts as the analyst made them, means and quantiles: what is made of them afterwards, calibration and
+signals, takes seconds and is never kept.
+
 Everything in it is addressed by what it was computed from, and appears whole or not at all, so that any number of runs
 may share it.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +27,10 @@ from alfred.training.provenance.stages import FORECAST_PACKAGES, compute_digest,
 
 Grid = npt.NDArray[np.float32]
 
-# What says when an analyst forecasts, not what.
-_SCHEDULE = frozenset({"name", "refit_every_days", "forecast_every_days"})
+_LEVELS_FILE = "levels.json"
+
+# What says when an analyst forecasts, and what is made of it afterwards, but not what it forecasts.
+_AROUND = frozenset({"name", "refit_every_days", "forecast_every_days", "calibration"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Cache:
     def open(self, past: Market, settings: AnalystSettings) -> Shelf:
         """Return the place of one fit, named by everything that it depends on."""
         address = compute_digest(
-            digest_analyst(settings, _SCHEDULE),
+            digest_analyst(settings, _AROUND),
             compute_market_checksum(past),
             self.code,
             read_public_versions(FORECAST_PACKAGES),
@@ -78,8 +84,24 @@ class Shelf:
         except CheckpointError:
             return None  # a damaged model is fitted again
 
+    def read_levels(self) -> tuple[float, ...] | None:
+        """Return the levels of the quantiles in the pieces, `[Q]`, or None when nothing says them."""
+        if not self.readable:
+            return None
+        try:
+            raw = json.loads((self.folder / _LEVELS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None  # without them every piece is made again
+        is_good = isinstance(raw, list) and all(isinstance(level, float) and 0 < level < 1 for level in raw)
+        return tuple(raw) if is_good and raw == sorted(set(raw)) and raw else None
+
+    def write_levels(self, levels: tuple[float, ...]) -> None:
+        """Keep the levels of the quantiles, `[Q]`; they go before the first piece."""
+        text = json.dumps(levels)
+        write_atomically(self.folder / _LEVELS_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
     def read(self, name: str, shape: tuple[int, ...]) -> Grid | None:
-        """Return a piece, `[R, N, K]`, or None when there is none or it is damaged."""
+        """Return a piece, `[R, N, H, 1 + Q]`, or None when there is none, it is damaged or of another shape."""
         path = self._locate(name)
         if not self.readable or not path.exists():
             return None

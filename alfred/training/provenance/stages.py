@@ -45,6 +45,7 @@ _CROSS_FITTING = (
     *(f"alfred.training.cross_fitting.{name}" for name in ("folds", "blocks", "choice", "held_out")),
     "alfred.training.tensorboard",
 )
+_CALIBRATION = ("alfred.analysts.calibration.calibrator",)
 _SPELT = {
     "data": "the data",
     "training data": "the training data",
@@ -55,6 +56,7 @@ _SPELT = {
     "environment": "the environment",
     "agents": "the trained agents",
     "baselines": "the baselines",
+    "calibration": "its calibration",
     "code": "its code",
     "packages": "the versions of its packages",
 }
@@ -111,7 +113,19 @@ def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
 
 def fingerprint_analyst(settings: AnalystSettings) -> str:
     """Return the digest of the code of an analyst, and of what asks it for forecasts."""
-    return fingerprint_code(ANALYSTS.load(settings.kind), alone=("alfred.training.forecasting",))
+    return fingerprint_code(
+        ANALYSTS.load(settings.kind), alone=("alfred.training.forecasting", "alfred.training.pieces")
+    )
+
+
+def digest_calibration(settings: AnalystSettings) -> str:
+    """Return a digest of how the forecasts of an analyst are calibrated: settings and code.
+
+    It stands apart from the code of the analyst, so that raw forecasts in the cache outlive another calibration.
+    """
+    is_on = settings.calibration.kind != "none"
+    code = fingerprint_code(modules=_CALIBRATION if is_on else (), alone=("alfred.training.recalibration",))
+    return compute_digest(settings.calibration.model_dump(mode="json") if is_on else None, code)
 
 
 def fingerprint_agent(settings: AgentSettings, reward: RewardSettings | None = None) -> str:
@@ -129,7 +143,8 @@ def describe_forecast(market_checksum: str, settings: AnalystSettings, schedule:
     """Return what the signals of an analyst are computed from."""
     return {
         "data": market_checksum,
-        "settings": digest_analyst(settings),
+        "settings": digest_analyst(settings, {"calibration"}),
+        "calibration": digest_calibration(settings),
         "schedule": compute_digest(schedule.model_dump(mode="json", exclude={"cache"})),
         "code": fingerprint_analyst(settings),
         "packages": read_public_versions(FORECAST_PACKAGES),
@@ -210,6 +225,7 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
     code = [
         fingerprint_agent(settings, experiment.env.reward),
         *(fingerprint_analyst(item) for item in experiment.analysts),
+        *(digest_calibration(item) for item in experiment.analysts),
     ]
     return compute_digest(agent, chosen, code)
 
@@ -241,13 +257,19 @@ def explain_change(earlier: Parts | None, now: Parts) -> str:
     return f"{', '.join(spelt[:-1])} and {spelt[-1]} changed" if len(spelt) > 1 else f"{spelt[0]} changed"
 
 
-def require_same_code(now: str, stage: Parts, label: str) -> None:
+def require_same_code(now: str, stage: Parts, label: str, part: str = "code") -> None:
     """Refuse to compute a stage with other code than it is described with.
+
+    Args:
+        now: Digest of the code that is loaded.
+        stage: The description.
+        label: What is computed, for the message.
+        part: The part of the description that names the code.
 
     Raises:
         AlfredError: A source was edited since the run began.
     """
-    if now != stage["code"]:
+    if now != stage[part]:
         raise AlfredError(f"the code of '{label}' was edited while it ran; the same command goes on with the new code")
 
 

@@ -1,0 +1,115 @@
+"""Pieces of a walk: the forecasts of some rows as the analyst makes them, asked for, checked and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alfred.analysts.base import Analyst
+from alfred.data.contexts import iterate_contexts
+from alfred.data.market import Market
+from alfred.errors import SignalError
+from alfred.training.provenance.cache import Grid, Shelf
+
+ALONE = "forecast each window from itself alone"
+"""Begins what is said of an analyst whose forecasts follow their batch."""
+
+_SHARE = 0.25  # of the windows may answer differently alone: a sampled token flips now and then
+_FEW = 8  # windows that say too little: one flip among them is a large share
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Forecasts of some rows as the analyst made them.
+
+    Axes legend: R rows, N symbols, H horizons, Q quantile levels.
+
+    Attributes:
+        levels: Quantile levels, `[Q]`.
+        values: The mean and then the quantiles, `[R, N, H, 1 + Q]`; NaN where there is no forecast.
+    """
+
+    levels: tuple[float, ...]
+    values: Grid
+
+
+def read_piece(shelf: Shelf, name: str, n_rows: int, n_symbols: int, n_horizons: int) -> Piece | None:
+    """Return a piece from the cache, or None when it, or the levels of its quantiles, are not there."""
+    levels = shelf.read_levels()
+    values = None if levels is None else shelf.read(name, (n_rows, n_symbols, n_horizons, 1 + len(levels)))
+    return None if levels is None or values is None else Piece(levels, values)
+
+
+def write_piece(shelf: Shelf, name: str, piece: Piece) -> None:
+    """Keep a piece in the cache."""
+    # The levels go first: no piece is without them.
+    if shelf.read_levels() != piece.levels:
+        shelf.write_levels(piece.levels)
+    shelf.write(name, piece.values)
+
+
+def predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64]) -> Piece | None:
+    """Return the forecasts of some rows, or None when no symbol has enough history.
+
+    Raises:
+        SignalError: The quantile levels are others from one batch to the next.
+    """
+    piece: Piece | None = None
+    for row, column, contexts in iterate_contexts(
+        window, rows, length=analyst.context_length, fields=analyst.fields, min_history=analyst.min_history
+    ):
+        forecast = analyst.predict(contexts)
+        levels = tuple(float(level) for level in forecast.levels)
+        if piece is None:
+            shape = (len(rows), window.n_symbols, len(analyst.horizons), 1 + len(levels))
+            piece = Piece(levels, np.full(shape, np.nan, dtype=np.float32))
+        if levels != piece.levels:
+            raise SignalError(
+                f"'{analyst.settings.label}' forecasts the quantiles {piece.levels} of one batch and {levels} of the "
+                "next; an analyst must keep to its levels"
+            )
+        values = np.concatenate([forecast.mean[..., None], forecast.quantiles], axis=2)
+        piece.values[np.searchsorted(rows, row), column] = values
+    return piece
+
+
+def check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], piece: Piece) -> None:
+    """Raise when the first windows of a piece are answered differently without the later ones.
+
+    A batch holds windows of many dates. An analyst that looks up the next window, or scales by the mean of the batch,
+    reads the future there. A date with few windows that fails is followed by the next one, for chance may have done it.
+
+    Raises:
+        SignalError: More than a quarter of the windows differ.
+    """
+    whole = _flatten(piece)
+    answered = np.flatnonzero(np.isfinite(whole).any(axis=(1, 2)))
+    # Nothing in the batch is later than the last date.
+    asked = answered[answered < len(rows) - 1]
+    spread = np.ma.masked_invalid(whole.astype(np.float64)).std(axis=(0, 1)).filled(0.0)
+    checked = differing = 0
+    for position in asked:
+        row = rows[position : position + 1]
+        again = predict_rows(analyst, window.until(window.dates[row[0]]), row)
+        together = whole[position]
+        alone = np.full_like(together, np.nan) if again is None else _flatten(again)[0]
+        same = np.isclose(alone, together, rtol=0.0, atol=1e-3 * spread + 1e-6, equal_nan=True).all(axis=1)
+        checked += int((np.isfinite(alone) | np.isfinite(together)).any(axis=1).sum())
+        differing += int((~same).sum())
+        if differing <= _SHARE * checked:
+            return
+        if checked >= _FEW:
+            break
+    if checked:
+        date = window.dates[rows[asked[0]]].date()
+        raise SignalError(
+            f"{ALONE}: '{analyst.settings.label}' answers differently when {date} is "
+            f"asked alone, so that later windows of the batch reach it (or its random draws follow the batch)"
+        )
+
+
+def _flatten(piece: Piece) -> Grid:
+    """Return all that a piece says of a window side by side, `[R, N, H (1 + Q)]`."""
+    return piece.values.reshape(*piece.values.shape[:2], -1)

@@ -1,0 +1,74 @@
+"""From the forecasts of a walk to its signals: calibrated in passing, piece by piece."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from alfred.analysts.calibration.calibrator import Calibrator
+from alfred.analysts.forecast import Forecast, signal_names
+from alfred.analysts.settings import AnalystSettings
+from alfred.data.market import Market
+from alfred.errors import SignalError
+from alfred.training.pieces import Piece
+from alfred.training.provenance.cache import Grid
+from alfred.typing import Float
+
+
+class Recalibration:
+    """Turns the pieces of one analyst's walk, in the order of their rows, into signals.
+
+    One calibrator goes along with the walk, over all refits. It is shown each session once, from a market that is cut
+    at the end of the piece, and keeps what it needs of the past: at no time does memory hold more forecasts than one
+    piece and those whose outcomes are open, whatever the length of the walk.
+    """
+
+    def __init__(self, settings: AnalystSettings, n_symbols: int) -> None:
+        """Start before the first session of the market."""
+        self._settings, self._n_symbols = settings, n_symbols
+        self._calibrator: Calibrator | None = None
+        self._levels: tuple[float, ...] | None = None
+        self._next = 0
+
+    def make_signals(self, window: Market, rows: npt.NDArray[np.int64], piece: Piece) -> Grid:
+        """Return the signals of a piece, `[R, N, 4 H]`.
+
+        Args:
+            window: The market, cut at the last of the rows.
+            rows: Rows of the market that were forecast, ascending and after those of all earlier pieces, `[R]`.
+            piece: Their forecasts.
+
+        Raises:
+            SignalError: The quantile levels are not those of the earlier pieces.
+        """
+        self._levels = self._levels or piece.levels
+        if piece.levels != self._levels:
+            raise SignalError(
+                f"'{self._settings.label}' forecasts the quantiles {piece.levels} from {window.dates[rows[0]].date()} "
+                f"on and {self._levels} before; an analyst must keep to its levels"
+            )
+        values = piece.values.astype(np.float64)
+        mean, quantiles = values[..., 0], values[..., 1:]
+        if self._settings.calibration.kind != "none":
+            self._calibrate(window, rows, mean, quantiles)
+        answered = np.isfinite(piece.values).any(axis=(2, 3))
+        names, _ = signal_names(self._settings.label, self._settings.horizons)
+        signals = np.full((*answered.shape, len(names)), np.nan, dtype=np.float32)
+        forecast = Forecast(self._settings.horizons, piece.levels, mean[answered], quantiles[answered])
+        signals[answered] = forecast.to_signals()
+        return signals
+
+    def _calibrate(self, window: Market, rows: npt.NDArray[np.int64], mean: Float, quantiles: Float) -> None:
+        """Replace mean `[R, N, H]` and quantiles `[R, N, H, Q]` by calibrated ones, each row by what it may know."""
+        calibrator = self._calibrator
+        if calibrator is None:
+            settings = self._settings
+            calibrator = Calibrator(settings.calibration, settings.horizons, self._levels or (), self._n_symbols)
+            self._calibrator = calibrator
+        for place, row in enumerate(rows):
+            for session in range(self._next, int(row) + 1):
+                close = np.where(window.tradable[session], window.close[session], np.nan)
+                calibrator.observe(np.log(close.astype(np.float64)))
+            self._next = int(row) + 1
+            if np.isfinite(mean[place]).any():
+                mean[place], quantiles[place] = calibrator.calibrate(mean[place], quantiles[place])

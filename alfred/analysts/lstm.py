@@ -22,6 +22,7 @@ from alfred.data.contexts import Contexts, iterate_contexts
 from alfred.data.market import Market
 from alfred.errors import DataError
 from alfred.learning.fitting import fit_module
+from alfred.learning.split import split_by_session
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
 from alfred.typing import FloatArray
 
@@ -115,12 +116,12 @@ class LstmAnalyst(Analyst):
                 f"{max(self.horizons)}; start later, or shorten context_length or horizons"
             )
         order = np.concatenate(rows)
-        split = int(np.quantile(order, 1 - self.settings.validation_fraction))
-        # Labels of the last training windows would reach into the validation dates: they are purged.
-        train = order < split - max(self.horizons)
-        keep = np.flatnonzero(train | (order >= split))
+        train, validation = split_by_session(
+            order, horizon=max(self.horizons), validation_fraction=self.settings.validation_fraction
+        )
+        keep = np.concatenate([train, validation])
         x, y = np.concatenate(inputs)[keep], np.concatenate(targets)[keep]
-        return torch.from_numpy(x), torch.from_numpy(y), int(train.sum())
+        return torch.from_numpy(x), torch.from_numpy(y), len(train)
 
     def _save_weights(self, folder: Path) -> None:
         write_tensors(folder / "model.safetensors", self.network_.state_dict())

@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-slow test-all matrix mutants check format lint types clean
+.PHONY: help install demo test test-slow test-all matrix lowest mutants bench check format lint types clean
 
 help:
 	@echo "make demo     the main job on real prices, with a report at the end"
 	@echo "make test     the tests, in a few minutes, on all cores"
 	@echo "make test-all the slow ones as well: what continuous integration runs"
 	@echo "make matrix   the tests under each of Python 3.11 to 3.13"
+	@echo "make lowest   the tests with the oldest versions that pyproject.toml allows"
+	@echo "make bench    run a benchmark, BENCH=bench_env, and keep its figures in benchmarks/history.jsonl"
 	@echo "make mutants  faults planted by a tool, MODULE=splits: do the tests notice?"
 	@echo "make check    format, lint, types, tests"
 	@echo "make install  only the environment in $(VENV)"
@@ -44,6 +46,18 @@ matrix:
 	@for python in $(PYTHONS); do \
 	  $(MAKE) test PYTHON=$$python VENV=.venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') || exit 1; \
 	done
+
+# pip cannot choose the oldest versions; uv can. UV_EXTRA_INDEX_URL and its kin say where packages lie, if not at the usual place.
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --index-strategy unsafe-best-match \
+	  --resolution lowest-direct torch==2.13.0 -e '.[all,dev]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/pytest -n auto --dist loadscope
+
+BENCH ?= bench_env
+bench: install
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/record.py $(BENCH)
 
 format: install
 	$(BIN)/ruff format --check .

@@ -75,6 +75,9 @@ def write_corrupted(changes: list[tuple], path: Path) -> None:
 @given(changes=CHANGES)
 @example(changes=[("cell", 0, "close", "1e-320")])  # adj_close / close overflows
 @example(changes=[("drop rows", 1, 12), ("cell", 0, "close", "1e-320")])
+@example(
+    changes=[("drop column", "open"), ("rename", "symbol", ""), ("cut", 194), ("bytes", 194, b"\xc2")]
+)  # half a letter
 def test_a_corrupted_table_is_a_market_or_a_clear_error(changes: list[tuple]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prices.csv"

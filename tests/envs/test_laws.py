@@ -147,7 +147,7 @@ def load(folder: Path, rows_gone: slice | None) -> Market:
     folder.mkdir()
     write_market(folder / "prices.csv", market)
     if rows_gone is not None:
-        table = pd.read_csv(folder / "prices.csv", parse_dates=["date"])
+        table = pd.read_csv(folder / "prices.csv", parse_dates=["date"], float_precision="round_trip")
         gone = (table["symbol"] == "S0") & table["date"].isin(market.dates[rows_gone])
         table[~gone].to_csv(folder / "prices.csv", index=False)
     return load_market(DataSettings(path=folder / "prices.csv"))

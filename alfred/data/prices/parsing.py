@@ -92,6 +92,8 @@ def convert_to_numbers(column: Any, name: str, path: Path) -> FloatArray:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         values: FloatArray = column.cast(pa.float64()).to_numpy()
         return values
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise DataError(f"column '{name}' of {path} holds bytes that are not UTF-8; write the file again as UTF-8")
     texts = pd.Series(column.to_pandas()).astype("string").fillna("").str.strip()
     # What a column of numbers would take for empty is empty here too, lest it be blamed for the cell that is not.
     return parse_numbers(texts.mask(texts.isin(_EMPTY_WORDS), ""), name, path)

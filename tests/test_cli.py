@@ -178,6 +178,7 @@ def test_other_bad_input_is_answered_in_one_line(tmp_path) -> None:
     assert "broken.parquet" in refuse("run", "--set", f"data.path={tmp_path / 'broken.parquet'}")
 
 
+@pytest.mark.slow
 def test_moved_prices_are_named_with_set(tmp_path) -> None:
     path = tmp_path / "prices.csv"
     write_market(path, make_random_market(760))
@@ -256,6 +257,7 @@ def test_no_name_leads_out_of_its_folder(tmp_path, name) -> None:
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_names_that_are_only_shown_may_be_anything(tmp_path) -> None:
     """Baselines and symbols appear in tables; their files are named by number and by letters and digits alone."""
     path = tmp_path / "prices.csv"

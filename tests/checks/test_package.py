@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,11 +56,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_new_passes_its_own_contract_test(kind: str, written: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
-    code, said, problem = call(written, f"test_mine_{kind}.py", command=command)
+def test_what_is_new_passes_its_own_contract_test(written: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", os.devnull]
+    code, said, problem = call(written, *(f"test_mine_{kind}.py" for kind in KINDS), command=command)
     assert code == 0, said + problem
+    for kind in KINDS:
+        assert re.search(rf"test_mine_{kind}\.py::\w+ PASSED", said), said
 
 
 def test_nothing_is_overwritten_and_a_bad_name_is_one_line(written: Path) -> None:

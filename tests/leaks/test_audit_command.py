@@ -60,6 +60,7 @@ def test_an_analyst_that_reads_its_batch_is_named(folder: Path) -> None:
     assert leak["kind"] == "batch" and leak["stage"] == "forecasts of batching"  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_an_honest_analyst_of_a_users_own_is_clean(folder: Path) -> None:
     code, found, output = run(folder, OWN, "reversal")
     assert (code, found.get("leaks")) == (0, []), output

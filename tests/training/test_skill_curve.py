@@ -88,6 +88,7 @@ def test_a_planted_skill_is_measured_as_it_was_planted() -> None:
         assert abs(found[1].ic) < 0.03
 
 
+@pytest.mark.slow
 def test_the_command_draws_and_says(tmp_path: Path) -> None:
     write_prices(tmp_path, first=0)
     config = tmp_path / "config.yaml"

@@ -247,6 +247,7 @@ def test_damaged_results_are_made_again(root: Path) -> None:
     np.testing.assert_array_equal(Backtest.load(record).net, before)
 
 
+@pytest.mark.slow
 def test_a_half_finished_training_on_other_data_is_not_gone_on_with(root: Path) -> None:
     place = root / "runs" / "small" / "agents" / "direct" / "fold1" / "seed0"
     (place / "scores.json").unlink()  # as a kill leaves it
@@ -344,6 +345,7 @@ def test_a_report_of_other_settings_is_refused(root: Path) -> None:
             pipeline.reopen(run)
 
 
+@pytest.mark.slow
 def test_new_versions_of_packages_compute_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, experiment = importlib.metadata.version, make_small(root / "prices.csv")
     version = {"torch": read("torch").partition("+")[0] + "+other", "pandas": "99.0"}

@@ -156,6 +156,7 @@ def test_two_runs_may_write_at_once(tmp_path: Path) -> None:
     assert count(TrialLog(tmp_path)) == 40
 
 
+@pytest.mark.slow
 def test_a_run_enters_its_agents_and_pays_for_those_of_others(tmp_path: Path) -> None:
     prices = write_prices(tmp_path)
     one_fold = {"n_folds": 1, "min_train_days": 60, "validation_days": 40, "embargo_days": 0}

@@ -21,7 +21,7 @@ import torch
 
 from alfred.agents.registry import AGENTS
 from alfred.agents.strategies.registry import BASELINES
-from alfred.analysts.registry import ANALYSTS, make_analyst
+from alfred.analysts.registry import make_analyst
 from alfred.data.contexts import iterate_contexts
 from alfred.data.features.catalogue import compute_features
 from alfred.data.settings import FeatureSettings
@@ -29,7 +29,7 @@ from alfred.envs.gym.vector import PortfolioVectorEnv
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import backtest, make_walk
 from tests.agents.tasks import make_observation, make_task, make_tiny
-from tests.analysts.small import SMALL
+from tests.analysts.small import make_small_settings
 from tests.conftest import make_random_market
 from tests.training.small import DIRECT, make_small, run_small, write_prices
 
@@ -105,7 +105,7 @@ def _forecast() -> dict[str, np.ndarray]:
     past = market.until(market.dates[299]).copy()
     found = {}
     for kind in _ANALYSTS:
-        settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
+        settings = make_small_settings(kind)
         analyst = make_analyst(settings).fit(past)
         shape = {"length": analyst.context_length, "fields": analyst.fields, "min_history": analyst.min_history}
         [(_, _, contexts)] = iterate_contexts(market, np.array([310, 320]), batch_size=10**6, **shape)

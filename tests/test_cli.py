@@ -305,10 +305,45 @@ def test_analysts_are_compared_with_persistence(tmp_path) -> None:
     errors = [row["naive_mae_pct"] for row in table]
     assert errors == sorted(errors)
     tracker = tmp_path / "improvements.json"
-    words = ("analysts", "compare", "--horizon", "20", "--tracker", tracker, "--json")
-    found = json.loads(call(*words, *few).stdout)
-    assert found[0]["analyst"] == "momentum"
-    assert set(found[0]["best_so_far"]) == {"AAPL", "JPM", "SP500TR"}
-    assert json.loads(call(*words, *few).stdout)[0]["best_so_far"] == []  # the same run again is no improvement
+    words = ("analysts", "compare", "--tracker", tracker, "--runs", tmp_path, "--pictures", tmp_path / "drawn")
+    found = json.loads(call(*words, "--json", *few).stdout)
+    assert [row["analyst"] for row in found["table"] if row["symbol"] == "all"] == ["naive"] * 3 + ["momentum"] * 3
+    assert {"AAPL", "JPM", "SP500TR"} >= set(found["best_so_far"]["momentum"]) != set()
+    assert all(Path(path).is_file() for path in found["pictures"])
+    shown = call(*words, "--symbols", *few).stdout
+    assert "momentum AAPL" in shown and "20 sessions ahead" in shown
+    again = json.loads(call(*words, "--json", *few).stdout)
+    assert again["best_so_far"] == {"momentum": []}  # the same run again is no improvement
+    assert again["table"] == found["table"]
     assert tracker.is_file()
     assert "it must lie inside" in refuse(*words, "--since", "1999-01-01", *few)
+    assert "Did you mean 'momentum'" in refuse(*words, "--only", "momentun", *few)
+
+
+def test_an_analyst_is_trained_listed_shown_and_used(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = settings("data.symbols=[AAPL, JPM]", "data.start=2010-01-01", "analysts=[{kind: momentum, horizons: [5]}]")
+    assert "no trained analyst in analysts" in call("analysts", "list").stdout
+    assert "momentum" in call("analysts", "train", "--until", "2015-06-30", *few).stdout
+    [card] = json.loads(call("analysts", "list", "--json").stdout)
+    assert card["trained_until"] == "2015-06-30"
+    shown = call("analysts", "show", "momentum").stdout
+    assert "2010-01-04 to 2015-06-30" in shown and "as it was" in shown
+    assert "another market" in refuse("analysts", "train", *few)
+    assert "Did you mean 'momentum'" in refuse("analysts", "show", "momentun")
+    saved = settings(
+        "data.symbols=[AAPL, JPM]",
+        "data.start=2010-01-01",
+        "analysts=[{kind: saved, name: old, path: analysts/momentum}]",
+    )
+    found = json.loads(call("analysts", "compare", "--json", *saved).stdout)
+    assert any("until 2015-06-30" in note for note in found["notes"])
+    lost = settings("analysts=[{kind: saved, path: nowhere}]")
+    assert "is not the folder of a trained analyst" in refuse("analysts", "compare", *lost)
+
+
+def test_what_a_wanted_r2_means(tmp_path) -> None:
+    few = settings("data.symbols=[AAPL, JPM]", "data.start=2010-01-01")
+    found = json.loads(call("analysts", "target", "--r2", "0.8", "--horizon", "5", "--json", *few).stdout)
+    assert found["mse"] == pytest.approx(0.2 * found["variance"])
+    assert "must be a number below 1" in refuse("analysts", "target", "--r2", "1.5", *few)

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["notebook"] = ALLOWED["training"] | {"training"}
 ALLOWED["checks"] = GROUND | {"data", "analysts", "envs", "agents"}
+ALLOWED["__main__"] = GROUND | {"cli"}
 ALLOWED["console"] = ALLOWED["cli"] = set(ALLOWED) | {"console"}
 MOST_FILES = 15
 

@@ -24,7 +24,7 @@ from alfred.data.settings import FeatureSettings
 from alfred.envs import PortfolioEnv, PortfolioSettings, encode_weights
 from alfred.envs.settings import ActionSettings
 from alfred.training.forecasting import forecast_walk_forward
-from tests.analysts.small import SMALL
+from tests.analysts.small import make_small_settings
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(420, late_listing=True)
@@ -51,7 +51,7 @@ def by_date(signals: Signals) -> Table:
 
 
 def forecast_with(kind: str) -> Callable[[Market], Table]:
-    settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
+    settings = make_small_settings(kind)
     return lambda market: by_date(forecast_walk_forward(market, settings, SCHEDULE))
 
 

@@ -22,6 +22,7 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos": "alfred.analysts.kronos.analyst:KronosAnalyst",
         "kronos_ensemble": "alfred.analysts.kronos.analyst:KronosEnsemble",
         "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
+        "saved": "alfred.analysts.saved:SavedAnalyst",
     },
     {
         "naive": "alfred.analysts.settings:NaiveSettings",
@@ -30,6 +31,7 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos": "alfred.analysts.kronos.settings:KronosSettings",
         "kronos_ensemble": "alfred.analysts.kronos.settings:KronosEnsembleSettings",
         "toto": "alfred.analysts.toto.settings:TotoSettings",
+        "saved": "alfred.analysts.settings:SavedSettings",
     },
 )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alfred.learning.settings import FittingSettings
 from alfred.settings import Settings
@@ -95,6 +97,43 @@ class LstmSettings(AnalystSettings):
     fitting: FittingSettings = FittingSettings(
         steps=300, batch_size=512, learning_rate=3e-3, validate_every=50, patience=4
     )
+
+
+class SavedSettings(AnalystSettings):
+    """Settings of `SavedAnalyst`: an analyst that `alfred analysts train` wrote.
+
+    Horizons, context length and kind are those that it was trained with; they are read from its folder.
+
+    Attributes:
+        path: Its folder.
+        trained_kind: What it is, a key of the registry.
+    """
+
+    kind: Literal["saved"] = "saved"
+    path: str = Field(min_length=1)
+    trained_kind: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_folder(cls, raw: object) -> object:
+        if not isinstance(raw, dict) or not isinstance(raw.get("path"), str | Path) or not raw["path"]:
+            return raw
+        place = Path(raw["path"]).expanduser() / "settings.json"
+        try:
+            trained = json.loads(place.read_text(encoding="utf-8"))
+            known = {name: trained[name] for name in ("horizons", "context_length")}
+            known["trained_kind"] = trained["kind"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{raw['path']} is not the folder of a trained analyst ({error}); make one with alfred analysts train"
+            ) from error
+        for name, value in known.items():
+            given = raw.get(name, value)
+            if (list(given) if isinstance(given, tuple) else given) != value:
+                raise ValueError(
+                    f"{name} is {given}, but the analyst in {raw['path']} was trained with {value}; leave it out"
+                )
+        return {**raw, "path": str(raw["path"]), **known}
 
 
 AGGREGATIONS = ("mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20")

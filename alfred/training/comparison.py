@@ -1,90 +1,150 @@
-"""Analysts against naive persistence, fitted before a date and judged after it."""
+"""Analysts against naive persistence: each walked forward, judged on the windows that all of them forecast."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from alfred.analysts.baseline import Comparison, compare_with_naive
+from alfred.analysts.baseline import Comparison
 from alfred.analysts.improvements import ImprovementTracker
-from alfred.analysts.registry import make_analyst
-from alfred.analysts.settings import AnalystSettings
+from alfred.analysts.settings import AnalystSettings, NaiveSettings
+from alfred.config import ForecastSettings
 from alfred.data.market import Market
 from alfred.errors import DataError
+from alfred.evaluation.forecasts.record import ForecastRecord
+from alfred.evaluation.forecasts.shared_windows import ALL, NAIVE
+from alfred.evaluation.forecasts.skill_table import compare_forecasts
+from alfred.training.forecasting import forecast_walk_forward, specialise
+from alfred.training.jobs import Job, run_jobs
+from alfred.training.progress import Reporter
+from alfred.training.recalibration import Recorder
+
+_CREDIBLE_T = 2.0
 
 
 @dataclass(frozen=True)
 class AnalystComparison:
-    """One analyst beside naive persistence.
+    """Analysts beside naive persistence.
 
     Attributes:
-        settings: What the analyst was told.
-        comparison: Errors by symbol.
+        settings: What each analyst was told, by its name; naive persistence is always among them, first.
+        records: What each of them forecast on the judged dates.
+        table: One row an analyst, horizon and symbol; see `compare_forecasts`.
+        notes: What to know of the analysts, one sentence each.
     """
 
-    settings: AnalystSettings
-    comparison: Comparison
+    settings: Mapping[str, AnalystSettings]
+    records: Mapping[str, ForecastRecord]
+    table: pd.DataFrame
+    notes: tuple[str, ...]
 
-    @property
-    def analyst(self) -> str:
-        """Name of the analyst."""
-        return self.settings.label
+    def track(self, path: Path | str) -> dict[str, tuple[str, ...]]:
+        """Enter all but naive persistence in the tracker; return the symbols on which each is the best yet."""
+        tracker = ImprovementTracker(path)
+        improved: dict[str, tuple[str, ...]] = {}
+        for name, settings in self.settings.items():
+            if name == NAIVE:
+                continue
+            told, found = settings.model_dump(mode="json", exclude={"name"}), dict[str, None]()
+            for horizon in sorted(set(self.table["horizon"])):
+                errors = self.compare_with_naive(name, int(horizon))
+                if len(errors.table):
+                    found |= dict.fromkeys(tracker.record(name, errors, told))
+            improved[name] = tuple(found)
+        return improved
 
-    def record(self, path: Path | str) -> tuple[str, ...]:
-        """Enter the result in the tracker; return the symbols on which it is the best so far."""
-        return ImprovementTracker(path).record(
-            self.analyst, self.comparison, self.settings.model_dump(mode="json", exclude={"name"})
+    def compare_with_naive(self, name: str, horizon: int) -> Comparison:
+        """Return the errors of one analyst at one horizon by symbol, easiest first."""
+        at = self.table[(self.table["horizon"] == horizon) & (self.table["symbol"] != ALL) & (self.table["n"] > 0)]
+        own, naive = (at[at["analyst"] == who].set_index("symbol") for who in (name, NAIVE))
+        table = pd.DataFrame(
+            {
+                "naive_mae_pct": naive["mae_pct"],
+                "mae_pct": own["mae_pct"],
+                "improvement_pct": own["skill_pct"],
+                "n_windows": own["n"],
+            }
         )
-
-    def to_dict(self, improved: Sequence[str] = ()) -> dict[str, object]:
-        """Return the comparison as plain values for JSON."""
-        return {
-            "analyst": self.analyst,
-            "horizon": self.comparison.horizon,
-            "improvement_pct": self.comparison.improvement_pct,
-            "n_better": self.comparison.n_better,
-            "best_so_far": list(improved),
-            "symbols": self.comparison.table.reset_index().to_dict(orient="records"),
-        }
+        return Comparison(name, horizon, table)
 
 
 def compare_analysts(
     market: Market,
     analysts: Sequence[AnalystSettings],
-    horizon: int,
+    schedule: ForecastSettings,
     *,
     since: pd.Timestamp | str,
-    every_days: int = 5,
-    progress: Callable[[int], None] = lambda _done: None,
-) -> list[AnalystComparison]:
-    """Fit each analyst on what was known before `since` and compare it with naive persistence from there on.
+    n_jobs: int,
+    reporter: Reporter,
+) -> AnalystComparison:
+    """Walk each analyst forward as a run does, and judge what it forecast from a date on.
+
+    Forecasts before that date only calibrate later ones. Finished pieces lie in the cache of the schedule, where runs
+    find them as well.
 
     Args:
         market: The whole market.
-        analysts: Who is compared; each forecasts `horizon`, whatever its settings say.
-        horizon: Sessions ahead.
-        since: First date to forecast from.
-        every_days: Sessions from one forecast to the next.
-        progress: Told the analysts done so far.
+        analysts: Who is compared, each under a name of its own. Naive persistence is added where it is missing.
+        schedule: When they are refitted.
+        since: First date to judge.
+        n_jobs: Processes.
+        reporter: Progress callback.
 
     Raises:
-        DataError: There is not a session before `since`, or none far enough after it.
+        DataError: There is nothing to judge: the first forecast comes later, or no outcome is known after `since`.
+        SignalError: The analysts share no horizon.
     """
-    row = int(market.dates.searchsorted(pd.Timestamp(since)))
-    if row == 0 or row + horizon >= market.n_dates:
+    first = pd.Timestamp(since)
+    horizons = sorted({horizon for settings in analysts for horizon in settings.horizons})
+    row = int(market.dates.searchsorted(first))
+    if row < schedule.min_train_days or row + min(horizons) >= market.n_dates:
         raise DataError(
-            f"--since {since} leaves {row} sessions to fit on and {max(market.n_dates - row, 0)} to judge; it must lie "
-            f"inside {market.dates[0].date()} to {market.dates[-1].date()}, {horizon} sessions before the end"
+            f"--since {first.date()} leaves {row} sessions to train on, of which the first refit needs "
+            f"{schedule.min_train_days} (forecast.min_train_days), and {max(market.n_dates - row, 0)} to judge; it "
+            f"must lie inside {market.dates[min(schedule.min_train_days, market.n_dates - 1)].date()} to "
+            f"{market.dates[-1].date()}"
         )
-    past = market.until(market.dates[row - 1]).copy()  # the memory behind a cut goes on past its end
-    results = []
-    for position, settings in enumerate(analysts):
-        told = settings.model_copy(update={"horizons": (horizon,)})
-        analyst = make_analyst(told).fit(past)
-        found = compare_with_naive(analyst, market, horizon, since=market.dates[row], every_days=every_days)
-        results.append(AnalystComparison(told, found))
-        progress(position + 1)
-    return results
+    told = {settings.label: settings for settings in analysts}
+    if NAIVE not in told:
+        told = {NAIVE: NaiveSettings(horizons=tuple(horizons)), **told}
+    jobs = [
+        Job(
+            f"analyst {name}",
+            partial(_record_forecasts, market, settings, schedule),
+            market.n_dates - specialise(schedule, settings).min_train_days,
+        )
+        for name, settings in told.items()
+    ]
+    found = dict(zip(told, run_jobs(jobs, n_jobs, reporter), strict=True))
+    records = {name: record.since(first) for name, (record, _) in found.items()}
+    table = compare_forecasts(records, market)
+    notes = dict.fromkeys(note for _, said in found.values() for note in said)
+    return AnalystComparison(told, records, table, (*notes, *_explain_skill(table)))
+
+
+def _explain_skill(table: pd.DataFrame) -> list[str]:
+    """Say where an error smaller than that of persistence comes from the drift of all symbols alone."""
+    at = table[(table["symbol"] == ALL) & (table["skill_low"] > 0) & ~(table["rank_ic_t"] > _CREDIBLE_T)]
+    return [
+        f"{row['analyst']} beats persistence at {row['horizon']} session(s) without telling symbols apart (rank IC "
+        f"{row['rank_ic']:+.3f}, t {row['rank_ic_t']:+.1f}): a constant drift may do that"
+        for row in at.to_dict(orient="records")
+    ]
+
+
+def _record_forecasts(
+    market: Market, settings: AnalystSettings, schedule: ForecastSettings, *, progress: Callable[[int], None]
+) -> tuple[ForecastRecord, tuple[str, ...]]:
+    """Return the forecasts of one analyst on every date that it was asked, and the caveats of its fits."""
+    recorder = Recorder()
+    signals = forecast_walk_forward(market, settings, schedule, progress, recorder=recorder)
+    notes = [f"{settings.label}: {note}" for note in signals.notes]
+    for name, cutoff in signals.knowledge_cutoffs.items():
+        notes.append(
+            f"{name} was trained elsewhere on data until {cutoff.date()}: before that date it may know outcomes"
+        )
+    return recorder.build(signals, settings.horizons), tuple(notes)

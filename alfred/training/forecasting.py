@@ -35,7 +35,7 @@ from alfred.training.provenance.stages import (
     require_same_code,
     write_stage,
 )
-from alfred.training.recalibration import Recalibration
+from alfred.training.recalibration import Recalibration, Recorder
 
 _BATCH = 4096  # windows in one cached piece: seconds of work for the slowest analyst, so that a kill loses little
 SIGNALS_FILE = "signals.parquet"
@@ -78,6 +78,7 @@ def forecast_walk_forward(
     *,
     fresh: bool = False,
     stage: Parts | None = None,
+    recorder: Recorder | None = None,
 ) -> Signals:
     """Forecast every session after the first refit with a model that was trained before it.
 
@@ -91,6 +92,7 @@ def forecast_walk_forward(
         progress: Told the rows done so far.
         fresh: Compute everything; the cache is written but not read.
         stage: What the signals are described with, when they are to be kept.
+        recorder: Keeps the calibrated distributions, of which signals are a part.
 
     Raises:
         DataError: The history is too short.
@@ -108,7 +110,7 @@ def forecast_walk_forward(
     values = np.full((market.n_dates, market.n_symbols, len(names)), np.nan, dtype=np.float32)
     trained = np.empty(market.n_dates, dtype="datetime64[s]")
     cutoff, notes = None, dict[str, None]()
-    recalibration = Recalibration(settings, market.n_symbols)
+    recalibration = Recalibration(settings, market.n_symbols, recorder)
     for block in blocks:
         # The block is cut before anything else happens: neither the fit nor a window can reach past it.
         visible = market.until(market.dates[block.rows[-1]])

@@ -4,15 +4,60 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from alfred.analysts.calibration.calibrator import Calibrator
 from alfred.analysts.forecast import Forecast, signal_names
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.market import Market
-from alfred.errors import SignalError
+from alfred.data.signals import Signals
+from alfred.errors import DataError, SignalError
+from alfred.evaluation.forecasts.record import ForecastRecord
 from alfred.training.pieces import Piece
 from alfred.training.provenance.cache import Grid
 from alfred.typing import Float
+
+
+class Recorder:
+    """Keeps the calibrated forecasts of a walk, to be judged later.
+
+    Axes legend: R rows of a piece, T dates, N symbols, H horizons, Q quantile levels.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self._levels: tuple[float, ...] = ()
+        self._dates: list[pd.DatetimeIndex] = []
+        self._means: list[npt.NDArray[np.float32]] = []
+        self._quantiles: list[npt.NDArray[np.float32]] = []
+
+    def add(self, dates: pd.DatetimeIndex, levels: tuple[float, ...], mean: Float, quantiles: Float) -> None:
+        """Take the forecasts of some dates, after all that were taken before: `[R, N, H]` and `[R, N, H, Q]`."""
+        self._levels = levels
+        self._dates.append(dates)
+        self._means.append(mean.astype(np.float32))
+        self._quantiles.append(quantiles.astype(np.float32))
+
+    def build(self, signals: Signals, horizons: tuple[int, ...]) -> ForecastRecord:
+        """Return what was kept, stamped with the dates of the models behind the signals of the same walk.
+
+        Raises:
+            DataError: No date had a forecast.
+        """
+        if not self._dates:
+            raise DataError(
+                f"'{signals.analysts[0]}' forecast nothing: no symbol has the history that its context_length asks for"
+            )
+        dates = self._dates[0].append(self._dates[1:])
+        return ForecastRecord(
+            dates=dates,
+            symbols=signals.symbols,
+            horizons=horizons,
+            levels=self._levels,
+            mean=np.concatenate(self._means),
+            quantiles=np.concatenate(self._quantiles),
+            trained_until=signals.trained_until[signals.dates.get_indexer(dates), 0],
+        )
 
 
 class Recalibration:
@@ -23,9 +68,9 @@ class Recalibration:
     piece and those whose outcomes are open, whatever the length of the walk.
     """
 
-    def __init__(self, settings: AnalystSettings, n_symbols: int) -> None:
-        """Start before the first session of the market."""
-        self._settings, self._n_symbols = settings, n_symbols
+    def __init__(self, settings: AnalystSettings, n_symbols: int, recorder: Recorder | None = None) -> None:
+        """Start before the first session of the market; a recorder keeps what is made."""
+        self._settings, self._n_symbols, self._recorder = settings, n_symbols, recorder
         self._calibrator: Calibrator | None = None
         self._levels: tuple[float, ...] | None = None
         self._next = 0
@@ -51,6 +96,8 @@ class Recalibration:
         mean, quantiles = values[..., 0], values[..., 1:]
         if self._settings.calibration.kind != "none":
             self._calibrate(window, rows, mean, quantiles)
+        if self._recorder is not None:
+            self._recorder.add(window.dates[rows], piece.levels, mean, quantiles)
         answered = np.isfinite(piece.values).any(axis=(2, 3))
         names, _ = signal_names(self._settings.label, self._settings.horizons)
         signals = np.full((*answered.shape, len(names)), np.nan, dtype=np.float32)

@@ -1,5 +1,16 @@
 """Settings that make each analyst train in about a second; an analyst that is quick by itself needs none."""
 
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import AnalystSettings
+
 _BRIEF = {"steps": 20, "batch_size": 16, "validate_every": 10}
 _KRONOS = {"context_length": 24, "horizons": (1, 5), "samples": 2, "tokenizer_fitting": _BRIEF, "model_fitting": _BRIEF}
 
@@ -9,3 +20,27 @@ SMALL: dict[str, dict[str, object]] = {
     "lstm": {"hidden_size": 8, "fitting": {"steps": 20, "batch_size": 64, "validate_every": 10}},
     "toto": {"fitting": {"steps": 20, "batch_size": 32, "validate_every": 10}},
 }
+
+
+def make_small_settings(kind: str, **changes: object) -> AnalystSettings:
+    """Return settings of a kind that is registered, with a trained analyst where one is needed."""
+    raw = {"kind": kind, **SMALL.get(kind, {}), **changes}
+    if kind == "saved":
+        raw |= {"path": _train_once()}
+        for read in ("context_length", "horizons"):
+            raw.pop(read, None)
+    settings: AnalystSettings = ANALYSTS.load_settings(kind).model_validate(raw)
+    return settings
+
+
+@functools.cache
+def _train_once() -> str:
+    from alfred.training.library import train_analysts
+    from alfred.training.progress import Silence
+    from tests.conftest import make_random_market
+
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    settings = make_small_settings("lstm", name="trained")
+    train_analysts(make_random_market(200), [settings], folder, n_jobs=1, reporter=Silence())
+    return str(folder / "trained")

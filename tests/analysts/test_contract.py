@@ -11,14 +11,14 @@ from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import MomentumSettings, NaiveSettings
 from alfred.data.contexts import make_contexts
 from alfred.errors import CheckpointError, ConfigError, ContractError, DataError, NotFittedError
-from tests.analysts.small import SMALL
+from tests.analysts.small import make_small_settings
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(700)
 
 
 def make_small(kind):
-    settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
+    settings = make_small_settings(kind)
     return make_analyst(settings)
 
 

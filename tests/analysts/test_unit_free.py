@@ -21,7 +21,7 @@ from alfred.data.settings import DataSettings
 from alfred.data.sources import load_market
 from alfred.errors import ContractError
 from tests.analysts.kronos.small import make_small_pair
-from tests.analysts.small import SMALL
+from tests.analysts.small import make_small_settings
 from tests.conftest import ROOT, make_random_market
 
 MARKET = make_random_market(420)
@@ -30,8 +30,7 @@ UNITS = {"billionth": 1e-9, "ten-thousandth": 1e-4, "million": 1e6, "mixed": np.
 
 
 def build(kind: str, **changes: object) -> Analyst:
-    raw = {"kind": kind, **SMALL.get(kind, {}), **QUICK.get(kind, {}), **changes}
-    return make_analyst(ANALYSTS.load_settings(kind).model_validate(raw))
+    return make_analyst(make_small_settings(kind, **{**QUICK.get(kind, {}), **changes}))
 
 
 def list_windows(analyst: Analyst, market: Market) -> Contexts:

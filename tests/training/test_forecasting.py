@@ -6,7 +6,6 @@ import pytest
 
 from alfred.analysts.forecast import Forecast
 from alfred.analysts.naive import NaiveAnalyst
-from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import CalibrationSettings, MomentumSettings, NaiveSettings
 from alfred.config import ForecastSettings
 from alfred.data.contexts import Contexts, make_contexts
@@ -14,7 +13,7 @@ from alfred.errors import DataError, SignalError
 from alfred.training import forecasting
 from alfred.training.forecasting import forecast_all, forecast_walk_forward, make_blocks
 from alfred.training.progress import Silence
-from tests.analysts.small import SMALL
+from tests.analysts.small import make_small_settings
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(420, late_listing=True)
@@ -149,6 +148,6 @@ def test_the_analysts_answer_alone_as_in_a_batch(kind, monkeypatch) -> None:
     asked = []
     check = forecasting.check_alone
     monkeypatch.setattr(forecasting, "check_alone", lambda *args: (asked.append(1), check(*args)))
-    settings = ANALYSTS.load_settings(kind).model_validate({"kind": kind, **SMALL.get(kind, {})})
+    settings = make_small_settings(kind)
     forecast_walk_forward(MARKET, settings, SCHEDULE.model_copy(update={"min_train_days": 390, "refit_every_days": 15}))
     assert len(asked) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -108,6 +108,17 @@ class ForecastRecord:
                 f"the forecasts of {self.dates[row].date()} come from a model trained until "
                 f"{pd.Timestamp(self.trained_until[row]).date()}: that is the future; refit on market.until(date)"
             )
+
+    def since(self, date: pd.Timestamp | str) -> ForecastRecord:
+        """Return the forecasts that were made on a date or later."""
+        rows = np.flatnonzero(self.dates >= pd.Timestamp(date))
+        return replace(
+            self,
+            dates=self.dates[rows],
+            mean=self.mean[rows],
+            quantiles=self.quantiles[rows],
+            trained_until=self.trained_until[rows],
+        )
 
     def save(self, path: Path | str) -> None:
         """Write one safetensors file, with the names as JSON in its header; it appears whole or not at all.

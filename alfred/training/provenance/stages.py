@@ -16,7 +16,8 @@ import numpy as np
 from alfred.agents.registry import AGENTS
 from alfred.agents.settings import AgentSettings
 from alfred.analysts.registry import ANALYSTS
-from alfred.analysts.settings import AnalystSettings
+from alfred.analysts.saved import CARD_FILE, digest_folder
+from alfred.analysts.settings import AnalystSettings, SavedSettings
 from alfred.config import Experiment, ForecastSettings
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
@@ -103,7 +104,8 @@ def digest_analyst(settings: AnalystSettings, exclude: Set[str] = frozenset()) -
     fields = settings.model_dump(mode="json", exclude=set(exclude))
     folders = [Path(value).expanduser() for value in fields.values() if isinstance(value, str) and value]
     weights = [folder / WEIGHTS_FILE for folder in folders if (folder / WEIGHTS_FILE).is_file()]
-    return compute_digest(fields, [compute_checksum(path) for path in weights])
+    trained = [digest_folder(folder) for folder in folders if (folder / CARD_FILE).is_file()]
+    return compute_digest(fields, [compute_checksum(path) for path in weights], *trained)
 
 
 def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
@@ -113,9 +115,9 @@ def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
 
 def fingerprint_analyst(settings: AnalystSettings) -> str:
     """Return the digest of the code of an analyst, and of what asks it for forecasts."""
-    return fingerprint_code(
-        ANALYSTS.load(settings.kind), alone=("alfred.training.forecasting", "alfred.training.pieces")
-    )
+    kinds = (settings.kind, settings.trained_kind) if isinstance(settings, SavedSettings) else (settings.kind,)
+    classes = [ANALYSTS.load(kind) for kind in kinds]
+    return fingerprint_code(*classes, alone=("alfred.training.forecasting", "alfred.training.pieces"))
 
 
 def digest_calibration(settings: AnalystSettings) -> str:

@@ -1,0 +1,131 @@
+"""An analyst that was trained before: read from its folder, never fitted again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from alfred.analysts.base import Analyst
+from alfred.analysts.forecast import Forecast
+from alfred.analysts.registry import ANALYSTS
+from alfred.analysts.settings import SavedSettings
+from alfred.data.contexts import Contexts
+from alfred.data.files import compute_checksum, write_atomically
+from alfred.data.market import Market
+from alfred.errors import CheckpointError
+
+CARD_FILE = "card.json"
+_MODEL_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class AnalystCard:
+    """Where a trained analyst comes from; it stands beside the weights as `card.json`.
+
+    Attributes:
+        name: Its name.
+        kind: What it is, a key of the registry.
+        trained_from: First session of the market that it was fitted on, ISO date.
+        trained_until: Last session of that market, ISO date.
+        symbols: Symbols of that market.
+        market: Digest of that market.
+        code: Digest of the code of the analyst when it was trained.
+        versions: Versions of the packages that may change what is computed.
+        created: When it was trained, ISO 8601, UTC.
+        notes: Caveats of the fit, one sentence each.
+    """
+
+    name: str
+    kind: str
+    trained_from: str
+    trained_until: str
+    symbols: tuple[str, ...]
+    market: str
+    code: str
+    versions: dict[str, str]
+    created: str
+    notes: tuple[str, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        """Write the card into the folder of the analyst, whole or not at all."""
+        text = json.dumps(asdict(self), indent=2)
+        write_atomically(folder / CARD_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+    @classmethod
+    def read(cls, folder: Path | str) -> AnalystCard:
+        """Read the card of a trained analyst.
+
+        Raises:
+            CheckpointError: There is none, or it is damaged.
+        """
+        path = Path(folder) / CARD_FILE
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            card = cls(**{**raw, "symbols": tuple(raw["symbols"]), "notes": tuple(raw["notes"])})
+            pd.Timestamp(card.trained_until)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} is not the card of a trained analyst ({error}); name a folder that alfred analysts train wrote"
+            ) from error
+        return card
+
+
+class SavedAnalyst(Analyst):
+    """Forecasts with an analyst of a folder, as it was trained.
+
+    It may know what came until its last training session, so that this date is its knowledge cutoff: what it forecast
+    before is judged apart, as for a released model.
+    """
+
+    settings_class = SavedSettings
+    settings: SavedSettings
+
+    def __init__(self, settings: SavedSettings) -> None:
+        """Read the analyst and its card.
+
+        Raises:
+            CheckpointError: The folder is not that of a trained analyst, or a file is damaged.
+        """
+        super().__init__(settings)
+        folder = Path(settings.path).expanduser()
+        card = AnalystCard.read(folder)
+        self._trained = ANALYSTS.load(settings.trained_kind).from_pretrained(folder)
+        self.fields = self._trained.fields
+        cutoff = pd.Timestamp(card.trained_until)
+        earlier = self._trained.knowledge_cutoff
+        self.knowledge_cutoff = cutoff if earlier is None else max(cutoff, earlier)
+        self.notes = (*card.notes, f"trained once, until {card.trained_until}, and not refitted since")
+
+    @property
+    def min_history(self) -> int:
+        """What the trained analyst needs; see the base class."""
+        return self._trained.min_history
+
+    def fit(self, market: Market) -> Self:
+        """Leave the analyst as it is: it was trained before."""
+        self.is_fitted = True
+        return self
+
+    def predict(self, contexts: Contexts) -> Forecast:
+        """Forecast each window; see the base class."""
+        self.require_fitted()
+        return self._trained.predict(contexts)
+
+    def _save_weights(self, folder: Path) -> None:
+        text = json.dumps({"checksum": digest_folder(Path(self.settings.path).expanduser())})
+        write_atomically(folder / _MODEL_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def _load_weights(self, folder: Path) -> None:
+        told = json.loads((folder / _MODEL_FILE).read_text(encoding="utf-8"))["checksum"]
+        if told != digest_folder(Path(self.settings.path).expanduser()):
+            raise CheckpointError(f"{self.settings.path} holds another analyst than the one that was used here")
+
+
+def digest_folder(folder: Path) -> str:
+    """Return a digest of all files of a trained analyst: names and bytes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return json.dumps([(path.relative_to(folder).as_posix(), compute_checksum(path)) for path in files])

@@ -29,7 +29,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -40,6 +40,7 @@ from torch import nn
 from alfred.errors import DataError
 from alfred.learning.fitting_state import FittingState, capture, restore
 from alfred.learning.settings import FittingSettings
+from alfred.learning.watch import TrainingCurves, begin_training
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +124,8 @@ def fit_module(
         validation: Examples to choose the best step by; later in time than `train`.
         settings: How to train.
         seed: Seed of the order of the examples and of all chance inside the loss.
-        checkpoint: File to write checkpoints to; when it exists, training goes on from it.
+        checkpoint: File to write checkpoints to; when it exists, training goes on from it. When left out, the one that
+            `watch_training` gives, if any.
         progress: Called after each step.
 
     Raises:
@@ -136,6 +138,8 @@ def fit_module(
             "validate on; give a longer history, shorter windows or another validation share"
         )
     optimizer = _make_optimizer(module, settings)
+    curves_folder, own_checkpoint = begin_training()
+    checkpoint = own_checkpoint if checkpoint is None else checkpoint
     state = FittingState()
     identity = {**settings.model_dump(mode="json"), "seed": seed, "train": len(train), "validation": len(validation)}
     # How often checkpoints are written changes no weight; everything else does.
@@ -143,15 +147,20 @@ def fit_module(
     if checkpoint is not None and Path(checkpoint).exists():
         state = restore(checkpoint, module, optimizer, identity)
         logger.info("resuming training at step %d from %s", state.step, checkpoint)
-    with _fork_random_state(module):
+    compute_loss = _use_precision(compute_loss, module, settings)
+    curves = TrainingCurves(curves_folder, module, settings.steps)
+    with _fork_random_state(module), closing(curves):
         while state.step < settings.steps and not _is_out_of_patience(state, settings):
             rate = compute_learning_rate(settings, state.step)
+            curves.arm(state.step)
             loss, norm = _take_step(module, compute_loss, optimizer, train, settings, state.step, seed, rate)
+            curves.write_step(state.step, loss, rate, norm, min(1.0, settings.max_gradient_norm / max(norm, 1e-12)))
             state.step += 1
             validation_loss = None
             if state.step % settings.validate_every == 0 or state.step == settings.steps:
                 validation_loss = validate(module, compute_loss, validation, settings.batch_size, seed)
                 state.record(validation_loss, module)
+                curves.write_validation(state.step, validation_loss)
             finished = state.step == settings.steps or _is_out_of_patience(state, settings)
             if checkpoint is not None and (state.step % settings.checkpoint_every == 0 or finished):
                 capture(checkpoint, module, optimizer, identity, state)
@@ -246,6 +255,25 @@ def pick_rows(n_examples: int, batch_size: int, step: int, seed: int) -> torch.T
     generator = torch.Generator().manual_seed(_mix(seed, epoch))
     order = torch.randperm(n_examples, generator=generator)
     return order[position * batch_size : (position + 1) * batch_size]
+
+
+def _use_precision(
+    compute_loss: Callable[[Batch], torch.Tensor], module: nn.Module, settings: FittingSettings
+) -> Callable[[Batch], torch.Tensor]:
+    """Return the loss, computed in bfloat16 where that is safe when the settings ask for it; weights stay float32.
+
+    bfloat16 has the range of float32, so that gradients need no scaling.
+    """
+    if settings.precision == "float32":
+        return compute_loss
+    device = next(module.parameters()).device.type
+
+    def compute(batch: Batch) -> torch.Tensor:  # type: ignore[misc]  # a callable may take what it is given
+        with torch.autocast(device, dtype=torch.bfloat16):
+            loss = compute_loss(batch)
+        return loss.float()
+
+    return compute
 
 
 def _make_optimizer(module: nn.Module, settings: FittingSettings) -> torch.optim.AdamW:

@@ -19,6 +19,7 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import DataError, SignalError
+from alfred.learning.watch import watch_training
 from alfred.settings import check_name
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.pieces import check_alone, predict_rows, read_piece, write_piece
@@ -79,6 +80,7 @@ def forecast_walk_forward(
     fresh: bool = False,
     stage: Parts | None = None,
     recorder: Recorder | None = None,
+    curves: Path | None = None,
 ) -> Signals:
     """Forecast every session after the first refit with a model that was trained before it.
 
@@ -93,6 +95,7 @@ def forecast_walk_forward(
         fresh: Compute everything; the cache is written but not read.
         stage: What the signals are described with, when they are to be kept.
         recorder: Keeps the calibrated distributions, of which signals are a part.
+        curves: Folder for TensorBoard curves of what is trained, one folder a refit.
 
     Raises:
         DataError: The history is too short.
@@ -116,7 +119,7 @@ def forecast_walk_forward(
         visible = market.until(market.dates[block.rows[-1]])
         cache = None if schedule.cache is None else Cache(schedule.cache, code, readable=not fresh)
         values[block.rows], analyst = _forecast_block(
-            visible, settings, schedule, block, cache, recalibration, progress
+            visible, settings, schedule, block, cache, recalibration, progress, curves
         )
         cutoff = analyst.knowledge_cutoff
         notes |= dict.fromkeys(analyst.notes)
@@ -175,7 +178,8 @@ def forecast_all(
                     reason = "its signals are damaged"
             reporter.say(f"analyst {settings.label}: forecast again, {reason}")
         stages[settings.label] = stage
-        walk = partial(forecast_walk_forward, market, settings, schedule, fresh=fresh, stage=stage)
+        curves = None if place is None else place / "curves"
+        walk = partial(forecast_walk_forward, market, settings, schedule, fresh=fresh, stage=stage, curves=curves)
         jobs.append(Job(f"analyst {settings.label}", walk, market.n_dates - schedule.min_train_days))
     for (label, stage), signals in zip(stages.items(), run_jobs(jobs, n_jobs, reporter), strict=True):
         found[label] = signals
@@ -195,6 +199,7 @@ def _forecast_block(
     cache: Cache | None,
     recalibration: Recalibration,
     progress: Callable[[int], None],
+    curves: Path | None,
 ) -> tuple[Grid, Analyst]:
     """Return the signals of a block, `[R, N, K]`, forecasts from the cache where it has them, and their analyst."""
     start = 0 if schedule.max_train_days is None else max(0, block.fit_row + 1 - schedule.max_train_days)
@@ -212,7 +217,7 @@ def _forecast_block(
         name = "" if shelf is None else identify_piece(window, rows, settings)
         piece = None if shelf is None else read_piece(shelf, name, len(rows), window.n_symbols, len(settings.horizons))
         if piece is None:
-            analyst = analyst or _fit_or_load(past, settings, shelf)
+            analyst = analyst or _fit_or_load(past, settings, shelf, curves)
             piece = predict_rows(analyst, window, rows)
             if piece is not None and position == 0:
                 check_alone(analyst, window, rows, piece)
@@ -225,15 +230,19 @@ def _forecast_block(
         latest = np.arange(len(block.rows)) // schedule.forecast_every_days * schedule.forecast_every_days
         result = result[latest]
     # With every piece in the cache the model is there as well, and reading it takes no time.
-    return result, analyst or _fit_or_load(past, settings, shelf)
+    return result, analyst or _fit_or_load(past, settings, shelf, curves)
 
 
-def _fit_or_load(past: Market, settings: AnalystSettings, shelf: Shelf | None) -> Analyst:
+def _fit_or_load(past: Market, settings: AnalystSettings, shelf: Shelf | None, curves: Path | None) -> Analyst:
     analyst = None if shelf is None else shelf.read_model(settings)
     if analyst is None:
-        analyst = make_analyst(settings).fit(past)
+        until = str(past.dates[-1].date())
+        checkpoints = None if shelf is None else shelf.open_checkpoints()
+        with watch_training(curves=None if curves is None else curves / until, checkpoints=checkpoints) as watch:
+            analyst = make_analyst(settings).fit(past)
         if shelf is not None:
             analyst.save_pretrained(shelf.model)
+            watch.forget()
     return analyst
 
 

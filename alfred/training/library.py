@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,10 +17,16 @@ from alfred.analysts.settings import AnalystSettings, SavedSettings
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import AlfredError, CheckpointError, ConfigError, suggest
+from alfred.learning.watch import watch_training
 from alfred.settings import check_name
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
-from alfred.training.provenance.stages import FORECAST_PACKAGES, fingerprint_analyst, read_public_versions
+from alfred.training.provenance.stages import (
+    FORECAST_PACKAGES,
+    compute_digest,
+    fingerprint_analyst,
+    read_public_versions,
+)
 
 
 def train_analysts(
@@ -160,7 +167,11 @@ def _train(
     past: Market, checksum: str, settings: AnalystSettings, place: Path, *, progress: Callable[[int], None]
 ) -> AnalystCard:
     code = fingerprint_analyst(settings)
-    analyst = make_analyst(settings).fit(past)
+    # Beside the analyst: what is not part of it stays out of its digest.
+    unfinished = place.parent / f".{place.name}"
+    state = unfinished / compute_digest(settings.model_dump(mode="json"), checksum, code)
+    with watch_training(curves=place.parent / "curves" / place.name, checkpoints=state):
+        analyst = make_analyst(settings).fit(past)
     # The card goes first and comes back last: a folder with a card is whole.
     (place / CARD_FILE).unlink(missing_ok=True)
     analyst.save_pretrained(place)
@@ -177,5 +188,6 @@ def _train(
         notes=analyst.notes,
     )
     card.write(place)
+    shutil.rmtree(unfinished, ignore_errors=True)
     progress(1)
     return card

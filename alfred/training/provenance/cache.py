@@ -10,6 +10,7 @@ may share it.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,13 @@ class Shelf:
             return ANALYSTS.load(settings.kind).from_pretrained(self.model)
         except CheckpointError:
             return None  # a damaged model is fitted again
+
+    def open_checkpoints(self) -> Path:
+        """Return the folder from which a fit that was killed goes on; a fresh one is emptied."""
+        folder = self.folder / "training"
+        if not self.readable:
+            shutil.rmtree(folder, ignore_errors=True)
+        return folder
 
     def read_levels(self) -> tuple[float, ...] | None:
         """Return the levels of the quantiles in the pieces, `[Q]`, or None when nothing says them."""

@@ -22,6 +22,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos": "alfred.analysts.kronos.analyst:KronosAnalyst",
         "kronos_ensemble": "alfred.analysts.kronos.analyst:KronosEnsemble",
         "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
+        "ridge": "alfred.analysts.tabular.ridge:RidgeAnalyst",
+        "trees": "alfred.analysts.tabular.trees:TreesAnalyst",
     },
     {
         "naive": "alfred.analysts.settings:NaiveSettings",
@@ -30,6 +32,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos": "alfred.analysts.kronos.settings:KronosSettings",
         "kronos_ensemble": "alfred.analysts.kronos.settings:KronosEnsembleSettings",
         "toto": "alfred.analysts.toto.settings:TotoSettings",
+        "ridge": "alfred.analysts.tabular.settings:RidgeSettings",
+        "trees": "alfred.analysts.tabular.settings:TreesSettings",
     },
 )
 

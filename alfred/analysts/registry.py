@@ -23,6 +23,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos_ensemble": "alfred.analysts.kronos.analyst:KronosEnsemble",
         "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
         "saved": "alfred.analysts.saved:SavedAnalyst",
+        "ridge": "alfred.analysts.tabular.ridge:RidgeAnalyst",
+        "trees": "alfred.analysts.tabular.trees:TreesAnalyst",
     },
     {
         "naive": "alfred.analysts.settings:NaiveSettings",
@@ -32,6 +34,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos_ensemble": "alfred.analysts.kronos.settings:KronosEnsembleSettings",
         "toto": "alfred.analysts.toto.settings:TotoSettings",
         "saved": "alfred.analysts.settings:SavedSettings",
+        "ridge": "alfred.analysts.tabular.settings:RidgeSettings",
+        "trees": "alfred.analysts.tabular.settings:TreesSettings",
     },
 )
 

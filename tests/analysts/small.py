@@ -18,7 +18,9 @@ SMALL: dict[str, dict[str, object]] = {
     "kronos": _KRONOS,
     "kronos_ensemble": {**_KRONOS, "temperatures": (0.1, 0.25)},
     "lstm": {"hidden_size": 8, "fitting": {"steps": 20, "batch_size": 64, "validate_every": 10}},
+    "ridge": {"context_length": 40},
     "toto": {"fitting": {"steps": 20, "batch_size": 32, "validate_every": 10}},
+    "trees": {"context_length": 40, "n_rounds": 20},
 }
 
 

@@ -1,0 +1,104 @@
+"""What the analysts that read a table of features can be told."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from alfred.analysts.settings import AnalystSettings
+
+_BARS = ("open", "high", "low", "close", "volume")
+
+
+class TabularSettings(AnalystSettings):
+    """What both analysts can be told.
+
+    Attributes:
+        context_length: Bars that features are computed from, C: half a year of sessions and one bar more.
+        features: `technical` (recent returns, oscillators, volatility, volume), `momentum` (slow moves) or `both`.
+        columns: Further fields of the market to read at the last bar of each window, by name: joined reports, macro
+            series, signals of one's own. Each is standardised by the history; bars themselves are refused, because
+            their unit would reach the forecast.
+        validation_fraction: Last part of the history that chooses how much is learnt, and measures the spread.
+    """
+
+    context_length: int = Field(default=127, ge=22)
+    features: Literal["technical", "momentum", "both"] = "both"
+    columns: tuple[str, ...] = ()
+    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        for name in self.columns:
+            if name in _BARS:
+                raise ValueError(
+                    f"column '{name}' has a unit that differs from symbol to symbol; features of bars are computed "
+                    f"free of it: leave it out and choose features = technical, momentum or both"
+                )
+            if self.columns.count(name) > 1:
+                raise ValueError(f"column '{name}' stands more than once in columns; name each once")
+        return self
+
+
+class RidgeSettings(TabularSettings):
+    """Settings of `RidgeAnalyst`.
+
+    Attributes:
+        penalties: Penalties to choose from. Features have unit variance and the error is a mean over examples, so
+            that a penalty of 1 halves the coefficient of a feature that is alone; the largest all but silences it.
+    """
+
+    kind: Literal["ridge"] = "ridge"
+    penalties: tuple[float, ...] = Field(default=(0.001, 0.01, 0.1, 1.0, 10.0, 100.0), min_length=1)
+
+    @model_validator(mode="after")
+    def _check_penalties(self) -> Self:
+        if not all(0 < penalty < float("inf") for penalty in self.penalties):
+            raise ValueError(f"penalties {self.penalties} must be positive numbers: features are often collinear")
+        return self
+
+
+class TreesSettings(TabularSettings):
+    """Settings of `TreesAnalyst`.
+
+    Attributes:
+        n_rounds: Boosting rounds at most, R; validation chooses how many are used, none included.
+        learning_rate: Share of each tree that is added.
+        max_leaf_nodes: Leaves of a tree.
+        min_samples_leaf: Examples in a leaf at least; neighbouring windows overlap, so that few are independent.
+        l2_penalty: Penalty on the values of leaves.
+        max_features: Share of the features that a split chooses among; it is what makes members differ.
+        n_members: Models of different seeds whose forecasts are averaged.
+        horizon_weights: One weight a horizon, not negative: the horizons then share one signal, see `OutputRule`. Each
+            horizon has its own when None.
+        invert: Whether to switch the sign of the forecast.
+        output: `return`, or `ranking`: the normal score of the forecast's rank among those of the training history,
+            in units of their spread, see `OutputRule`.
+    """
+
+    kind: Literal["trees"] = "trees"
+    n_rounds: int = Field(default=150, ge=1)
+    learning_rate: float = Field(default=0.05, gt=0, le=1)
+    max_leaf_nodes: int = Field(default=8, ge=2)
+    min_samples_leaf: int = Field(default=100, ge=1)
+    l2_penalty: float = Field(default=1.0, ge=0)
+    max_features: float = Field(default=0.5, gt=0, le=1)
+    n_members: int = Field(default=1, ge=1)
+    horizon_weights: tuple[float, ...] | None = None
+    invert: bool = False
+    output: Literal["return", "ranking"] = "return"
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Self:
+        weights = self.horizon_weights
+        if weights is None:
+            return self
+        if len(weights) != len(self.horizons):
+            raise ValueError(
+                f"horizon_weights has {len(weights)} numbers for {len(self.horizons)} horizons {self.horizons}; give "
+                "one for each"
+            )
+        if not all(0 <= weight < float("inf") for weight in weights) or not sum(weights):
+            raise ValueError(f"horizon_weights {weights} must not be negative, and one must be above zero")
+        return self

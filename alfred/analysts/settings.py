@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from alfred.learning.settings import FittingSettings
 from alfred.settings import Settings
@@ -95,6 +95,35 @@ class LstmSettings(AnalystSettings):
     fitting: FittingSettings = FittingSettings(
         steps=300, batch_size=512, learning_rate=3e-3, validate_every=50, patience=4
     )
+
+
+class NetworkSettings(AnalystSettings):
+    """What every analyst can be told that trains one network on standardised windows.
+
+    Attributes:
+        context_length: Bars in a window, C; a window has C - 1 returns.
+        fields: What a window holds, `close` first; `open`, `high` and `low` are read relative to the previous close,
+            `volume` relative to its mean in the window.
+        validation_fraction: Last part of the history that chooses the best step.
+        device: Where torch computes; `auto` is a GPU where there is one.
+        fitting: How to train.
+    """
+
+    context_length: int = Field(default=33, ge=3)
+    fields: tuple[Literal["close", "open", "high", "low", "volume"], ...] = ("close",)
+    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    fitting: FittingSettings = FittingSettings()
+
+    @field_validator("fields")
+    @classmethod
+    def _begin_with_close(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        if fields[:1] != ("close",) or len(set(fields)) < len(fields):
+            raise ValueError(
+                f"fields are {list(fields)}; they must begin with 'close' and name each field once, such as "
+                "[close, high, low, volume]"
+            )
+        return fields
 
 
 AGGREGATIONS = ("mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20")

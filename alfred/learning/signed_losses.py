@@ -17,7 +17,9 @@ from alfred.learning.losses import compute_huber_loss, compute_squared_loss
 FOCAL_GAMMA = 2.0
 SIGN_WEIGHT = 0.5
 RATIO_BOUNDS = (0.5, 1.5)
-RATIO_SHARPNESS = 4.0
+SHARPNESS = 4.0
+LEAST_PROBABILITY = 0.01
+"""Probabilities of a direction are kept this far from 0 and 1 before they become a mean."""
 
 
 def compute_direction_label(target: torch.Tensor) -> torch.Tensor:
@@ -57,22 +59,57 @@ def compute_focal_loss(
     return label * weight_up * up + (1 - label) * weight_down * down
 
 
-def compute_sign_penalty(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return `max(0, -prediction x target)`: nothing for the right sign, what a bet on the wrong one loses else."""
-    return functional.relu(-prediction * target)
+def undo_focal_loss(probability: torch.Tensor, gamma: float = FOCAL_GAMMA) -> torch.Tensor:
+    """Return the probability of a rise of a network that was trained by the focal loss, from what it says, p.
+
+    The focal loss is not least at the true probability, but too close to 1/2. Where it is least the true one is
+    `f(1 - p) / (f(p) + f(1 - p))`, f being the derivative of `-(1 - p)^gamma log p` (Charoenphakdee et al., 2021).
+
+    Args:
+        probability: What the network says, above 0 and below 1.
+        gamma: Exponent of the loss; at 0 nothing changes.
+    """
+
+    def slope(p: torch.Tensor) -> torch.Tensor:
+        return gamma * (1 - p) ** (gamma - 1) * p.log() - (1 - p) ** gamma / p
+
+    up, down = slope(probability), slope(1 - probability)
+    return down / (up + down)
+
+
+def read_probability(odds: torch.Tensor, focal_gamma: float = 0.0) -> torch.Tensor:
+    """Return the probability of log odds in double precision, the focal loss undone, at least 1 % from 0 and 1."""
+    low, high = LEAST_PROBABILITY, 1 - LEAST_PROBABILITY
+    said = torch.sigmoid(odds.double()).clamp(low, high)
+    return undo_focal_loss(said, focal_gamma).clamp(low, high)
+
+
+def compute_sign_penalty(prediction: torch.Tensor, target: torch.Tensor, sharpness: float = SHARPNESS) -> torch.Tensor:
+    """Return `log(1 + exp(-sharpness x prediction x target)) / sharpness`.
+
+    That is little for the right sign, and about what a bet on the wrong one loses. The kinked `max(0, -prediction x
+    target)`, its limit, is no choice for returns: where signs are nearly even its mean is `|prediction| E|target| / 2`,
+    a lasso that holds every weak forecast at zero.
+
+    Args:
+        prediction: What was predicted.
+        target: What happened.
+        sharpness: How close to the kink, above 0; the inverse of a product of usual predictions and targets or less.
+    """
+    return functional.softplus(-sharpness * prediction * target) / sharpness
 
 
 def compute_signed_squared_loss(
     prediction: torch.Tensor, target: torch.Tensor, weight: float = SIGN_WEIGHT
 ) -> torch.Tensor:
-    """Return `(prediction - target)^2 + weight max(0, -prediction x target)`; both terms are of the second degree."""
+    """Return the squared error plus `weight` times the sign penalty, see `compute_sign_penalty`."""
     return compute_squared_loss(prediction, target) + weight * compute_sign_penalty(prediction, target)
 
 
 def compute_signed_huber_loss(
     prediction: torch.Tensor, target: torch.Tensor, delta: float, weight: float = SIGN_WEIGHT
 ) -> torch.Tensor:
-    """Return the loss of Huber (1964) plus `weight max(0, -prediction x target)`."""
+    """Return the loss of Huber (1964) plus `weight` times the sign penalty, see `compute_sign_penalty`."""
     return compute_huber_loss(prediction, target, delta) + weight * compute_sign_penalty(prediction, target)
 
 
@@ -86,7 +123,7 @@ def compute_sign_ratio_loss(
     prediction: torch.Tensor,
     target: torch.Tensor,
     bounds: tuple[float, float] = RATIO_BOUNDS,
-    sharpness: float = RATIO_SHARPNESS,
+    sharpness: float = SHARPNESS,
     scale: float = 1.0,
 ) -> torch.Tensor:
     """Return the squared error times a factor that is above 1 for a wrong sign and below 1 for a right one.

@@ -18,6 +18,7 @@ from alfred.learning.signed_losses import (
     compute_sign_ratio_loss,
     compute_signed_huber_loss,
     compute_signed_squared_loss,
+    undo_focal_loss,
 )
 
 RNG = np.random.default_rng(0)
@@ -75,11 +76,29 @@ def test_focal_loss_of_extreme_odds_is_finite(logit: float) -> None:
 
 
 def test_signed_value_losses_by_numpy() -> None:
-    penalty = np.where(PREDICTION * TARGET < 0, np.abs(PREDICTION * TARGET), 0.0)
+    penalty = np.logaddexp(0.0, -4.0 * PREDICTION * TARGET) / 4.0
     error = np.abs(PREDICTION - TARGET)
     huber = np.where(error < 0.7, error**2 / 2, 0.7 * (error - 0.35))
     np.testing.assert_allclose(evaluate(compute_signed_squared_loss, TARGET, 0.4), error**2 + 0.4 * penalty)
     np.testing.assert_allclose(evaluate(compute_signed_huber_loss, TARGET, 0.7, 0.4), huber + 0.4 * penalty)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0, 3.5])
+def test_the_minimum_of_the_focal_loss_is_undone(gamma: float) -> None:
+    said = np.linspace(0.01, 0.99, 9801)
+    logit = torch.from_numpy(np.log(said / (1 - said)))
+    for truth in (0.2, 0.5, 0.55, 0.9):
+        loss = compute_focal_loss(logit, torch.full_like(logit, truth), gamma)
+        least = torch.from_numpy(said[[int(loss.argmin())]])
+        assert float(undo_focal_loss(least, gamma)) == pytest.approx(truth, abs=1e-3)
+
+
+@pytest.mark.parametrize("loss", [compute_signed_squared_loss, compute_sign_ratio_loss])
+def test_a_weak_mean_is_not_held_at_zero(loss: Callable[..., torch.Tensor]) -> None:
+    draws = torch.from_numpy(RNG.normal(0.05, 1.0, 200_000))
+    grid = np.linspace(-0.1, 0.2, 61)
+    means = [float(loss(torch.full_like(draws, value), draws).mean()) for value in grid]
+    assert 0.025 < grid[int(np.argmin(means))] < 0.125
 
 
 def test_sign_hinge_is_that_of_scikit_learn() -> None:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from alfred.learning.settings import FittingSettings
+from alfred.learning.settings import Device, FittingSettings
 from alfred.settings import Settings
 
 
@@ -79,26 +79,6 @@ class MomentumSettings(AnalystSettings):
     context_length: int = Field(default=253, ge=253)
 
 
-class LstmSettings(AnalystSettings):
-    """Settings of `LstmAnalyst`.
-
-    Attributes:
-        hidden_size: Width of the LSTM.
-        n_layers: Layers of the LSTM.
-        validation_fraction: Last part of the history that chooses the best step.
-        fitting: How to train.
-    """
-
-    kind: Literal["lstm"] = "lstm"
-    context_length: int = Field(default=33, ge=2)
-    hidden_size: int = Field(default=24, ge=1)
-    n_layers: int = Field(default=1, ge=1)
-    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
-    fitting: FittingSettings = FittingSettings(
-        steps=300, batch_size=512, learning_rate=3e-3, validate_every=50, patience=4
-    )
-
-
 class SavedSettings(AnalystSettings):
     """Settings of `SavedAnalyst`: an analyst that `alfred analysts train` wrote.
 
@@ -134,6 +114,55 @@ class SavedSettings(AnalystSettings):
                     f"{name} is {given}, but the analyst in {raw['path']} was trained with {value}; leave it out"
                 )
         return {**raw, "path": str(raw["path"]), **known}
+
+
+NetworkField = Literal["close", "open", "high", "low", "volume", "market_level", "sector_level"]
+
+
+class NetworkSettings(AnalystSettings):
+    """What every analyst can be told that trains one network on standardised windows.
+
+    Attributes:
+        context_length: Bars in a window, C; a window has C - 1 returns.
+        fields: What a window holds, `close` first; `open`, `high` and `low` are read relative to the previous close,
+            `volume` relative to its mean in the window. `market_level` and `sector_level`, the mean return of all
+            symbols and of those of the same sector up to the same bar, tell what the others did.
+        validation_fraction: Last part of the history that chooses the best step.
+        device: Where torch computes; `auto` is a GPU where there is one.
+        fitting: How to train.
+    """
+
+    context_length: int = Field(default=33, ge=3)
+    fields: tuple[NetworkField, ...] = ("close",)
+    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
+    device: Device = "auto"
+    fitting: FittingSettings = FittingSettings()
+
+    @field_validator("fields")
+    @classmethod
+    def _begin_with_close(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        if fields[:1] != ("close",) or len(set(fields)) < len(fields):
+            raise ValueError(
+                f"fields are {list(fields)}; they must begin with 'close' and name each field once, such as "
+                "[close, high, low, volume]"
+            )
+        return fields
+
+
+class LstmSettings(NetworkSettings):
+    """Settings of `LstmAnalyst`.
+
+    Attributes:
+        hidden_size: Width of the LSTM.
+        n_layers: Layers of the LSTM.
+    """
+
+    kind: Literal["lstm"] = "lstm"
+    hidden_size: int = Field(default=24, ge=1)
+    n_layers: int = Field(default=1, ge=1)
+    fitting: FittingSettings = FittingSettings(
+        steps=300, batch_size=512, learning_rate=3e-3, validate_every=50, patience=4
+    )
 
 
 AGGREGATIONS = ("mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 
 from alfred.data.arrays import as_floats, as_numbers, show_type
 from alfred.data.delisting import Delisting, check_delistings
+from alfred.data.features.cross_section import LEVELS, compute_levels
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 from alfred.typing import BoolArray, FloatArray
@@ -238,20 +240,26 @@ class Market:
         return rest or self.symbols
 
     def field(self, name: str) -> FloatArray:
-        """Return one of open, high, low, close, volume or the extras, `[T, N]`.
+        """Return one of open, high, low, close, volume, the extras or an index of all symbols or sectors, `[T, N]`.
 
         Raises:
             DataError: The field is unknown, or the source does not have it.
         """
         if name in self.extras:
             return self.extras[name]
+        if name in LEVELS:
+            return self._levels[name]
         if name not in FIELDS:
-            known = (*FIELDS, *self.extras)
+            known = (*FIELDS, *LEVELS, *self.extras)
             raise DataError(f"unknown field '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
         array = cast("FloatArray | None", getattr(self, name))
         if array is None:
             raise DataError(f"this market has no '{name}' (its source holds closes only); choose data with OHLCV")
         return array
+
+    @cached_property
+    def _levels(self) -> Mapping[str, FloatArray]:
+        return compute_levels(self.close, self.tradable, [self.sectors.get(symbol, "") for symbol in self.symbols])
 
     def index_of(self, symbol: str, what: str = "symbol") -> int:
         """Return the column of a symbol.

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from alfred.settings import Settings
 
+Device = Literal["auto", "cpu", "cuda"]
+"""Where torch computes: `auto` is a GPU where there is one."""
+
 
 class FittingSettings(Settings):
     """How a module is trained.

@@ -1,0 +1,1 @@
+"""Networks put together from feature extractors, with a head for each task."""

@@ -1,0 +1,57 @@
+"""Parts put together: beside one another or on top of one another, with a head."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from alfred.analysts.extractors.heads import make_head
+from alfred.analysts.extractors.parts import SIZES, make_part
+from alfred.analysts.extractors.settings import ExtractorSettings
+
+
+class ExtractorNetwork(nn.Module):
+    """Feature extractors and a head, `[B, L, F] -> [B, H, P]`.
+
+    A sequence becomes features as its last bar and the mean of all bars. Features are joined and normalised before the
+    head (Ba, Kiros and Hinton, 2016), which makes parts of different widths and sizes learn at one rate.
+    """
+
+    def __init__(self, settings: ExtractorSettings) -> None:
+        """Build parts and head; bars and channels follow from the settings."""
+        super().__init__()
+        self.layered = settings.combine == "layered"
+        size, n_bars, n_channels = SIZES[settings.size], settings.context_length - 1, len(settings.fields)
+        parts, n_features = [], 0
+        for position, name in enumerate(settings.parts):
+            part, width, is_sequence = make_part(name, n_channels, n_bars, size, settings.dropout)
+            parts.append(part)
+            if self.layered:
+                n_channels = width
+            if not self.layered or position == len(settings.parts) - 1:
+                n_features += 2 * width if is_sequence else width
+        self.parts = nn.ModuleList(parts)
+        self.n_features = n_features
+        self.norm = nn.LayerNorm(n_features)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.head = make_head(settings, n_features)
+
+    def embed(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return the features before the head, `[B, E]`, of windows `[B, L, F]`."""
+        if self.layered:
+            x = windows
+            for part in self.parts:
+                x = part(x)
+            features = _pool(x)
+        else:
+            features = torch.cat([_pool(part(windows)) for part in self.parts], dim=1)
+        return torch.as_tensor(self.norm(features))
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return the numbers of the head."""
+        return torch.as_tensor(self.head(self.dropout(self.embed(windows))))
+
+
+def _pool(x: torch.Tensor) -> torch.Tensor:
+    """Return features `[B, E]` as they are, and of a sequence `[B, L, W]` its last bar and its mean, `[B, 2 W]`."""
+    return x if x.ndim == 2 else torch.cat([x[:, -1], x.mean(1)], dim=1)

@@ -1,0 +1,1 @@
+"""Networks whose activations are learnt series of Hermite polynomials."""

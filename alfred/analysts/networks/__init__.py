@@ -1,0 +1,1 @@
+"""What analysts share that train one network of torch on standardised windows."""

@@ -1,0 +1,146 @@
+"""What analysts share that train one network of torch on standardised windows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from alfred.analysts.base import Analyst
+from alfred.analysts.networks.examples import make_examples, standardise_windows
+from alfred.analysts.settings import NetworkSettings
+from alfred.analysts.windows import compute_window_volatility, scale_by_horizon
+from alfred.data.contexts import Contexts
+from alfred.data.market import Market
+from alfred.errors import ConfigError
+from alfred.learning.fitting import FittingReport, fit_module
+from alfred.learning.tensors import load_state, read_tensors, write_tensors
+from alfred.typing import FloatArray
+
+_PIECE = 4096  # windows in one pass: memory stays bounded, whatever is asked for
+_FILE = "model.safetensors"
+
+
+class NetworkAnalyst(Analyst):
+    """One network for all symbols, trained on returns in units of each window's volatility.
+
+    A subclass builds the network, says its loss, and turns what it puts out into a forecast. The examples are moved to
+    the device once and stay there as tensors; forecasts are made on the device and return to the CPU.
+
+    Attributes:
+        network_: The network, in eval mode after `fit`.
+        report_: How training went; None after loading.
+    """
+
+    settings: NetworkSettings
+
+    network_: nn.Module
+    report_: FittingReport | None = None
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        """Store the settings; which fields a window holds is one of them."""
+        super().__init__(settings)
+        self.fields = tuple(settings.fields)
+
+    def fit(self, market: Market, *, resume_from: Path | str | None = None) -> Self:
+        """Train from scratch on all windows with a known label; see the base class.
+
+        Args:
+            market: Everything that may be known.
+            resume_from: File of a training run to go on with when it exists, and to write to.
+
+        Raises:
+            ConfigError: The settings ask for a device that is not there.
+            DataError: The history is too short, the market lacks a field, or the loss is not finite.
+            CheckpointError: The file belongs to another run.
+        """
+        examples = make_examples(
+            market,
+            label=self.settings.label,
+            fields=self.fields,
+            context_length=self.context_length,
+            horizons=self.horizons,
+            validation_fraction=self.settings.validation_fraction,
+        )
+        device = resolve_device(self.settings.device)
+        self.network_ = self._build_seeded().to(device)
+        inputs, targets = (torch.from_numpy(array).to(device) for array in (examples.inputs, examples.targets))
+        train, validation = slice(0, examples.n_train), slice(examples.n_train, None)
+        self.report_ = fit_module(
+            self.network_,
+            self._compute_loss,
+            train=TensorDataset(inputs[train], targets[train]),
+            validation=TensorDataset(inputs[validation], targets[validation]),
+            settings=self.settings.fitting,
+            seed=self.settings.seed,
+            checkpoint=resume_from,
+        )
+        self._measure(inputs[validation], targets[validation])
+        self.is_fitted = True
+        return self
+
+    @abstractmethod
+    def _build(self) -> nn.Module:
+        """Return a fresh network; its chance comes from torch's global generator, which the caller seeds."""
+
+    @abstractmethod
+    def _compute_loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Return the mean loss of inputs `[B, C-1, F]` and targets `[B, H]`, a scalar."""
+
+    def _measure(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+        """Measure what is measured after training, on the examples that validate; nothing unless overridden."""
+
+    def _build_seeded(self) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            return self._build()
+
+    def _evaluate(self, inputs: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """Return what a function makes of many inputs, in pieces, without gradients."""
+        with torch.no_grad():
+            return torch.cat([compute(inputs[i : i + _PIECE]) for i in range(0, max(len(inputs), 1), _PIECE)])
+
+    def _prepare(self, contexts: Contexts) -> torch.Tensor:
+        """Return windows as the network reads them, on its device, `[B, C-1, F]`.
+
+        Raises:
+            NotFittedError: `fit` was not called before.
+        """
+        self.require_fitted()
+        device = next(self.network_.parameters()).device
+        return torch.from_numpy(standardise_windows(contexts)).to(device)
+
+    def _scale(self, contexts: Contexts) -> FloatArray:
+        """Return the unit of the network's answers, the window's volatility over each horizon, `[B, H]`."""
+        return scale_by_horizon(compute_window_volatility(contexts), self.horizons)
+
+    def _save_weights(self, folder: Path) -> None:
+        write_tensors(folder / _FILE, self.network_.state_dict())
+
+    def _load_weights(self, folder: Path) -> None:
+        tensors, _ = read_tensors(folder / _FILE)
+        network = self._build_seeded()
+        load_state(network, tensors, source=folder / _FILE)
+        self.network_ = network.to(resolve_device(self.settings.device)).eval()
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that `auto`, `cpu` or `cuda` stands for; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigError: `cuda` was asked for and torch sees no GPU.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda', but torch sees no GPU; use 'auto' or 'cpu', or install torch with CUDA")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def to_array(tensor: torch.Tensor) -> FloatArray:
+    """Return a tensor as a float64 array on the CPU."""
+    return np.asarray(tensor.detach().cpu().numpy(), dtype=np.float64)

@@ -2,8 +2,8 @@
 
 Four worlds, each learnt from its first part and judged once on what follows, at the default settings:
 
-- column: the planted market (`make_planted_market`, information coefficient 0.1). Its signal stands beside the prices and
-  not in them, so it is handed to the analysts as a column, with its four distractors.
+- column: the planted market (`make_planted_market`, information coefficient 0.1). Its signal stands beside the prices
+  and not in them, so it is handed to the analysts as a column, with its four distractors.
 - prices: each return leans on the symbol's own ten-session return, with a correlation of 0.1.
 - bent: the same on the size of that return, whatever its sign. A line sees of it what recent volatility shows.
 - noise: returns without memory. Nothing may be found.

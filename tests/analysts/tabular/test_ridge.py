@@ -173,7 +173,7 @@ def test_columns_that_cannot_be_read_are_refused() -> None:
         RidgeSettings(columns=("pe", "pe"))
     with pytest.raises(ValidationError, match="must be positive"):
         RidgeSettings(penalties=(0.0, 1.0))
-    with pytest.raises(DataError, match="unknown field 'macroo'.*Did you mean 'macro'"):
+    with pytest.raises(DataError, match=r"unknown field 'macroo'.*Did you mean 'macro'"):
         make_analyst(SHORT.model_copy(update={"columns": ("macroo",)})).fit(add(MARKET, macro=MARKET.close))
 
 

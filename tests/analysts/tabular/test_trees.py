@@ -43,7 +43,8 @@ def plain():
 
 def test_the_contract_with_everything_on() -> None:
     settings = change(n_members=2, horizon_weights=(1, 2), invert=True, output="ranking")
-    check_analyst(lambda: make_analyst(settings), MARKET)
+    # Where there is something to find, so that trees are grown.
+    check_analyst(lambda: make_analyst(settings), BENT.until(BENT.dates[799]))
 
 
 def test_rounds_and_trees_are_those_of_sklearn_on_the_purged_split(plain) -> None:
@@ -141,7 +142,8 @@ def test_ranks_are_normal_scores_against_the_training_forecasts() -> None:
     scores = rule.apply(forecasts, scales) / returns.std(axis=0)
     for position in range(2):
         expected = norm.ppf((rankdata(returns[:, position]) - 0.5) / len(returns))
-        middle = np.abs(expected) < 2.5
+        # The distribution is kept at 256 points.
+        middle = np.abs(expected) < 2.0
         np.testing.assert_allclose(scores[middle, position], expected[middle], atol=0.03)
         assert scores[:, position].std() == pytest.approx(1.0, abs=0.02)
     # Against the past, not the batch: a batch of the best is all high, and each is alike on its own.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -11,17 +9,28 @@ from alfred.analysts import make_analyst
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import iterate_contexts
 from alfred.data.market import Market
-from alfred.data.synthetic import PlantedModel, make_planted_market
+from alfred.data.synthetic import PlantedModel
+from alfred.data.synthetic.world import draw_autoregressive
 from alfred.evaluation.forecast_metrics import compute_rank_correlations, compute_realised_returns, estimate_mean
 
 IC = 0.1
 
 
 def make_column_world(n_days: int, seed: int = 0) -> tuple[Market, np.ndarray]:
-    """The planted market; its signals stand beside the prices, not in them, and become fields of the market."""
-    market, signals, _ = make_planted_market(model=PlantedModel(ic=IC), n_days=n_days, execution_lag=0, seed=seed)
-    extras = {name.split(".")[1]: signals.values[:, :, k] for k, name in enumerate(signals.names)}
-    return replace(market, extras=extras), signals.values[:, :, 0]
+    """The planted model; its signal stands beside the prices, not in them, and becomes a field of the market.
+
+    As `make_planted_market` draws it, without the optimum, which takes seconds; assets only.
+    """
+    model, rng = PlantedModel(ic=IC), np.random.default_rng(seed)
+    signal, foretold = model.draw(rng, (n_days + 1,))
+    signal, returns = signal[1:], foretold[:n_days]
+    extras = {"signal": signal}
+    for k in range(model.n_distractors):
+        extras[f"distractor_{k + 1}"] = draw_autoregressive(rng, signal.shape, model.autocorrelation)
+    close = 100 * np.exp(np.cumsum(np.log1p(returns), axis=0))
+    symbols = [f"A{n}" for n in range(model.n_assets)]
+    dates = pd.bdate_range("1990-01-01", periods=n_days)
+    return Market.from_arrays(dates, symbols, close, benchmark="A0", extras=extras), signal
 
 
 def make_bent_world(n_days: int, seed: int = 0) -> tuple[Market, np.ndarray]:
@@ -39,7 +48,7 @@ def make_bent_world(n_days: int, seed: int = 0) -> tuple[Market, np.ndarray]:
 
 
 def measure_ic(settings: AnalystSettings, market: Market, first: int, truth: np.ndarray | None) -> tuple[float, float]:
-    """Fit before row `first`, forecast a session ahead from it on; return t and share of the best of the rank IC."""
+    """Fit before row `first`, forecast a session ahead from it on; return t of the rank IC and its share of the best."""
     analyst = make_analyst(settings).fit(market.until(market.dates[first - 1]))
     rows = np.arange(first, market.n_dates - 1)
     means = np.full((len(rows), market.n_symbols), np.nan)

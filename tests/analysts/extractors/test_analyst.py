@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +137,9 @@ def test_a_planted_signal_is_found(head) -> None:
     found = forecast_rest(analyst, market, N_FIT)
     assert np.corrcoef(found.ravel(), means[N_FIT:-1].ravel())[0, 1] > 0.8
     assert np.corrcoef(found.ravel(), returns[N_FIT + 1 :].ravel())[0, 1] > 0.15
+
+
+def test_a_configuration_is_checked_without_torch() -> None:
+    modules = "alfred.analysts.extractors.settings, alfred.analysts.hermite.settings"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

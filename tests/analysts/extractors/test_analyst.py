@@ -71,6 +71,9 @@ def test_features_are_what_the_head_reads() -> None:
     numbers = features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     expected = numbers.reshape(10, 2, 2)[..., 0] * analyst._scale(windows)
     np.testing.assert_allclose(analyst.predict(windows).mean, expected, rtol=1e-4, atol=1e-8)
+    nothing = take_windows(windows, slice(0))
+    assert analyst.predict(nothing).quantiles.shape == (0, 2, 11)
+    assert analyst.embed(nothing).shape == (0, 64)
 
 
 def test_the_residual_spread_is_measured_and_kept(tmp_path) -> None:

@@ -143,7 +143,7 @@ def test_an_analyst_that_reads_later_windows_of_its_batch_is_refused(kind, n_sym
         forecast_walk_forward(market, NaiveSettings(), SCHEDULE)
 
 
-@pytest.mark.parametrize("kind", ["naive", "momentum", "lstm", "kronos", "kronos_ensemble", "toto", "ridge", "trees"])
+@pytest.mark.parametrize("kind", [kind for kind in ANALYSTS if kind != "saved"])
 def test_the_analysts_answer_alone_as_in_a_batch(kind, monkeypatch) -> None:
     asked = []
     check = forecasting.check_alone

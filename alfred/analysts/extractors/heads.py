@@ -56,7 +56,7 @@ class Head(nn.Module, ABC):
             n_numbers: Numbers that describe one horizon, P.
         """
         super().__init__()
-        self.n_numbers = n_numbers
+        self.shape = (n_horizons, n_numbers)
         self.layer = nn.Linear(n_features, n_horizons * n_numbers)
         nn.init.zeros_(self.layer.weight)
         nn.init.zeros_(self.layer.bias)
@@ -65,7 +65,7 @@ class Head(nn.Module, ABC):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the numbers `[B, H, P]` of features `[B, E]`."""
         numbers: torch.Tensor = self.layer(features)
-        return numbers.reshape(len(features), -1, self.n_numbers)
+        return numbers.reshape(len(features), *self.shape)
 
     @abstractmethod
     def compute_loss(self, numbers: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

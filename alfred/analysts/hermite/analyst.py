@@ -46,6 +46,8 @@ class HermiteAnalyst(NetworkAnalyst):
     def predict_direction(self, contexts: Contexts) -> FloatArray:
         """Return the probability of a rise by `prob_source`, `[B, H]`, each window on its own.
 
+        That of the classifier is kept 1 % from 0 and 1.
+
         Args:
             contexts: Windows with this analyst's `fields` and `context_length`.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +71,9 @@ def test_features_are_what_the_head_reads() -> None:
     numbers = features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     expected = numbers.reshape(10, 2, 2)[..., 0] * analyst._scale(windows)
     np.testing.assert_allclose(analyst.predict(windows).mean, expected, rtol=1e-4, atol=1e-8)
+    nothing = take_windows(windows, slice(0))
+    assert analyst.predict(nothing).quantiles.shape == (0, 2, 11)
+    assert analyst.embed(nothing).shape == (0, 64)
 
 
 def test_the_residual_spread_is_measured_and_kept(tmp_path) -> None:
@@ -134,3 +140,9 @@ def test_a_planted_signal_is_found(head) -> None:
     found = forecast_rest(analyst, market, N_FIT)
     assert np.corrcoef(found.ravel(), means[N_FIT:-1].ravel())[0, 1] > 0.8
     assert np.corrcoef(found.ravel(), returns[N_FIT + 1 :].ravel())[0, 1] > 0.15
+
+
+def test_a_configuration_is_checked_without_torch() -> None:
+    modules = "alfred.analysts.extractors.settings, alfred.analysts.hermite.settings"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

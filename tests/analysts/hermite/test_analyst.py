@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from scipy.special import ndtri
 
-from alfred.analysts.checks import check_analyst
+from alfred.analysts.checks import check_analyst, take_windows
 from alfred.analysts.hermite.analyst import HermiteAnalyst
 from alfred.analysts.hermite.settings import HermiteSettings
 from alfred.analysts.naive import NaiveAnalyst
@@ -66,6 +66,7 @@ def test_the_probability_shifts_the_mean_as_far_as_it_is_told(fitted) -> None:
         expected = (1 - weight) * plain.mean + weight * plain.dispersion() * ndtri(probability)
         np.testing.assert_allclose(blended.mean, expected, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(blended.dispersion(), plain.dispersion())
+    assert fitted.predict_direction(take_windows(windows, slice(0))).shape == (0, 2)
 
 
 def test_the_probability_of_the_density_is_that_of_the_forecast(fitted) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from alfred.analysts.forecast import Forecast
 from alfred.analysts.naive import NaiveAnalyst
+from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import CalibrationSettings, MomentumSettings, NaiveSettings
 from alfred.config import ForecastSettings
 from alfred.data.contexts import Contexts, make_contexts

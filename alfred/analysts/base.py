@@ -14,7 +14,8 @@ from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
-from alfred.errors import CheckpointError, NotFittedError
+from alfred.errors import CheckpointError, ConfigError, NotFittedError
+from alfred.typing import FloatArray
 
 
 class Analyst(ABC):
@@ -78,6 +79,17 @@ class Analyst(ABC):
         Raises:
             NotFittedError: `fit` was not called before.
         """
+
+    def reduce(self, contexts: Contexts) -> FloatArray:
+        """Return what the analyst makes of each window, reduced to components, `[B, own_components]`.
+
+        Args:
+            contexts: Windows with this analyst's `fields` and `context_length`.
+
+        Raises:
+            ConfigError: This analyst has none to offer.
+        """
+        raise ConfigError(f"analyst '{self.settings.label}' offers no components; only kind: extractor does")
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write `settings.json` and the weights (safetensors or JSON) into a folder.

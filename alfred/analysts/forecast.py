@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from alfred.analysts.settings import AnalystSettings
 from alfred.data.signals import SignalSpec
 from alfred.errors import DataError
 from alfred.typing import FloatArray
@@ -96,10 +97,19 @@ class Forecast:
         return np.stack(parts, axis=2).reshape(len(self.mean), -1).astype(np.float32)
 
 
-def signal_names(analyst: str, horizons: Sequence[int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return the names of the columns of `Forecast.to_signals` and their horizons."""
-    names = tuple(SignalSpec(analyst, quantity, horizon).name for horizon in horizons for quantity in QUANTITIES)
-    return names, tuple(horizon for horizon in horizons for _ in QUANTITIES)
+def list_signals(settings: AnalystSettings) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names of the signals of an analyst and their horizons, `[K]` each.
+
+    The columns of `Forecast.to_signals` come first, then the components of its embedding, which count as signals of
+    the shortest horizon.
+    """
+    horizons = settings.horizons if settings.offers_forecast else ()
+    specs = [SignalSpec(settings.label, quantity, horizon) for horizon in horizons for quantity in QUANTITIES]
+    specs += [
+        SignalSpec(settings.label, f"component{number + 1}", settings.horizons[0])
+        for number in range(settings.own_components)
+    ]
+    return tuple(spec.name for spec in specs), tuple(spec.horizon for spec in specs)
 
 
 def _interpolate_level(quantiles: FloatArray, levels: FloatArray, value: float) -> FloatArray:

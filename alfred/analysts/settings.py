@@ -61,6 +61,16 @@ class AnalystSettings(Settings):
         """The name, or the kind when no name was given."""
         return self.name or self.kind
 
+    @property
+    def offers_forecast(self) -> bool:
+        """Whether the forecast is among the signals."""
+        return True
+
+    @property
+    def own_components(self) -> int:
+        """Components of what the analyst makes of a window that are offered as signals; none unless overridden."""
+        return 0
+
 
 class NaiveSettings(AnalystSettings):
     """Settings of `NaiveAnalyst`; nothing beyond those of every analyst."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.analysts.base import Analyst
-from alfred.analysts.forecast import signal_names
+from alfred.analysts.forecast import list_signals
 from alfred.analysts.registry import make_analyst
 from alfred.analysts.settings import AnalystSettings
 from alfred.config import ForecastSettings
@@ -107,7 +107,7 @@ def forecast_walk_forward(
         # A worker process loads the code as it stands when the worker starts.
         require_same_code(code, stage, settings.label)
         require_same_code(digest_calibration(settings), stage, settings.label, "calibration")
-    names, horizons = signal_names(settings.label, settings.horizons)
+    names, horizons = list_signals(settings)
     schedule = specialise(schedule, settings)
     blocks = make_blocks(market.n_dates, schedule)
     values = np.full((market.n_dates, market.n_symbols, len(names)), np.nan, dtype=np.float32)
@@ -207,7 +207,7 @@ def _forecast_block(
     past = replace(visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy(), notes=())
     shelf = None if cache is None else cache.open(past, settings)
     analyst: Analyst | None = None
-    names, _ = signal_names(settings.label, settings.horizons)
+    names, _ = list_signals(settings)
     result = np.full((len(block.rows), visible.n_symbols, len(names)), np.nan, dtype=np.float32)
     wanted = block.rows[:: schedule.forecast_every_days]
     per_piece = max(1, _BATCH // visible.n_symbols)
@@ -215,7 +215,7 @@ def _forecast_block(
         rows = wanted[position : position + per_piece]
         window = visible.until(visible.dates[rows[-1]])
         name = "" if shelf is None else identify_piece(window, rows, settings)
-        piece = None if shelf is None else read_piece(shelf, name, len(rows), window.n_symbols, len(settings.horizons))
+        piece = None if shelf is None else read_piece(shelf, name, len(rows), window.n_symbols, settings)
         if piece is None:
             analyst = analyst or _fit_or_load(past, settings, shelf, curves)
             piece = predict_rows(analyst, window, rows)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.analysts.base import Analyst
+from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import iterate_contexts
 from alfred.data.market import Market
 from alfred.errors import SignalError
@@ -15,6 +16,8 @@ from alfred.training.provenance.cache import Grid, Shelf
 
 ALONE = "forecast each window from itself alone"
 """Begins what is said of an analyst whose forecasts follow their batch."""
+
+_COMPONENTS = "-components"  # ends the name of their file
 
 _SHARE = 0.25  # of the windows may answer differently alone: a sampled token flips now and then
 _FEW = 8  # windows that say too little: one flip among them is a large share
@@ -29,17 +32,24 @@ class Piece:
     Attributes:
         levels: Quantile levels, `[Q]`.
         values: The mean and then the quantiles, `[R, N, H, 1 + Q]`; NaN where there is no forecast.
+        components: What the analyst makes of each window, `[R, N, D]`; D is 0 for those that offer none.
     """
 
     levels: tuple[float, ...]
     values: Grid
+    components: Grid
 
 
-def read_piece(shelf: Shelf, name: str, n_rows: int, n_symbols: int, n_horizons: int) -> Piece | None:
+def read_piece(shelf: Shelf, name: str, n_rows: int, n_symbols: int, settings: AnalystSettings) -> Piece | None:
     """Return a piece from the cache, or None when it, or the levels of its quantiles, are not there."""
     levels = shelf.read_levels()
-    values = None if levels is None else shelf.read(name, (n_rows, n_symbols, n_horizons, 1 + len(levels)))
-    return None if levels is None or values is None else Piece(levels, values)
+    if levels is None:
+        return None
+    values = shelf.read(name, (n_rows, n_symbols, len(settings.horizons), 1 + len(levels)))
+    components: Grid | None = np.empty((n_rows, n_symbols, 0), dtype=np.float32)
+    if settings.own_components:
+        components = shelf.read(f"{name}{_COMPONENTS}", (n_rows, n_symbols, settings.own_components))
+    return None if values is None or components is None else Piece(levels, values, components)
 
 
 def write_piece(shelf: Shelf, name: str, piece: Piece) -> None:
@@ -47,6 +57,8 @@ def write_piece(shelf: Shelf, name: str, piece: Piece) -> None:
     # The levels go first: no piece is without them.
     if shelf.read_levels() != piece.levels:
         shelf.write_levels(piece.levels)
+    if piece.components.shape[2]:
+        shelf.write(f"{name}{_COMPONENTS}", piece.components)
     shelf.write(name, piece.values)
 
 
@@ -64,14 +76,18 @@ def predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64]) 
         levels = tuple(float(level) for level in forecast.levels)
         if piece is None:
             shape = (len(rows), window.n_symbols, len(analyst.horizons), 1 + len(levels))
-            piece = Piece(levels, np.full(shape, np.nan, dtype=np.float32))
+            components = np.full((*shape[:2], analyst.settings.own_components), np.nan, dtype=np.float32)
+            piece = Piece(levels, np.full(shape, np.nan, dtype=np.float32), components)
         if levels != piece.levels:
             raise SignalError(
                 f"'{analyst.settings.label}' forecasts the quantiles {piece.levels} of one batch and {levels} of the "
                 "next; an analyst must keep to its levels"
             )
         values = np.concatenate([forecast.mean[..., None], forecast.quantiles], axis=2)
-        piece.values[np.searchsorted(rows, row), column] = values
+        place = np.searchsorted(rows, row)
+        piece.values[place, column] = values
+        if piece.components.shape[2]:
+            piece.components[place, column] = analyst.reduce(contexts)
     return piece
 
 
@@ -111,5 +127,6 @@ def check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], p
 
 
 def _flatten(piece: Piece) -> Grid:
-    """Return all that a piece says of a window side by side, `[R, N, H (1 + Q)]`."""
-    return piece.values.reshape(*piece.values.shape[:2], -1)
+    """Return all that a piece says of a window side by side, `[R, N, H (1 + Q) + D]`."""
+    flat = piece.values.reshape(*piece.values.shape[:2], -1)
+    return np.concatenate([flat, piece.components], axis=2)

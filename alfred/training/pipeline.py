@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alfred.agents.strategies.registry import make_baselines
-from alfred.analysts.forecast import signal_names
+from alfred.analysts.forecast import list_signals
 from alfred.config import Experiment
 from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
@@ -216,7 +216,7 @@ def _check_names(experiment: Experiment, market: Market) -> None:
 
 
 def _name_signals(experiment: Experiment) -> list[str]:
-    names = [name for item in experiment.analysts for name in signal_names(item.label, item.horizons)[0]]
+    names = [name for item in experiment.analysts for name in list_signals(item)[0]]
     if experiment.features is not None:
         names += [f"{PREFIX}.{name}" for name in experiment.features.features]
     return names

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.analysts.calibration.calibrator import Calibrator
-from alfred.analysts.forecast import Forecast, signal_names
+from alfred.analysts.forecast import Forecast, list_signals
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.market import Market
 from alfred.data.signals import Signals
@@ -76,7 +76,7 @@ class Recalibration:
         self._next = 0
 
     def make_signals(self, window: Market, rows: npt.NDArray[np.int64], piece: Piece) -> Grid:
-        """Return the signals of a piece, `[R, N, 4 H]`.
+        """Return the signals of a piece, `[R, N, K]`, as `list_signals` names them.
 
         Args:
             window: The market, cut at the last of the rows.
@@ -99,10 +99,11 @@ class Recalibration:
         if self._recorder is not None:
             self._recorder.add(window.dates[rows], piece.levels, mean, quantiles)
         answered = np.isfinite(piece.values).any(axis=(2, 3))
-        names, _ = signal_names(self._settings.label, self._settings.horizons)
+        names, _ = list_signals(self._settings)
         signals = np.full((*answered.shape, len(names)), np.nan, dtype=np.float32)
         forecast = Forecast(self._settings.horizons, piece.levels, mean[answered], quantiles[answered])
-        signals[answered] = forecast.to_signals()
+        columns = [forecast.to_signals()] if self._settings.offers_forecast else []
+        signals[answered] = np.concatenate([*columns, piece.components[answered]], axis=1)
         return signals
 
     def _calibrate(self, window: Market, rows: npt.NDArray[np.int64], mean: Float, quantiles: Float) -> None:

@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 
 from alfred.analysts.aggregation import aggregate_samples
-from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast, signal_names
-from alfred.analysts.settings import AGGREGATIONS
+from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast, list_signals
+from alfred.analysts.settings import AGGREGATIONS, NaiveSettings
 from alfred.errors import ConfigError, DataError
 
 
@@ -32,7 +32,7 @@ def test_a_certain_forecast_has_certain_probabilities() -> None:
 
 def test_signals_and_their_names_agree() -> None:
     forecast = Forecast.from_gaussian(np.array([[0.01, 0.03]]), np.array([[0.02, 0.04]]), (1, 20))
-    names, horizons = signal_names("x", (1, 20))
+    names, horizons = list_signals(NaiveSettings(name="x", horizons=(1, 20)))
     signals = dict(zip(names, forecast.to_signals()[0], strict=True))
     assert horizons == (1, 1, 1, 1, 20, 20, 20, 20)
     assert signals["x.expected_return_20"] == pytest.approx(0.03)

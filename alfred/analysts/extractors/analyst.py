@@ -48,6 +48,14 @@ class ExtractorAnalyst(NetworkAnalyst):
         """
         return to_array(self._evaluate(self._prepare(contexts), self.network_.embed))
 
+    def reduce(self, contexts: Contexts) -> FloatArray:
+        """Return the components of the embedding, `[B, components]`; see the base class."""
+        return to_array(self._evaluate(self._prepare(contexts), self.network_.reduce))
+
+    def _summarise(self, inputs: torch.Tensor) -> None:
+        if self.settings.own_components:
+            self.network_.set_axes(self._evaluate(inputs, self.network_.embed))
+
     def _build(self) -> ExtractorNetwork:
         return ExtractorNetwork(self.settings)
 

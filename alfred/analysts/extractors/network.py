@@ -8,6 +8,7 @@ from torch import nn
 from alfred.analysts.extractors.heads import make_head
 from alfred.analysts.extractors.parts import SIZES, make_part
 from alfred.analysts.extractors.settings import ExtractorSettings
+from alfred.errors import ConfigError
 
 
 class ExtractorNetwork(nn.Module):
@@ -16,6 +17,9 @@ class ExtractorNetwork(nn.Module):
     A sequence becomes features as its last bar and the mean of all bars. Features are joined and normalised before the
     head (Ba, Kiros and Hinton, 2016), which makes parts of different widths and sizes learn at one rate.
     """
+
+    centre: torch.Tensor
+    axes: torch.Tensor
 
     def __init__(self, settings: ExtractorSettings) -> None:
         """Build parts and head; bars and channels follow from the settings."""
@@ -32,6 +36,13 @@ class ExtractorNetwork(nn.Module):
                 n_features += 2 * width if is_sequence else width
         self.parts = nn.ModuleList(parts)
         self.n_features = n_features
+        n_components = settings.own_components
+        if n_components > n_features:
+            raise ConfigError(
+                f"components is {n_components}, but these parts make {n_features} features; ask for fewer"
+            )
+        self.register_buffer("centre", torch.zeros(n_features))
+        self.register_buffer("axes", torch.zeros(n_features, n_components))
         self.norm = nn.LayerNorm(n_features)
         self.dropout = nn.Dropout(settings.dropout)
         self.head = make_head(settings, n_features)
@@ -46,6 +57,25 @@ class ExtractorNetwork(nn.Module):
         else:
             features = torch.cat([_pool(part(windows)) for part in self.parts], dim=1)
         return torch.as_tensor(self.norm(features))
+
+    def set_axes(self, embeddings: torch.Tensor) -> None:
+        """Take the principal components of embeddings `[E', E]`, each scaled to unit variance, as axes of `reduce`.
+
+        A component points where its largest loading is positive, so that its sign is no matter of chance.
+        """
+        double = embeddings.double()
+        centred = double - double.mean(0)
+        covariance = centred.T @ centred / len(centred)
+        values, vectors = torch.linalg.eigh(covariance)
+        best = values.argsort(descending=True)[: self.axes.shape[1]]
+        vectors, values = vectors[:, best], values[best].clamp(min=torch.finfo(torch.float32).tiny)
+        largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+        self.centre.copy_(double.mean(0))
+        self.axes.copy_(vectors * largest.sign() / values.sqrt())
+
+    def reduce(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return the components of the features, `[B, own_components]`, of windows `[B, L, F]`."""
+        return (self.embed(windows) - self.centre) @ self.axes
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """Return the numbers of the head."""

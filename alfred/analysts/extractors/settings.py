@@ -52,6 +52,9 @@ class ExtractorSettings(NetworkSettings):
         sign_weight: Weight of the sign penalty in the signed losses.
         focal_gamma: Exponent of the focal loss.
         dropout: Share of the features that is dropped in training.
+        signals: What the agent is offered: the `forecast`, the `embedding` (what the head reads of a window), or both.
+        components: Principal components of the embedding that are offered; those of the windows that were trained on.
+            Each refit has axes of its own.
     """
 
     kind: Literal["extractor"] = "extractor"
@@ -65,9 +68,21 @@ class ExtractorSettings(NetworkSettings):
     sign_weight: float = Field(default=0.5, ge=0)
     focal_gamma: float = Field(default=2.0, ge=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    signals: Literal["forecast", "embedding", "both"] = "forecast"
+    components: int = Field(default=4, ge=1)
     fitting: FittingSettings = FittingSettings(
         steps=400, batch_size=512, learning_rate=2e-3, weight_decay=0.1, validate_every=25
     )
+
+    @property
+    def offers_forecast(self) -> bool:
+        """Whether the forecast is among the signals."""
+        return self.signals != "embedding"
+
+    @property
+    def own_components(self) -> int:
+        """Components that are offered as signals."""
+        return 0 if self.signals == "forecast" else self.components
 
     @property
     def own_loss(self) -> LossName:

@@ -82,6 +82,7 @@ class NetworkAnalyst(Analyst):
             checkpoint=resume_from,
         )
         self._measure(inputs[validation], targets[validation])
+        self._summarise(inputs)
         self.is_fitted = True
         return self
 
@@ -95,6 +96,9 @@ class NetworkAnalyst(Analyst):
 
     def _measure(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
         """Measure what is measured after training, on the examples that validate; nothing unless overridden."""
+
+    def _summarise(self, inputs: torch.Tensor) -> None:
+        """Take from all inputs what forecasts do not need; nothing unless overridden."""
 
     def _build_seeded(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

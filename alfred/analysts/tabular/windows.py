@@ -61,7 +61,7 @@ def smooth(rows: Float, span: int, share: float) -> Float:
     """Smooth rows exponentially from the mean of the first `span` of them, as TA-Lib does, `[L, .] -> [L-span+1, .]`.
 
     Args:
-        rows: Float in time.
+        rows: Values in time, L of them.
         span: Rows in the first mean.
         share: Weight of a new row.
     """

@@ -18,35 +18,14 @@ from functools import lru_cache
 
 import numpy as np
 
+from alfred.analysts.tabular.windows import LEAST_VOLATILITY, Windows, mean_known, read_windows, smooth
 from alfred.data.contexts import Contexts
 from alfred.typing import Float
 
 _CLIP = 8.0  # beyond eight units a feature says no more than that it is far out
-_LEAST_VOLATILITY = 1e-4  # one basis point a session, as of the labels
 _LEAST_VOLUME = 1e-3  # of the window's mean: a session without a trade is no more silent than this
 # Values that are equal but for rounding (a close at its high, a flat bar) fall on the same side of a split of a tree.
 _DIGITS = 6
-
-
-@dataclass(frozen=True, eq=False)
-class Windows:
-    """What features are computed from.
-
-    Attributes:
-        close: Closes over the last one, carried over halts, `[B, C]`; NaN in a window without any.
-        moves: Log returns from bar to bar, `[B, C-1]`.
-        volatility: Root mean square of the moves, `[B]`, at least a basis point.
-        volume: Volume over its mean in the window, `[B, C]`, NaN where unknown; None when it is not read.
-    """
-
-    close: Float
-    moves: Float
-    volatility: Float
-    volume: Float | None
-
-    def scale(self, bars: int) -> Float:
-        """Return the volatility of a move over some bars, `[B]`."""
-        return self.volatility * float(np.sqrt(bars))
 
 
 @dataclass(frozen=True)
@@ -104,50 +83,6 @@ def compute_features(contexts: Contexts, family: str) -> tuple[Float, tuple[str,
     return np.clip(values, -_CLIP, _CLIP).round(_DIGITS), tuple(feature.name for feature in features)
 
 
-def read_windows(contexts: Contexts) -> Windows:
-    """Return closes, moves and volume in units of the window."""
-    close = _carry(contexts.field("close").astype(np.float64))
-    moves = np.diff(np.log(close), axis=1)
-    volatility = np.maximum(np.sqrt(np.mean(moves**2, axis=1)), _LEAST_VOLATILITY)
-    volume = None
-    if "volume" in contexts.fields:
-        traded = contexts.field("volume").astype(np.float64)
-        mean = _mean_known(traded)
-        volume = traded / np.where(mean > 0, mean, np.nan)[:, None]
-    return Windows(close / close[:, -1:], moves, volatility, volume)
-
-
-def smooth(rows: Float, span: int, share: float) -> Float:
-    """Smooth rows exponentially from the mean of the first `span` of them, as TA-Lib does, `[L, .] -> [L-span+1, .]`.
-
-    Args:
-        rows: Float in time.
-        span: Rows in the first mean.
-        share: Weight of a new row.
-    """
-    smoothed = [rows[:span].mean(axis=0)]
-    for row in rows[span:]:
-        smoothed.append(smoothed[-1] + share * (row - smoothed[-1]))
-    return np.stack(smoothed)
-
-
-def _carry(close: Float) -> Float:
-    """Return closes with gaps filled by the close before, and by the first one before the first, `[B, C]`."""
-    known = np.isfinite(close)
-    if known.all():
-        return close
-    last = np.maximum.accumulate(np.where(known, np.arange(close.shape[1]), -1), axis=1)
-    source = np.where(last < 0, np.argmax(known, axis=1)[:, None], last)
-    return np.take_along_axis(close, source, axis=1)
-
-
-def _mean_known(values: Float) -> Float:
-    """Return the mean of what is known in each row, `[B, K] -> [B]`; NaN where nothing is."""
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
-
-
 def _divide(top: Float, bottom: Float) -> Float:
     """Return the ratio, 0 where the denominator is (a window that does not move is in the middle of everything)."""
     return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), bottom * 0.0)
@@ -162,7 +97,7 @@ def _volatility_over(bars: int) -> Callable[[Windows], Float]:
     """Return the log of the volatility over the last bars relative to that of the window."""
 
     def compute(windows: Windows) -> Float:
-        recent = np.maximum(np.sqrt(np.mean(windows.moves[:, -bars:] ** 2, axis=1)), _LEAST_VOLATILITY)
+        recent = np.maximum(np.sqrt(np.mean(windows.moves[:, -bars:] ** 2, axis=1)), LEAST_VOLATILITY)
         return np.asarray(np.log(recent / windows.volatility))
 
     return compute
@@ -254,7 +189,7 @@ def _volume_over(bars: int) -> Callable[[Windows], Float]:
 
     def compute(windows: Windows) -> Float:
         assert windows.volume is not None  # noqa: S101  `list_features` sees to it
-        return np.log(np.maximum(_mean_known(windows.volume[:, -bars:]), _LEAST_VOLUME))
+        return np.log(np.maximum(mean_known(windows.volume[:, -bars:]), _LEAST_VOLUME))
 
     return compute
 
@@ -262,7 +197,7 @@ def _volume_over(bars: int) -> Callable[[Windows], Float]:
 def _volume_trend(windows: Windows) -> Float:
     """Return the mean volume of 20 bars over that of 60, minus 1."""
     assert windows.volume is not None  # noqa: S101  `list_features` sees to it
-    short, long = (_mean_known(windows.volume[:, -bars:]) for bars in (20, 60))
+    short, long = (mean_known(windows.volume[:, -bars:]) for bars in (20, 60))
     return short / np.where(long > 0, long, np.nan) - 1.0
 
 

@@ -10,7 +10,8 @@ import pytest
 import talib
 
 from alfred.analysts.checks import rescale_market, take_windows
-from alfred.analysts.tabular.features import compute_features, list_features, smooth
+from alfred.analysts.tabular.features import compute_features, list_features
+from alfred.analysts.tabular.windows import smooth
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.features.catalogue import compute_features as compute_panels
 from alfred.data.market import Market

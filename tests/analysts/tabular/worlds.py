@@ -48,7 +48,7 @@ def make_bent_world(n_days: int, seed: int = 0) -> tuple[Market, np.ndarray]:
 
 
 def measure_ic(settings: AnalystSettings, market: Market, first: int, truth: np.ndarray | None) -> tuple[float, float]:
-    """Fit before row `first`, forecast a session ahead from it on; return t and share of the best of the rank IC."""
+    """Fit before row `first`, forecast a session ahead from it on; return t and share of the rank IC."""
     analyst = make_analyst(settings).fit(market.until(market.dates[first - 1]))
     rows = np.arange(first, market.n_dates - 1)
     means = np.full((len(rows), market.n_symbols), np.nan)

@@ -22,6 +22,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos": "alfred.analysts.kronos.analyst:KronosAnalyst",
         "kronos_ensemble": "alfred.analysts.kronos.analyst:KronosEnsemble",
         "toto": "alfred.analysts.toto.analyst:TotoAnalyst",
+        "fracast": "alfred.analysts.foundation.fracast:FracastAnalyst",
+        "chronos": "alfred.analysts.foundation.chronos:ChronosAnalyst",
     },
     {
         "naive": "alfred.analysts.settings:NaiveSettings",
@@ -30,6 +32,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "kronos": "alfred.analysts.kronos.settings:KronosSettings",
         "kronos_ensemble": "alfred.analysts.kronos.settings:KronosEnsembleSettings",
         "toto": "alfred.analysts.toto.settings:TotoSettings",
+        "fracast": "alfred.analysts.foundation.settings:FracastSettings",
+        "chronos": "alfred.analysts.foundation.settings:ChronosSettings",
     },
 )
 

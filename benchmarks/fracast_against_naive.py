@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from alfred.evaluation.forecasts.skill_table import compare_forecasts
 def load_examples(folder: Path) -> Market:
     table = pd.read_csv(folder / "symbols.csv")
     names = tuple(table.loc[table["role"] == "requested", "symbol"])
-    settings = DataSettings(path=folder / "prices.csv.gz", symbols=names, benchmark="SPY", start="2010-01-01")
+    settings = DataSettings(path=folder / "prices.csv.gz", symbols=names, benchmark="SPY", start=date(2010, 1, 1))
     return load_market(settings)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
 from alfred.analysts.base import Analyst
@@ -38,6 +40,22 @@ class FoundationAnalyst(Analyst):
 
     identity_: Identity
     levels_: tuple[float, ...]
+
+    def __init__(self, settings: FoundationSettings, released: datetime.date | None) -> None:
+        """Store the settings; what the weights may have seen is known before they are loaded.
+
+        Args:
+            settings: What the analyst was told.
+            released: When the weights appeared, where that is known; what the settings say goes before it.
+        """
+        super().__init__(settings)
+        cutoff = settings.knowledge_cutoff or released
+        self.knowledge_cutoff = None if cutoff is None else pd.Timestamp(cutoff)
+        if cutoff is not None and settings.knowledge_cutoff is None:
+            self.notes = (
+                f"{settings.label}: nobody says where its training data end; they may reach until its release, and "
+                f"{cutoff} is taken for the knowledge cutoff",
+            )
 
     def fit(self, market: Market) -> Self:
         """Load the model; see the base class.

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 
 from alfred.analysts.foundation.base import FoundationAnalyst, choose_device
@@ -39,10 +38,8 @@ class ChronosAnalyst(FoundationAnalyst):
     settings: ChronosSettings
 
     def __init__(self, settings: ChronosSettings) -> None:
-        """Store the settings; what the weights may have seen is known before they are loaded."""
-        super().__init__(settings)
-        cutoff = settings.known_cutoff
-        self.knowledge_cutoff = None if cutoff is None else pd.Timestamp(cutoff)
+        """Store the settings; all work waits for `fit`."""
+        super().__init__(settings, settings.released)
         self._network: Any = None
         self._columns: list[int] = []
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from alfred.analysts.foundation.base import FoundationAnalyst, choose_device
 from alfred.analysts.foundation.identity import Identity, digest_file
@@ -34,9 +33,8 @@ class FracastAnalyst(FoundationAnalyst):
     settings: FracastSettings
 
     def __init__(self, settings: FracastSettings) -> None:
-        """Store the settings; what the weights may have seen is known before they are loaded."""
-        super().__init__(settings)
-        self.knowledge_cutoff = pd.Timestamp(settings.knowledge_cutoff or FRACAST_CUTOFF)
+        """Store the settings; all work waits for `fit`."""
+        super().__init__(settings, FRACAST_CUTOFF)
         self._model: Any = None
 
     def _load(self) -> tuple[Identity, tuple[float, ...]]:

@@ -105,8 +105,7 @@ class ChronosSettings(FoundationSettings):
     batch_size: int = Field(default=128, ge=1)
 
     @property
-    def known_cutoff(self) -> datetime.date | None:
-        """Last date that the weights may have seen, or None when nobody says it."""
+    def released(self) -> datetime.date | None:
+        """End of the month in which the weights were uploaded; None unless they are pinned ones."""
         pinned = CHRONOS_REVISIONS.get(self.checkpoint)
-        is_pinned = pinned is not None and self.revision in (None, pinned)
-        return self.knowledge_cutoff or (CHRONOS_CUTOFFS[self.checkpoint] if is_pinned else None)
+        return CHRONOS_CUTOFFS[self.checkpoint] if pinned and self.revision in (None, pinned) else None

@@ -138,3 +138,5 @@ def test_fit_declares_the_cutoff_and_leaves_the_random_numbers_alone() -> None:
     assert str(analyst.knowledge_cutoff.date()) == "2026-09-26"
     told = FracastSettings.model_validate({"knowledge_cutoff": "2026-01-31"})
     assert str(FracastAnalyst(told).knowledge_cutoff.date()) == "2026-01-31"
+    assert "2026-09-26 is taken for the knowledge cutoff" in analyst.notes[0]
+    assert FracastAnalyst(told).notes == ()

@@ -6,7 +6,7 @@ thread each, in one process, interleaved; CPU seconds, medians, ratios within a 
 - `usual`: a `Dataset` that cuts one window at a time out of a pandas frame and scales it, and a `DataLoader` that
   stacks them (batches of 512, shuffled, no workers), as most tutorials have it;
 - `usual_numpy`: the same on a numpy array, which is as good as a loop by sample gets;
-- `ours`: the `fit` of the analyst, with its windows made once and kept in tensors; making them and one validation count.
+- `ours`: the `fit` of the analyst, its windows made once and kept in tensors; making them and one validation count.
 
 `network_alone` is the same network on one batch that lies ready: no loop can be faster. `mlp` repeats all of it with a
 network that costs next to nothing (`kind: extractor, parts: [mlp]`). `epoch` is one pass over 20 symbols x 8,000 days

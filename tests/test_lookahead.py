@@ -24,7 +24,7 @@ from alfred.data.settings import FeatureSettings
 from alfred.envs import PortfolioEnv, PortfolioSettings, encode_weights
 from alfred.envs.settings import ActionSettings
 from alfred.training.forecasting import forecast_walk_forward
-from tests.analysts.small import make_small_settings
+from tests.analysts.small import list_kinds, make_small_settings
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(420, late_listing=True)
@@ -62,12 +62,7 @@ def test_features(family, normalise) -> None:
     assert find_leak(lambda market: by_date(compute_features(market, settings))) == ""
 
 
-EACH_ANALYST = [
-    pytest.param(kind, marks=pytest.mark.slow if kind.startswith(("kronos", "toto")) else ()) for kind in ANALYSTS
-]
-
-
-@pytest.mark.parametrize("kind", EACH_ANALYST)
+@pytest.mark.parametrize("kind", list_kinds("kronos", "toto", "fracast", "extractor", "hermite"))
 def test_walk_forward_signals_of_every_analyst(kind) -> None:
     # The late probes lie inside the first and the second block of forecasts; scrambles after them change the refits.
     assert find_leak(forecast_with(kind), probes=(309, 380)) == ""

@@ -27,6 +27,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "saved": "alfred.analysts.saved:SavedAnalyst",
         "ridge": "alfred.analysts.tabular.ridge:RidgeAnalyst",
         "trees": "alfred.analysts.tabular.trees:TreesAnalyst",
+        "fracast": "alfred.analysts.foundation.fracast:FracastAnalyst",
+        "chronos": "alfred.analysts.foundation.chronos:ChronosAnalyst",
     },
     {
         "naive": "alfred.analysts.settings:NaiveSettings",
@@ -40,6 +42,8 @@ ANALYSTS: Registry[Analyst] = Registry(
         "saved": "alfred.analysts.settings:SavedSettings",
         "ridge": "alfred.analysts.tabular.settings:RidgeSettings",
         "trees": "alfred.analysts.tabular.settings:TreesSettings",
+        "fracast": "alfred.analysts.foundation.settings:FracastSettings",
+        "chronos": "alfred.analysts.foundation.settings:ChronosSettings",
     },
 )
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
@@ -20,10 +24,35 @@ SMALL: dict[str, dict[str, object]] = {
     "kronos": _KRONOS,
     "kronos_ensemble": {**_KRONOS, "temperatures": (0.1, 0.25)},
     "lstm": {"hidden_size": 8, "fitting": {"steps": 20, "batch_size": 64, "validate_every": 10}},
+    "fracast": {"context_length": 64, "horizons": (1, 5), "forecast_every_days": 20, "device": "cpu"},
+    "chronos": {
+        "checkpoint": str(Path(__file__).parent / "foundation/data/chronos-2"),
+        "knowledge_cutoff": "2020-01-01",
+        "context_length": 64,
+        "device": "cpu",
+    },
     "ridge": {"context_length": 40},
     "toto": {"fitting": {"steps": 20, "batch_size": 32, "validate_every": 10}},
     "trees": {"context_length": 40, "n_rounds": 20},
 }
+
+_EXTRAS = {"fracast": "fracast", "chronos": "chronos"}
+"""The package that an analyst cannot do without, where it comes with an extra."""
+
+
+def list_kinds(*slow: str) -> list[Any]:
+    """Return every registered analyst as a parameter; one whose extra is missing is skipped.
+
+    Args:
+        slow: Beginnings of the kinds that take too long for every run.
+    """
+    found = []
+    for kind in ANALYSTS:
+        marks = [pytest.mark.slow] if kind.startswith(slow) else []
+        if kind in _EXTRAS and importlib.util.find_spec(_EXTRAS[kind]) is None:
+            marks.append(pytest.mark.skip(reason=f"the extra '{kind}' is not installed"))
+        found.append(pytest.param(kind, marks=marks))
+    return found
 
 
 def make_small_settings(kind: str, **changes: object) -> AnalystSettings:

@@ -11,7 +11,7 @@ from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import MomentumSettings, NaiveSettings
 from alfred.data.contexts import make_contexts
 from alfred.errors import CheckpointError, ConfigError, ContractError, DataError, NotFittedError
-from tests.analysts.small import make_small_settings
+from tests.analysts.small import list_kinds, make_small_settings
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(700)
@@ -22,7 +22,7 @@ def make_small(kind):
     return make_analyst(settings)
 
 
-@pytest.mark.parametrize("kind", ANALYSTS)
+@pytest.mark.parametrize("kind", list_kinds("fracast"))
 def test_contract(kind) -> None:
     check_analyst(lambda: make_small(kind), MARKET)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,6 @@ from alfred.analysts.kronos.candles import Candles, scale_columns
 from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.windows import make_candles
 from alfred.analysts.naive import NaiveAnalyst
-from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import NaiveSettings
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import PRICE_FIELDS, Market
@@ -21,7 +21,7 @@ from alfred.data.settings import DataSettings
 from alfred.data.sources import load_market
 from alfred.errors import ContractError
 from tests.analysts.kronos.small import make_small_pair
-from tests.analysts.small import make_small_settings
+from tests.analysts.small import list_kinds, make_small_settings
 from tests.conftest import ROOT, make_random_market
 
 MARKET = make_random_market(420)
@@ -44,30 +44,28 @@ def store(market: Market, dtype: type[np.floating]) -> Market:
     return replace(market, **{name: getattr(market, name).astype(dtype) for name in names})
 
 
-@pytest.fixture(scope="module")
-def usual() -> dict[str, tuple[Analyst, Forecast]]:
-    found = {}
-    for kind in ANALYSTS:
-        analyst = build(kind).fit(MARKET)
-        found[kind] = (analyst, analyst.predict(list_windows(analyst, MARKET)))
-    return found
+@functools.cache
+def find_usual(kind: str) -> tuple[Analyst, Forecast]:
+    """Return an analyst that is fitted in the usual unit, and what it forecasts there."""
+    analyst = build(kind).fit(MARKET)
+    return analyst, analyst.predict(list_windows(analyst, MARKET))
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("kind", ANALYSTS)
-def test_prediction(kind, dtype, unit, usual) -> None:
-    analyst, expected = usual[kind]
+@pytest.mark.parametrize("kind", list_kinds())
+def test_prediction(kind, dtype, unit) -> None:
+    analyst, expected = find_usual(kind)
     found = analyst.predict(list_windows(analyst, store(rescale_market(MARKET, unit), dtype)))
     assert measure_difference(expected, found) <= TOLERANCE
 
 
-@pytest.mark.parametrize("kind", ANALYSTS)
-def test_fit_and_prediction_in_single_precision(kind, usual) -> None:
+@pytest.mark.parametrize("kind", list_kinds())
+def test_fit_and_prediction_in_single_precision(kind) -> None:
     # In double precision, and with every symbol in another unit, `check_analyst` does the same.
     market = store(rescale_market(MARKET, 1e-9), np.float32)
     analyst = build(kind).fit(market)
-    assert measure_difference(usual[kind][1], analyst.predict(list_windows(analyst, market))) <= TOLERANCE
+    assert measure_difference(find_usual(kind)[1], analyst.predict(list_windows(analyst, market))) <= TOLERANCE
 
 
 def test_sampled_paths_of_toto() -> None:
@@ -83,7 +81,7 @@ def coins() -> Market:
     return load_market(DataSettings(path=str(ROOT / "tests/data/cases/tiny_prices_tail.csv.gz"), benchmark="SPY"))
 
 
-@pytest.mark.parametrize("kind", ANALYSTS)
+@pytest.mark.parametrize("kind", list_kinds("fracast"))
 def test_coins_that_are_one_share_in_other_units(kind, coins) -> None:
     analyst = build(kind).fit(coins)
     columns = [coins.symbols.index(name) for name in ("KO", "KO_1CENT", "KO_SHIB", "KO_PEPE")]

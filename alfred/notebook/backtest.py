@@ -14,6 +14,7 @@ import pandas as pd
 
 from alfred.agents.strategies.registry import make_baselines
 from alfred.data.market import Market
+from alfred.data.sessions import to_day
 from alfred.data.signals import Signals
 from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
@@ -181,6 +182,7 @@ def backtest(
         AlfredError: The strategy is none, or returns weights that cannot be traded; policy, date and sum are named.
     """
     chosen = settings if isinstance(settings, PortfolioSettings) else PortfolioSettings.model_validate(settings or {})
+    start, end = (None if date is None else to_day(date) for date in (start, end))
     first = signals.dates[0] if start is None and signals is not None else start
     walk = records_of.make_walk(market, signals, chosen, _Anyone(chosen.lookback), start=first, end=end)
     policy = make_policy(strategy, market, walk.tape, chosen, name)

@@ -11,6 +11,7 @@ import pandas as pd
 from gymnasium import spaces
 
 from alfred.data.market import Market
+from alfred.data.sessions import to_session_dates
 from alfred.envs.actions import compute_weights
 from alfred.envs.observations import flatten, make_observation_space
 from alfred.envs.policy import Policy
@@ -19,6 +20,8 @@ from alfred.envs.tape import Tape
 from alfred.errors import ConfigError, DataError, suggest
 from alfred.notebook.tables import to_frame
 from alfred.typing import Float, Observation
+
+_CASH_TOLERANCE = 1e-6
 
 
 class OwnPolicy:
@@ -104,7 +107,8 @@ def make_policy(
             a module of torch from observations (a dict of tensors with a batch axis) to actions in [-1, 1];
             a function from one observation (a dict of arrays without a batch axis, see `alfred.envs.observations`) to
             weights: `[N]` with the rest in cash, `[N+1]` with cash last, or a Series by symbol;
-            a table of weights, dates x symbols, with the rest in cash, each row held until the next.
+            a table of weights, dates x symbols, with the rest in cash, each row held until the next; an empty cell is
+            a weight of zero.
         market: Names the symbols.
         tape: The range that it will be walked through.
         settings: How the portfolio is traded.
@@ -112,7 +116,7 @@ def make_policy(
 
     Raises:
         ConfigError: It is none of these, or a model was trained on other observations.
-        DataError: A table names an unknown symbol, or has no row at the start.
+        DataError: A table or Series names an unknown symbol, has a date twice, or has no row at the start.
     """
     label = name or getattr(strategy, "__name__", None) or type(strategy).__name__
     if hasattr(strategy, "observation_space") and hasattr(strategy, "predict"):
@@ -166,6 +170,7 @@ def _ask_function(function: Callable[[Any], Any], market: Market) -> Callable[[O
         for place in range(len(observation["weights"])):
             answer = function({key: value[place] for key, value in observation.items()})
             if isinstance(answer, pd.Series):
+                _require_known(answer.index, market)
                 answer = answer.reindex(list(market.symbols)).fillna(0.0)
             weights = np.asarray(answer, dtype=np.float64)
             if weights.shape == (n,):
@@ -180,17 +185,35 @@ def _align_weights(frame: pd.DataFrame, market: Market, tape: Tape) -> Float:
     """Return the targets of every execution bar: the latest row at or before the close of the decision."""
     if "date" in frame.columns:
         frame = frame.set_index("date")
-    frame = frame.sort_index()
+    frame = frame.set_axis(to_session_dates(pd.Index(frame.index).to_list())).sort_index()
     frame.columns = [str(column) for column in frame.columns]
-    names = [*market.symbols, "cash"]
-    unknown = [column for column in frame.columns if column not in names]
-    if unknown:
-        raise DataError(f"the weights name '{unknown[0]}', which the market lacks.{suggest(unknown[0], names)}")
+    for what, labels in (("date", frame.index), ("column", frame.columns)):
+        if not labels.is_unique:
+            twice = labels[labels.duplicated()][0]
+            shown = twice.date() if isinstance(twice, pd.Timestamp) else f"'{twice}'"
+            raise DataError(f"the weights have the {what} {shown} more than once; keep one")
+    _require_known(frame.columns, market)
     decided = market.dates[market.dates.get_indexer(tape.dates) - tape.lag]
     rows = pd.DatetimeIndex(frame.index).searchsorted(decided, side="right") - 1
     if (rows < 0).any():
         raise DataError(
-            f"the weights begin on {frame.index[0]}, after the first decision on {decided[0].date()}: pass start=..."
+            f"the weights begin on {frame.index[0].date()}, after the first decision on {decided[0].date()}: pass "
+            "start=..."
         )
-    assets = frame.reindex(columns=list(market.symbols)).fillna(0.0).to_numpy(np.float64)[rows]
-    return np.column_stack([assets, 1.0 - assets.sum(axis=1)])
+    assets = frame.reindex(columns=list(market.symbols)).fillna(0.0).to_numpy(np.float64)
+    cash = 1.0 - assets.sum(axis=1)
+    if "cash" in frame.columns:
+        off = np.abs(frame["cash"].fillna(0.0).to_numpy(np.float64) - cash)
+        if off.max(initial=0.0) > _CASH_TOLERANCE:
+            row = int(np.argmax(off))
+            raise DataError(
+                f"the weights of {frame.index[row].date()} sum to {1 + frame['cash'].iloc[row] - cash[row]:g} with "
+                "their cash; make every row sum to 1, or leave the column cash out"
+            )
+    return np.asarray(np.column_stack([assets, cash])[rows])
+
+
+def _require_known(labels: pd.Index, market: Market) -> None:
+    known = [*market.symbols, "cash"]
+    if unknown := [str(label) for label in labels if str(label) not in known]:
+        raise DataError(f"the weights name '{unknown[0]}', which the market lacks.{suggest(unknown[0], known)}")

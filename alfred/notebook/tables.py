@@ -12,10 +12,12 @@ import pandas as pd
 import pyarrow as pa
 
 from alfred.data.market import Market
+from alfred.data.sessions import to_session_dates
 from alfred.data.settings import DataSettings
 from alfred.data.signals import Signals
 from alfred.data.sources import load_market as load
 from alfred.errors import DataError, SignalError, suggest
+from alfred.settings import check_name
 
 _LONG = {"symbol", "close"}
 
@@ -88,7 +90,8 @@ def make_signals(tables: Any, market: Market, *, horizon: int = 1) -> Signals:
         horizon: Sessions ahead that the signals speak of.
 
     Raises:
-        SignalError: A date is not a session, or a symbol is unknown.
+        SignalError: A date is not a session or stands twice, a symbol is unknown, or a number is infinite.
+        ConfigError: A name cannot be that of a signal.
     """
     named = tables if isinstance(tables, Mapping) else {"signal": tables}
     if not named:
@@ -96,8 +99,12 @@ def make_signals(tables: Any, market: Market, *, horizon: int = 1) -> Signals:
     panels = []
     for name, table in named.items():
         frame = _name_dates(to_frame(table)).set_index("date")
-        frame.index = pd.DatetimeIndex(frame.index).as_unit("s")
+        frame.index = to_session_dates(frame.index.to_list()).as_unit("s")
         frame.columns = [str(column) for column in frame.columns]
+        check_name(str(name), "signal")
+        for what, labels in (("date", frame.index), ("symbol", frame.columns)):
+            if not labels.is_unique:
+                raise SignalError(f"signal '{name}' has the {what} {labels[labels.duplicated()][0]} twice; keep one")
         unknown = [column for column in frame.columns if column not in market.symbols]
         if unknown:
             raise SignalError(
@@ -108,6 +115,12 @@ def make_signals(tables: Any, market: Market, *, horizon: int = 1) -> Signals:
             raise SignalError(f"signal '{name}': {odd[0].date()} is not a session of the market; drop or move the row")
         panels.append(frame.reindex(index=market.dates, columns=list(market.symbols)).to_numpy(np.float64))
     values = np.stack(panels, axis=2).astype(np.float32)
+    if np.isinf(values).any():
+        row, column, place = np.argwhere(np.isinf(values))[0]
+        raise SignalError(
+            f"signal '{list(named)[place]}' of '{market.symbols[column]}' on {market.dates[row].date()} is infinite; a "
+            "signal is a number, or NaN where it is not known"
+        )
     known = np.flatnonzero(np.isfinite(values).any(axis=(1, 2)))
     if not len(known):
         raise SignalError("the signals hold no number")

@@ -31,6 +31,8 @@ def prepare_tape(
     """
     if market is None:
         raise ConfigError("a portfolio environment needs market=... (or tape=...)")
+    if not isinstance(market, Market):
+        raise ConfigError(f"market is a {type(market).__name__}; make a market of it with alfred.load_market(...)")
     return make_tape(
         market,
         signals,

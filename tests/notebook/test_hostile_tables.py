@@ -1,0 +1,85 @@
+"""Tables as notebooks hold them: with zones, times of day, dates twice, cash that does not fit, and plain mistakes."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+import pytest
+
+import alfred
+from alfred.errors import AlfredError, ConfigError, DataError, SignalError
+from tests.conftest import make_random_market
+
+MARKET = make_random_market(120, 4)
+HALF = pd.DataFrame({"S0": 0.3, "S1": 0.2}, index=MARKET.dates)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        MARKET.dates + pd.Timedelta(hours=16),
+        (MARKET.dates + pd.Timedelta(hours=16)).tz_localize("America/New_York"),
+        MARKET.dates.strftime("%Y-%m-%d"),
+        MARKET.dates[::-1],
+    ],
+    ids=["at the close", "with a zone", "text", "backwards"],
+)
+def test_a_row_counts_from_the_close_of_its_date_however_it_is_written(dates: pd.Index) -> None:
+    table = HALF.assign(S0=np.linspace(0, 0.6, len(HALF)))
+    written = table.iloc[::-1] if dates[0] == MARKET.dates[-1] else table
+    expected = alfred.backtest(table, MARKET).weights
+    pd.testing.assert_frame_equal(alfred.backtest(written.set_axis(dates), MARKET).weights, expected)
+
+
+def test_an_empty_cell_is_zero_and_cash_is_the_rest() -> None:
+    result = alfred.backtest(HALF.assign(S2=np.nan), MARKET)
+    first = result.weights.iloc[0]
+    assert first["S2"] == 0 and first["cash"] == pytest.approx(0.5, abs=0.01)
+    told = alfred.backtest(HALF.assign(cash=0.5), MARKET)
+    pd.testing.assert_frame_equal(told.weights, alfred.backtest(HALF, MARKET).weights)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "text"),
+    [
+        (HALF.assign(cash=0.9), "sum to 1.4 with their cash"),
+        (pd.concat([HALF, HALF.iloc[:1]]), "the date 2010-01-04 more than once"),
+        (pd.concat([HALF, HALF[["S0"]]], axis=1), "the column 'S0' more than once"),
+        (HALF.rename(columns={"S0": "QQQ"}), "name 'QQQ', which the market lacks"),
+        (lambda _: pd.Series({"S0": 0.5, "QQQ": 0.5}), "name 'QQQ', which the market lacks"),
+        (HALF.iloc[50:], "pass start="),
+    ],
+)
+def test_weights_that_cannot_be_meant_are_refused(strategy: object, text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        alfred.backtest(strategy, MARKET)
+
+
+def test_dates_that_are_none_are_refused() -> None:
+    with pytest.raises(DataError, match="'junk' is not a date"):
+        alfred.backtest(HALF, MARKET, start="junk")
+    table = HALF.set_axis([*MARKET.dates[:-1], pd.NaT])
+    with pytest.raises(DataError, match="is empty"):
+        alfred.backtest(table, MARKET)
+
+
+def test_signals_that_cannot_be_meant_are_refused() -> None:
+    values = pd.DataFrame(1.0, index=MARKET.dates, columns=["S0", "S1"])
+    at_close = values.set_axis(MARKET.dates + pd.Timedelta(hours=16))
+    np.testing.assert_array_equal(
+        alfred.make_signals({"x": at_close}, MARKET).values, alfred.make_signals({"x": values}, MARKET).values
+    )
+    with pytest.raises(SignalError, match="'S0' on 2010-01-05 is infinite"):
+        alfred.make_signals({"x": values.assign(S0=[1, np.inf, *[1] * 118])}, MARKET)
+    with pytest.raises(SignalError, match="twice"):
+        alfred.make_signals({"x": pd.concat([values, values[["S0"]]], axis=1)}, MARKET)
+    with pytest.raises(ConfigError, match="cannot be the name of this signal"):
+        alfred.make_signals({"../x": values}, MARKET)
+    with pytest.raises(AlfredError, match=r"more than once|two|twice|on one day"):
+        alfred.make_signals({"x": pd.concat([values, values.iloc[:1]])}, MARKET)
+
+
+def test_a_frame_is_no_market() -> None:
+    with pytest.raises(ConfigError, match=r"market is a DataFrame; make a market of it with alfred\.load_market"):
+        gym.make("alfred/Portfolio-v0", market=HALF)

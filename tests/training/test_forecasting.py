@@ -144,7 +144,9 @@ def test_an_analyst_that_reads_later_windows_of_its_batch_is_refused(kind, n_sym
         forecast_walk_forward(market, NaiveSettings(), SCHEDULE)
 
 
-@pytest.mark.parametrize("kind", ["naive", "momentum", "lstm", "extractor", "hermite", "kronos", "kronos_ensemble", "toto"])
+@pytest.mark.parametrize(
+    "kind", ["naive", "momentum", "lstm", "extractor", "hermite", "kronos", "kronos_ensemble", "toto"]
+)
 def test_the_analysts_answer_alone_as_in_a_batch(kind, monkeypatch) -> None:
     asked = []
     check = forecasting.check_alone

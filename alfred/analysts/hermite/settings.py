@@ -14,7 +14,7 @@ class HermiteSettings(NetworkSettings):
     """Settings of `HermiteAnalyst`.
 
     Attributes:
-        context_length: Bars in a window, C.
+        context_length: Bars in a window, C. Every bar has weights of its own: long windows need long histories.
         polynomials: `probabilist` (He_n, orthogonal under the standard normal) or `physicist` (H_n, which swings
             faster by the square root of two).
         degree: Highest degree of the series.
@@ -46,7 +46,7 @@ class HermiteSettings(NetworkSettings):
     maps_b: int = Field(default=1, ge=1, le=5)
     hidden: int = Field(default=64, ge=64, le=192)
     lstm_size: int | None = Field(default=None, ge=32, le=96)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.4, ge=0, lt=1)
     reg_weight: float = Field(default=1.0, ge=0)
     huber_delta: float = Field(default=1.0, gt=0)
     cls_weight: float = Field(default=0.5, ge=0)
@@ -57,8 +57,10 @@ class HermiteSettings(NetworkSettings):
     sign_margin: float = Field(default=1.0, gt=0)
     prob_source: Literal["classifier", "pdf"] = "classifier"
     direction_weight: float = Field(default=0.0, ge=0, le=1)
+    # Large batches, a low rate and dropout: the layers read every bar of a window with weights of its own, and with
+    # batches of 512 at twice the rate they fit the noise of long windows and of high degrees before the signal.
     fitting: FittingSettings = FittingSettings(
-        steps=400, batch_size=512, learning_rate=2e-3, weight_decay=0.1, validate_every=25
+        steps=150, batch_size=2048, learning_rate=1e-3, weight_decay=0.1, validate_every=15
     )
 
     @property

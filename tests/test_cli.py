@@ -36,6 +36,10 @@ QUICK = [
 ]
 
 
+# A second process takes longer to start than the whole of the work.
+ALONE = ["training.n_jobs=1"]
+
+
 def call(*words: str) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
 
@@ -299,7 +303,7 @@ def test_help_teaches() -> None:
 
 
 def test_analysts_are_compared_with_persistence(tmp_path) -> None:
-    few = settings("data.symbols=[AAPL, JPM]", "data.start=2010-01-01", "analysts=[{kind: momentum}]")
+    few = settings(*ALONE, "data.symbols=[AAPL, JPM]", "data.start=2016-01-01", "analysts=[{kind: momentum}]")
     table = json.loads(call("analysts", "baseline", "--horizon", "20", "--json", *few).stdout)
     assert next(row["symbol"] for row in table) == "SP500TR"  # the index moves least
     errors = [row["naive_mae_pct"] for row in table]
@@ -322,7 +326,7 @@ def test_analysts_are_compared_with_persistence(tmp_path) -> None:
 
 def test_an_analyst_is_trained_listed_shown_and_used(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    few = settings("data.symbols=[AAPL, JPM]", "data.start=2010-01-01", "analysts=[{kind: momentum, horizons: [5]}]")
+    few = settings(*ALONE, "data.symbols=[AAPL]", "data.start=2010-01-01", "analysts=[{kind: momentum, horizons: [5]}]")
     assert "no trained analyst in analysts" in call("analysts", "list").stdout
     assert "momentum" in call("analysts", "train", "--until", "2015-06-30", *few).stdout
     [card] = json.loads(call("analysts", "list", "--json").stdout)
@@ -331,11 +335,8 @@ def test_an_analyst_is_trained_listed_shown_and_used(tmp_path, monkeypatch) -> N
     assert "2010-01-04 to 2015-06-30" in shown and "as it was" in shown
     assert "another market" in refuse("analysts", "train", *few)
     assert "Did you mean 'momentum'" in refuse("analysts", "show", "momentun")
-    saved = settings(
-        "data.symbols=[AAPL, JPM]",
-        "data.start=2010-01-01",
-        "analysts=[{kind: saved, name: old, path: analysts/momentum}]",
-    )
+    own = "analysts=[{kind: saved, name: old, path: analysts/momentum}]"
+    saved = settings(*ALONE, "data.symbols=[AAPL]", "data.start=2010-01-01", own)
     found = json.loads(call("analysts", "compare", "--json", *saved).stdout)
     assert any("until 2015-06-30" in note for note in found["notes"])
     lost = settings("analysts=[{kind: saved, path: nowhere}]")

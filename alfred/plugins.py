@@ -1,7 +1,7 @@
 """Code of the user's own that the command line names: a file, or a module that can be imported.
 
 A configuration never names code to import; whoever types the command does, with `--plugin` or in the variable
-`ALFRED_PLUGINS`, by which worker processes hear of it as well. A plugin registers what it brings, for instance with
+`ALFRED_PLUGINS`, which worker processes read as well. A plugin registers what it brings, for instance with
 `ANALYSTS.register(MyAnalyst)`.
 """
 

@@ -1,7 +1,7 @@
 """The ledger: what trading and holding do to wealth. Pure functions over P portfolios at once.
 
 Every agent, baseline, rule and benchmark is booked by these functions and by nothing else. They keep no state, so that
-a differentiable twin can mirror them one to one.
+the differentiable ledger can mirror them one to one.
 
 Axes legend: P portfolios, N symbols; arrays of width N+1 hold cash last. All values are fractions of the wealth before
 the trade, so that one unit of wealth suffices. A short position has a negative weight; its proceeds lie in cash.

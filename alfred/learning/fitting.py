@@ -66,7 +66,7 @@ class Examples(Protocol[Batch]):
 
 @dataclass(frozen=True)
 class FittingProgress:
-    """What the progress callback hears after each step.
+    """What the progress callback is given after each step.
 
     Attributes:
         step: Steps done, from 1.

@@ -43,7 +43,7 @@ def begin_worker(shared: Any) -> None:
 
 @contextmanager
 def shield_from_interrupts() -> Iterator[None]:
-    """Start processes that never hear of Ctrl-C: the parent hears of it afterwards, and ends them.
+    """Start processes that do not receive Ctrl-C: the parent does, afterwards, and ends them.
 
     A terminal sends it to all of them. One that is still loading would answer with a traceback.
     """

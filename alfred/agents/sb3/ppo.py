@@ -38,11 +38,11 @@ class OnPolicyAgent(LearnerAgent):
         return network
 
     def make_env(self, env: PortfolioVectorEnv) -> Sb3PortfolioVecEnv:
-        """Put twins beside the portfolios unless the settings forbid it; see the base class."""
+        """Put greedy rollouts beside the portfolios unless the settings forbid it; see the base class."""
         return GreedyBaselineVecEnv(env) if self.settings.greedy_baseline else Sb3PortfolioVecEnv(env)
 
     def connect(self, env: Sb3PortfolioVecEnv, learner: BaseAlgorithm, task: TrainingTask) -> None:
-        """Have the twins follow the actor; see the base class."""
+        """Have the rollouts follow the actor; see the base class."""
         if isinstance(env, GreedyBaselineVecEnv):
             network = self.find_network(learner)
             env.follow(NetworkPolicy(network, task.settings.action, name=self.settings.label))

@@ -200,7 +200,7 @@ class DifferentiableSimulator:
 def compute_weights(
     actions: torch.Tensor, settings: ActionSettings, holdable: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Turn actions into target weights, cash last, `[P, N+1]`; the twin of `alfred.envs.actions.compute_weights`."""
+    """Turn actions into target weights, cash last, `[P, N+1]`, as `alfred.envs.actions.compute_weights` does."""
     clipped = actions.clamp(-1.0, 1.0)
     allowed = torch.ones_like(clipped[..., :-1]) if holdable is None else holdable.expand_as(clipped[..., :-1])
     if settings.mode == "long_short":

@@ -95,12 +95,12 @@ def compute_seeds(report: ReportInput) -> SeedTable | None:
         trial_sharpes=report.trial_sharpes,
         intervals=report.intervals,
     )[: len(report.seed_backtests)]
-    peers = [row.versus_equal_weight.difference for row in rows if row.versus_equal_weight is not None]
+    differences = [row.versus_equal_weight.difference for row in rows if row.versus_equal_weight is not None]
     return SeedTable(
         rows=rows,
         sharpe=summarise_seeds([row.sharpe for row in rows], report.intervals),
         minus_benchmark=summarise_seeds([row.sharpe_minus_benchmark for row in rows], report.intervals),
-        minus_equal_weight=summarise_seeds(peers, report.intervals) if peers else None,
+        minus_equal_weight=summarise_seeds(differences, report.intervals) if differences else None,
     )
 
 

@@ -267,7 +267,7 @@ def _shift(bar: np.integer, shift: int, first: int, stop: int) -> int:
 
 
 def _warm_up(policy: Policy, walk: Walk, lanes: Sequence[_Lane | None], bar: int) -> None:
-    """Reset a policy and walk it, with books of its own, through the sessions before it takes over."""
+    """Reset a policy and walk it, with a portfolio of its own, through the sessions before it takes over."""
     policy.reset()
     begin = max(bar - getattr(policy, "burn_in", 0), 0)
     shadow = PortfolioSimulator(walk.tape, walk.simulator.settings, len(lanes))

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from torch import nn
 
 from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.base import Analyst
+from alfred.analysts.extractors.heads import Head
 from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast
 from alfred.analysts.kronos.candles import Candles
 from alfred.analysts.kronos.checkpoint import KronosPair, load_pair, make_pair, save_pair
 from alfred.analysts.kronos.config import COLUMNS, RELEASE_CUTOFF, RELEASES
 from alfred.analysts.kronos.forecaster import KronosForecaster
+from alfred.analysts.kronos.return_head import forecast_returns, load_head, save_head
+from alfred.analysts.kronos.return_training import train_head
 from alfred.analysts.kronos.settings import KronosBaseSettings, KronosEnsembleSettings, KronosSettings
-from alfred.analysts.kronos.training import Loss, adapt, make_model_loss, make_tokenizer_loss
-from alfred.analysts.kronos.windows import REBUILT_NOTE, WindowExamples, choose_fields, make_candles, split_windows
+from alfred.analysts.kronos.training import train_tokens
+from alfred.analysts.kronos.windows import REBUILT_NOTE, choose_fields, iterate_passes, make_candles
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
-from alfred.learning.fitting import fit_module
-from alfred.learning.settings import FittingSettings
 from alfred.typing import FloatArray
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ _CLOSE = COLUMNS.index("close")
 
 
 class KronosAnalyst(Analyst):
-    """Forecasts candles with Kronos and reads log returns off their closes.
+    """Forecasts candles with Kronos and reads log returns off their closes, or returns at once with `head: return`.
 
     `fit` decides by the market which fields are read: all prices and volume where they are known, else closes, from
     which candles are rebuilt; `notes` then holds the caveat for the report.
@@ -67,6 +68,7 @@ class KronosAnalyst(Analyst):
         self.knowledge_cutoff = _find_cutoff(settings)
         self._pair: KronosPair | None = None
         self._forecaster: KronosForecaster | None = None
+        self._head: Head | None = None
 
     def fit(self, market: Market) -> Self:
         """Load the checkpoint, and train it or a fresh pair on a market that ends at the refit date.
@@ -96,7 +98,8 @@ class KronosAnalyst(Analyst):
         pair.tokenizer.to(s.device)
         pair.model.to(s.device)
         if s.checkpoint is None or s.fine_tune != "none":
-            self._train(pair, market)
+            train_tokens(pair, market, s)
+        self._head = None if s.own_return_head is None else train_head(pair, market, s, s.own_return_head)
         self._use(pair)
         self.is_fitted = True
         return self
@@ -121,24 +124,34 @@ class KronosAnalyst(Analyst):
                 f"contexts hold {', '.join(contexts.fields)} over {contexts.context_length} bars, but "
                 f"'{self.settings.label}' reads {', '.join(self.fields)} over {self.context_length}"
             )
+        return self._draw(contexts) if self._head is None else self._read(contexts, self._head)
+
+    def _read(self, contexts: Contexts, head: Head) -> Forecast:
+        """Forecast with a return head: one pass, nothing drawn."""
+        mean = np.full((len(contexts), len(self.horizons)), np.nan)
+        quantiles = np.full((*mean.shape, len(DEFAULT_LEVELS)), np.nan)
+        candles, rows = make_candles(contexts)
+        for chunk, batch in () if candles is None else self._iterate(candles):
+            found = forecast_returns(self._require_forecaster(), head, batch, self.horizons)
+            mean[rows[chunk]], quantiles[rows[chunk]] = (part[: len(chunk)] for part in found)
+        return Forecast(self.horizons, DEFAULT_LEVELS, mean, quantiles)
+
+    def _draw(self, contexts: Contexts) -> Forecast:
+        """Forecast by paths of tokens."""
         n_samples = self.settings.samples * len(self.settings.drawn_temperatures)
         returns = np.full((len(contexts), n_samples, len(self.horizons)), np.nan)
         candles, rows = make_candles(contexts)
-        if candles is not None:
-            # Full windows need no mask and those with gaps do, which rounds differently: they never share a pass.
-            is_full = candles.lengths == self.context_length
-            for part in (np.flatnonzero(is_full), np.flatnonzero(~is_full)):
-                for start in range(0, len(part), self.settings.batch_size):
-                    chunk = part[start : start + self.settings.batch_size]
-                    returns[rows[chunk]] = self._forecast_returns(candles, chunk)
+        for chunk, batch in () if candles is None else self._iterate(candles):
+            returns[rows[chunk]] = self._draw_returns(batch)[: len(chunk)]
         mean = aggregate_samples(returns, self.settings.aggregation, axis=1)
         return replace(Forecast.from_samples(returns, self.horizons, DEFAULT_LEVELS), mean=mean)
 
-    def _forecast_returns(self, candles: Candles, rows: np.ndarray) -> FloatArray:
-        """Return sampled log returns of at most `batch_size` windows, `[B, S, H]`."""
+    def _iterate(self, candles: Candles) -> Iterator[tuple[npt.NDArray[np.intp], Candles]]:
+        return iterate_passes(candles, context_length=self.context_length, batch_size=self.settings.batch_size)
+
+    def _draw_returns(self, batch: Candles) -> FloatArray:
+        """Return sampled log returns of one pass, `[B, S, H]`."""
         s, forecaster = self.settings, self._require_forecaster()
-        filled = np.resize(rows, s.batch_size)
-        batch = Candles(candles.values[filled], candles.timestamps[filled], candles.lengths[filled])
         forecast = forecaster.forecast(
             batch,
             max(self.horizons),
@@ -156,48 +169,7 @@ class KronosAnalyst(Analyst):
         ends = [horizon - 1 for horizon in self.horizons]
         closes = np.maximum(forecast.paths[:, :, ends, _CLOSE].astype(np.float64), floor[:, None, None])
         returns: FloatArray = np.log(closes / np.maximum(bases, floor)[:, None, None])
-        return returns[: len(rows)]
-
-    def _train(self, pair: KronosPair, market: Market) -> None:
-        s = self.settings
-        method: Literal["full", "lora"] = "lora" if s.checkpoint is not None and s.fine_tune == "lora" else "full"
-        train, validation = split_windows(
-            market,
-            history=s.context_length,
-            horizon=max(s.horizons),
-            validation_fraction=s.validation_fraction,
-            max_validation=s.max_validation,
-        )
-        plan: list[tuple[nn.Module, Loss, FittingSettings, str]] = [
-            (
-                pair.model,
-                make_model_loss(pair.model, pair.tokenizer, sampled_s1=s.sampled_s1),
-                s.model_fitting,
-                "model",
-            )
-        ]
-        if s.checkpoint is None or s.fine_tune_tokenizer:
-            plan.insert(0, (pair.tokenizer, make_tokenizer_loss(pair.tokenizer), s.tokenizer_fitting, "tokenizer"))
-        for network, loss, fitting, name in plan:
-            with adapt(network, method, s.lora, s.seed):
-                report = fit_module(
-                    network,
-                    loss,
-                    train=train,
-                    validation=validation,
-                    settings=fitting,
-                    seed=s.seed,
-                    checkpoint=self._find_checkpoint(name, train),
-                )
-            logger.info("%s: loss %.4f at step %d of %d", name, report.best_loss, report.best_step, report.steps)
-
-    def _find_checkpoint(self, network: str, train: WindowExamples) -> Path | None:
-        """Return the checkpoint of this training: its name holds what is trained and the data that it is trained on."""
-        if self.settings.training_folder is None:
-            return None
-        content = hashlib.sha256(self.settings.model_dump_json().encode())
-        content.update(train.values.tobytes())
-        return Path(self.settings.training_folder) / f"{network}-{content.hexdigest()[:16]}.safetensors"
+        return returns
 
     def _use(self, pair: KronosPair) -> None:
         self._pair = pair
@@ -218,6 +190,8 @@ class KronosAnalyst(Analyst):
     def _save_weights(self, folder: Path) -> None:
         if self._pair is not None:
             save_pair(folder, self._pair.tokenizer, self._pair.model)
+        if self._head is not None:
+            save_head(folder, self._head, self.settings)
         text = json.dumps({"fields": self.fields, "notes": self.notes}, indent=2)
         write_atomically(folder / _STATE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
@@ -227,6 +201,8 @@ class KronosAnalyst(Analyst):
         pair = load_pair(folder)
         pair.tokenizer.to(self.settings.device)
         pair.model.to(self.settings.device)
+        if self.settings.own_return_head is not None:
+            self._head = load_head(folder, pair.model.settings.d_model, self.settings, self.settings.own_return_head)
         self._use(pair)
 
 

@@ -158,6 +158,12 @@ def find_release(config: ModelConfig) -> Release | None:
     return next((release for release in RELEASES.values() if release.shape == shape), None)
 
 
+def find_max_context(config: ModelConfig, asked: int | None = None) -> int:
+    """Return the longest window in bars: what is asked for, or that of the released model of this shape, or 512."""
+    release = find_release(config)
+    return asked or (release.max_context if release else DEFAULT_MAX_CONTEXT)
+
+
 def check_pair(tokenizer: TokenizerConfig, model: ModelConfig) -> None:
     """Refuse a tokenizer that does not belong to the model.
 

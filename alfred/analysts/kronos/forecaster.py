@@ -20,7 +20,7 @@ from alfred.analysts.kronos.candles import (
     repair_candles,
     to_stamps,
 )
-from alfred.analysts.kronos.config import COLUMNS, DEFAULT_MAX_CONTEXT, Precision, check_pair, find_release
+from alfred.analysts.kronos.config import COLUMNS, Precision, check_pair, find_max_context
 from alfred.analysts.kronos.decoding.engine import KronosEngine
 from alfred.analysts.kronos.decoding.generate import History, TokenDecoder, generate_tokens
 from alfred.analysts.kronos.decoding.sampling import KeyedSource, RandomSource, StreamSource, TokenChooser, mix_bits
@@ -100,8 +100,7 @@ class KronosForecaster:
             CheckpointError: The tokenizer does not belong to the model.
         """
         check_pair(tokenizer.settings, model.settings)
-        release = find_release(model.settings)
-        self.max_context = max_context or (release.max_context if release else DEFAULT_MAX_CONTEXT)
+        self.max_context = find_max_context(model.settings, max_context)
         self.tokenizer = tokenizer.eval()
         self.engine = KronosEngine(model, precision)
         self.decoder = TokenDecoder(tokenizer)
@@ -164,7 +163,7 @@ class KronosForecaster:
         if batch_invariant:
             chance = KeyedSource(_make_row_keys(candles, seed, len(temperatures)))
         scaled, means, scales = candles.normalize(unit_free=unit_free)
-        history = self._encode(candles, scaled)
+        history = self.encode(candles, scaled)
         tokens = generate_tokens(
             self.engine,
             history,
@@ -194,7 +193,7 @@ class KronosForecaster:
             logits=logits,
         )
 
-    def _encode(self, candles: Candles, scaled: Float32) -> History:
+    def encode(self, candles: Candles, scaled: Float32) -> History:
         """Tokenise whole histories, then align them at their last bar and keep what the network reads."""
         # The encoder is causal, so that what stands after the end of a shorter history changes nothing before it.
         s1, s2 = self.tokenizer.encode(torch.from_numpy(scaled).to(self.device))

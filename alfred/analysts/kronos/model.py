@@ -144,6 +144,11 @@ class KronosModel(nn.Module):
         Raises:
             DataError: An id lies outside its vocabulary.
         """
+        context = self.read(s1, s2, stamps)
+        return self.head.proj_s1(context), context
+
+    def read(self, s1: torch.Tensor, s2: torch.Tensor, stamps: torch.Tensor | None = None) -> torch.Tensor:
+        """Return what both heads read, `[B, T, d]`; for the arguments see `decode_s1`."""
         hidden = self.embedding(s1, s2)
         if stamps is not None:
             hidden = hidden + self.time_emb(stamps)
@@ -151,7 +156,7 @@ class KronosModel(nn.Module):
         for block in self.transformer:
             hidden = block(hidden)
         context: torch.Tensor = self.norm(hidden)
-        return self.head.proj_s1(context), context
+        return context
 
     def decode_s2(self, context: torch.Tensor, s1: torch.Tensor, *, causal: bool) -> torch.Tensor:
         """Return logits of the fine token, `[B, T, V2]`.

@@ -6,12 +6,35 @@ import datetime
 from abc import abstractmethod
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from alfred.analysts.kronos.config import LoraSettings, ModelConfig, Precision, TokenizerConfig
 from alfred.analysts.settings import AGGREGATIONS, AnalystSettings
 from alfred.errors import suggest
 from alfred.learning.settings import FittingSettings
+from alfred.settings import Settings
+
+
+class ReturnHeadSettings(Settings):
+    """What is learnt by a return head: the forward log return itself, in spreads of the window, instead of tokens.
+
+    Attributes:
+        loss: What is minimised, and so what is forecast: `likelihood` gives a normal by its mean and spread,
+            `pinball` eleven quantiles, `huber` the mean alone, with the window's volatility times a factor that is
+            measured on the validation part as its spread.
+        huber_delta: Error in spreads of the window from which on the Huber loss is linear.
+        tokens_first: Whether a fresh model learns to forecast tokens before it learns returns. A checkpoint did.
+        fitting: How the head is trained, and with it the transformer unless that is frozen.
+        max_validation: Validation windows at most; a weak signal needs more of them than tokens do.
+    """
+
+    loss: Literal["likelihood", "pinball", "huber"] = "likelihood"
+    huber_delta: float = Field(default=1.0, gt=0)
+    tokens_first: bool = True
+    fitting: FittingSettings = FittingSettings(
+        steps=400, batch_size=256, learning_rate=3e-3, weight_decay=0.1, validate_every=25, patience=6
+    )
+    max_validation: int = Field(default=4096, ge=1)
 
 
 class KronosBaseSettings(AnalystSettings):
@@ -75,6 +98,11 @@ class KronosBaseSettings(AnalystSettings):
     training_folder: str | None = None
 
     @property
+    def own_return_head(self) -> ReturnHeadSettings | None:
+        """How returns are learnt, or None when tokens are forecast."""
+        return None
+
+    @property
     @abstractmethod
     def drawn_temperatures(self) -> tuple[float, ...]:
         """Temperatures that are drawn in one pass, `samples` paths each."""
@@ -93,11 +121,23 @@ class KronosSettings(KronosBaseSettings):
     """What the Kronos analyst can be told.
 
     Attributes:
+        head: `tokens` draws paths token by token, as released. `return` reads the distribution of the forward return
+            off the last bar of the window, in one pass; nothing is drawn then, and `samples`, `temperature`, `top_k`,
+            `top_p`, `aggregation`, `anchored` and `sampled_s1` are not read. The transformer of a checkpoint is frozen
+            or trained with the head as `fine_tune` says; a fresh one is trained with it.
+        return_head: How the return head learns.
         temperature: Of the draw; below 1 paths keep to the likeliest tokens.
     """
 
     kind: Literal["kronos"] = "kronos"
+    head: Literal["tokens", "return"] = "tokens"
+    return_head: ReturnHeadSettings = ReturnHeadSettings()
     temperature: float = Field(default=1.0, gt=0)
+
+    @property
+    def own_return_head(self) -> ReturnHeadSettings | None:
+        """How returns are learnt, or None when tokens are forecast."""
+        return self.return_head if self.head == "return" else None
 
     @property
     def drawn_temperatures(self) -> tuple[float, ...]:
@@ -121,6 +161,16 @@ class KronosEnsembleSettings(KronosBaseSettings):
     def drawn_temperatures(self) -> tuple[float, ...]:
         """All temperatures."""
         return self.temperatures
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_return_head(cls, raw: object) -> object:
+        if isinstance(raw, dict) and ({"head", "return_head"} & set(raw)):
+            raise ValueError(
+                "kronos_ensemble draws tokens at several temperatures, and a return head draws nothing; use kind: "
+                "kronos with head: return, or leave head out"
+            )
+        return raw
 
     @field_validator("temperatures")
     @classmethod

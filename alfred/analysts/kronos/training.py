@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
+from alfred.analysts.kronos.checkpoint import KronosPair
 from alfred.analysts.kronos.config import LoraSettings
 from alfred.analysts.kronos.model import KronosModel, compute_token_loss
+from alfred.analysts.kronos.settings import KronosBaseSettings
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
+from alfred.analysts.kronos.windows import WindowExamples, split_windows
+from alfred.data.market import Market
 from alfred.errors import import_extra
+from alfred.learning.fitting import fit_module
+from alfred.learning.settings import FittingSettings
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 Loss = Callable[[Batch], torch.Tensor]
+logger = logging.getLogger(__name__)
 _LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj", "w1", "w2", "w3")
+
+
+def train_tokens(pair: KronosPair, market: Market, settings: KronosBaseSettings) -> None:
+    """Train the tokenizer, where the settings ask for it, then the model on its tokens.
+
+    With a return head the model is left to it when it comes from a checkpoint, or when `tokens_first` is off.
+
+    Raises:
+        DataError: The history is too short to train on.
+    """
+    s = settings
+    method: Literal["full", "lora"] = "lora" if s.checkpoint is not None and s.fine_tune == "lora" else "full"
+    plan: list[tuple[nn.Module, Loss, FittingSettings, str]] = []
+    if s.checkpoint is None or s.fine_tune_tokenizer:
+        plan.append((pair.tokenizer, make_tokenizer_loss(pair.tokenizer), s.tokenizer_fitting, "tokenizer"))
+    if s.own_return_head is None or (s.checkpoint is None and s.own_return_head.tokens_first):
+        loss = make_model_loss(pair.model, pair.tokenizer, sampled_s1=s.sampled_s1)
+        plan.append((pair.model, loss, s.model_fitting, "model"))
+    if not plan:
+        return
+    train, validation = split_windows(
+        market,
+        history=s.context_length,
+        horizon=max(s.horizons),
+        validation_fraction=s.validation_fraction,
+        max_validation=s.max_validation,
+    )
+    for network, loss, fitting, name in plan:
+        with adapt(network, method, s.lora, s.seed):
+            report = fit_module(
+                network,
+                loss,
+                train=train,
+                validation=validation,
+                settings=fitting,
+                seed=s.seed,
+                checkpoint=find_checkpoint(s, name, train),
+            )
+        logger.info("%s: loss %.4f at step %d of %d", name, report.best_loss, report.best_step, report.steps)
+
+
+def find_checkpoint(settings: KronosBaseSettings, network: str, train: WindowExamples) -> Path | None:
+    """Return the checkpoint of a training: its name holds what is trained and the data that it is trained on."""
+    if settings.training_folder is None:
+        return None
+    content = hashlib.sha256(settings.model_dump_json().encode())
+    content.update(train.values.tobytes())
+    return Path(settings.training_folder) / f"{network}-{content.hexdigest()[:16]}.safetensors"
 
 
 def make_tokenizer_loss(tokenizer: KronosTokenizer) -> Loss:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,22 @@ def make_candles(contexts: Contexts) -> tuple[Candles | None, npt.NDArray[np.int
     columns = build_columns({name: values[:, :, i] for i, name in enumerate(contexts.fields)})
     columns[after] = 0.0
     return Candles(columns, times.astype("datetime64[s]"), lengths[rows].astype(np.int64)), rows
+
+
+def iterate_passes(
+    candles: Candles, *, context_length: int, batch_size: int
+) -> Iterator[tuple[npt.NDArray[np.intp], Candles]]:
+    """Yield candles in passes of exactly `batch_size`, filled up by repetition, and the rows that stand first in each.
+
+    A matrix product of another shape may round differently. Full windows need no mask and those with gaps do, which
+    rounds differently as well: they never share a pass.
+    """
+    is_full = candles.lengths == context_length
+    for part in (np.flatnonzero(is_full), np.flatnonzero(~is_full)):
+        for start in range(0, len(part), batch_size):
+            rows = part[start : start + batch_size]
+            filled = np.resize(rows, batch_size)
+            yield rows, Candles(candles.values[filled], candles.timestamps[filled], candles.lengths[filled])
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from alfred.analysts.aggregation import aggregate_samples
 from alfred.analysts.base import Analyst
 from alfred.analysts.baseline import Comparison, compare_with_naive
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.toto.covariates import fill_forward, require_variate_layers
 from alfred.analysts.toto.history import forecast_history
 from alfred.analysts.toto.networks import load_checkpoint, load_network, make_fresh_network, save_network
 from alfred.analysts.toto.settings import KNOWLEDGE_CUTOFFS, REVISIONS, TotoSettings, check_lengths
@@ -23,7 +24,7 @@ from alfred.analysts.toto.v1.forecast import Toto1Forecaster
 from alfred.analysts.toto.v1.network import Toto1
 from alfred.analysts.toto.v2.forecast import Toto2Forecaster
 from alfred.analysts.toto.v2.network import Toto2
-from alfred.analysts.toto.windows import PERCENT, Windows, fill_forward, prepare_windows, split_windows
+from alfred.analysts.toto.windows import PERCENT, Windows, prepare_windows, split_windows
 from alfred.analysts.windows import hash_moves
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
@@ -38,7 +39,7 @@ _COMPARED_DATES = 12
 
 
 class TotoAnalyst(Analyst):
-    """Forecasts each symbol from its own closes with Toto 1.0 or 2.0.
+    """Forecasts each symbol from its own closes, and covariates if asked for, with Toto 1.0 or 2.0.
 
     Without a checkpoint `fit` trains a small network from scratch. With one, `fit` loads it and, as `fine_tune` says,
     trains nothing, everything or low-rank adapters. A released model has read unknown data until its release, so every
@@ -50,6 +51,9 @@ class TotoAnalyst(Analyst):
     mixture of Student-t distributions, whose quantiles are exact while the horizons lie within one patch; beyond it
     paths have to be sampled. 2.0 gives deciles of every step in one pass, and the expected return is their mean, each
     standing for a tenth.
+
+    Covariates are further variates of the same group, read in the layers that attend across variates. A window is a
+    row of its own, so that no symbol sees another; only the price is forecast and learnt from.
 
     The pitfalls of feeding it: its scaler adds 0.1 to the variance (1.0), so raw daily returns arrive as nothing;
     padding changes the forecast, so contexts are cut to whole patches; NaN is not understood, so gaps are filled
@@ -66,6 +70,7 @@ class TotoAnalyst(Analyst):
     def __init__(self, settings: TotoSettings) -> None:
         """Store the settings; what a checkpoint may have seen is known before it is loaded."""
         super().__init__(settings)
+        self.fields = ("close", *settings.covariates)
         if settings.checkpoint is not None:
             cutoff = settings.knowledge_cutoff or KNOWLEDGE_CUTOFFS[settings.version]
             self.knowledge_cutoff = pd.Timestamp(cutoff)
@@ -95,6 +100,7 @@ class TotoAnalyst(Analyst):
                 context=context,
                 patch_size=patch,
                 input_scaling=settings.input_scaling,
+                covariates=settings.covariates,
                 validation_fraction=settings.validation_fraction,
             )
             self.report_ = train_network(network, settings, train, validation, resume_from)
@@ -125,11 +131,14 @@ class TotoAnalyst(Analyst):
     def predict(self, contexts: Contexts) -> Forecast:
         """Forecast each window; see the base class."""
         self.require_fitted()
-        windows = prepare_windows(contexts, self.settings.input_scaling, self.network_.config.patch_size)
+        settings = self.settings
+        windows = prepare_windows(
+            contexts, settings.input_scaling, self.network_.config.patch_size, settings.covariates
+        )
         pieces = [
             self._predict_piece(Windows(windows.series[rows], windows.mask[rows], windows.unit[rows]))
-            for start in range(0, max(len(contexts), 1), self.settings.batch_size)
-            for rows in (slice(start, start + self.settings.batch_size),)
+            for start in range(0, max(len(contexts), 1), settings.batch_size)
+            for rows in (slice(start, start + settings.batch_size),)
         ]
         return Forecast(
             horizons=self.horizons,
@@ -156,10 +165,15 @@ class TotoAnalyst(Analyst):
             `min_history` sessions of the symbol behind them.
 
         Raises:
-            ConfigError: A horizon lies beyond the patch, or the input_scaling is not `log_price`: the units of
-                `standardised` change from window to window.
+            ConfigError: A horizon lies beyond the patch, there are covariates, or the input_scaling is not `log_price`:
+                the units of `standardised` change from window to window.
         """
         self.require_fitted()
+        if self.settings.covariates:
+            raise ConfigError(
+                f"a table of past forecasts reads closes alone, not covariates {', '.join(self.settings.covariates)}; "
+                "use predict"
+            )
         if self.settings.input_scaling != "log_price":
             raise ConfigError(
                 f"a table of past forecasts needs input_scaling 'log_price', not '{self.settings.input_scaling}'"
@@ -207,27 +221,32 @@ class TotoAnalyst(Analyst):
             quantiles = np.moveaxis(np.quantile(samples, np.asarray(self._forecaster.levels), axis=1), 0, -1)
             mean = aggregate_samples(samples, method, axis=1)
         else:
-            mixture = self._forecaster.predict_marginals(windows.series, windows.mask, steps=self.horizons)
+            mixture = self._forecaster.predict_marginals(
+                windows.series, windows.mask, steps=self.horizons, n_forecast=1
+            )
             quantiles = mixture.quantiles(self._forecaster.levels)[:, 0]
             middle = self._forecaster.levels.index(0.5)
             mean = mixture.mean()[:, 0].double().numpy() if method == "mean" else quantiles[:, :, middle]
         return mean * unit, quantiles * unit[:, :, None]
 
     def _draw_noise(self, windows: Windows) -> torch.Tensor:
-        """Return uniform noise for each window, `[B, 1, S, T, 3]`, that follows from the seed and the window alone."""
+        """Return uniform noise for each window, `[B, V, S, T, 3]`, that follows from the seed and the window alone."""
         patch = self.network_.config.patch_size
-        shape = (self.settings.samples, -(-max(self.horizons) // patch) * patch, 3)
-        noise = np.empty((len(windows.unit), 1, *shape), dtype=np.float32)
+        n_variates = windows.series.shape[1]
+        shape = (n_variates, self.settings.samples, -(-max(self.horizons) // patch) * patch, 3)
+        noise = np.empty((len(windows.unit), *shape), dtype=np.float32)
         moves = np.diff(windows.series[:, 0].double().numpy(), axis=1) * windows.unit[:, None]
         for row, own in enumerate(moves):
-            noise[row, 0] = _make_generator(own, self.settings.seed).random(shape, dtype=np.float32)
+            noise[row] = _make_generator(own, self.settings.seed).random(shape, dtype=np.float32)
         return torch.from_numpy(noise)
 
     def _load_checkpoint(self) -> Toto1 | Toto2:
         checkpoint = resolve_checkpoint(
             str(self.settings.checkpoint), revision=self.settings.revision, pinned=REVISIONS
         )
-        return load_checkpoint(checkpoint, self.settings.version)
+        network = load_checkpoint(checkpoint, self.settings.version)
+        require_variate_layers(network.transformer.spacewise, self.settings.covariates, checkpoint.source)
+        return network
 
     def _check_horizons(self, network: Toto1 | Toto2) -> None:
         patch, longest = network.config.patch_size, max(self.horizons)

@@ -21,12 +21,13 @@ from alfred.learning.tensors import load_state, read_tensors, write_tensors
 
 def make_fresh_network(settings: TotoSettings) -> Toto1 | Toto2:
     """Make a network of the configured size with fresh weights, which follow from the seed alone."""
-    patch = settings.fresh_patch_size
+    patch, across = settings.fresh_patch_size, bool(settings.covariates)
     if settings.version == "2.0":
-        return make_fresh_network_v2(settings.size.make_config_v2(patch), torch.Generator().manual_seed(settings.seed))
+        config = settings.size.make_config_v2(patch, across_variates=across)
+        return make_fresh_network_v2(config, torch.Generator().manual_seed(settings.seed))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        return Toto1(settings.size.make_config_v1(patch))
+        return Toto1(settings.size.make_config_v1(patch, across_variates=across))
 
 
 def load_checkpoint(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2:

@@ -34,6 +34,7 @@ def compute_loss(
     loss: str,
     huber_delta: float = 1.0,
     n_targets: int | None = None,
+    n_forecast: int | None = None,
 ) -> torch.Tensor:
     """Return the mean loss of a batch, a scalar.
 
@@ -47,10 +48,12 @@ def compute_loss(
             no recipe, `quantile` (pinball over the deciles), `huber` or `mse` (both of the median).
         huber_delta: Where the Huber loss turns linear, in the units of the targets.
         n_targets: Last steps that count, a multiple of P; all when None.
+        n_forecast: Leading variates that are forecast and count; the others are only read. All when None.
     """
     p = network.config.patch_size
     series, mask = pad_left(series, mask, p)
-    past, seen, future, known = series[..., :-p], mask[..., :-p], series[..., p:], mask[..., p:]
+    past, seen = series[..., :-p], mask[..., :-p]
+    future, known = series[:, :n_forecast, p:], mask[:, :n_forecast, p:]
     if n_targets is not None:
         known = torch.cat((torch.zeros_like(known[..., :-n_targets]), known[..., -n_targets:]), dim=-1)
     if isinstance(network, Toto1):
@@ -78,13 +81,15 @@ def _forecast_v1(
     with torch.no_grad():
         moments = accumulate_moments(past, seen)
         ends = moments.at(slice(p - 1, None, p))
+        n_forecast = future.shape[1]
         whole = moments.at(slice(-1, None)) if network.config.stabilize_with_global else None
         loc = ends.mean[..., None]
         scale = compute_scale_v1(ends, whole, network.config.scale_factor_exponent)[..., None]
         scaled = ((split_patches(past, p).double() - loc) / scale).flatten(-2).to(past)
         loc, scale = loc.to(past), scale.to(past)
+        loc, scale = loc[:, :n_forecast], scale[:, :n_forecast]
         target = ((split_patches(future, p) - loc) / (scale + _EPS)).flatten(-2)
-    return network(scaled, None if ids is None else find_same_group(ids)), target
+    return network(scaled, None if ids is None else find_same_group(ids), n_forecast=n_forecast), target
 
 
 def _forecast_v2(
@@ -100,8 +105,11 @@ def _forecast_v2(
         ends = accumulate_moments(past, seen).at(slice(p - 1, None, p))
         loc, scale = ends.mean[..., None], compute_scale_v2(ends)[..., None]
         scaled = ((split_patches(past, p).double() - loc) / scale).to(past)
+        n_forecast = future.shape[1]
+        loc, scale = loc[:, :n_forecast], scale[:, :n_forecast]
         target = ((split_patches(future, p).double() - loc) / scale).arcsinh().to(past)
-    return network(scaled, split_patches(seen, p), ids).flatten(-3, -2), target.flatten(-2)
+    deciles = network(scaled, split_patches(seen, p), ids, n_forecast=n_forecast)
+    return deciles.flatten(-3, -2), target.flatten(-2)
 
 
 def _compute_point_loss(prediction: torch.Tensor, target: torch.Tensor, loss: str, huber_delta: float) -> torch.Tensor:

@@ -27,6 +27,7 @@ KNOWLEDGE_CUTOFFS: dict[str, datetime.date] = {
     "2.0": datetime.date(2026, 5, 31),
 }
 _PATCH, _PATCH_STEP = 32, 16
+Covariate = Literal["volume", "market_level", "sector_level"]
 # Sessions of history -> context and horizon that they bear, after Datadog's advice for fine-tuning.
 _PROPOSALS = ((2000, "up to 4096", "128-256"), (1500, "1024", "64-128"), (900, "512", "32-64"), (400, "256", "16-32"))
 
@@ -45,7 +46,8 @@ class TotoSize(Settings):
         patch_size: Sessions of a patch, P. When None it is 32 and grows by sixteens where 1.0 must forecast further
             than that without paths.
         width: Channels of a token.
-        n_layers: Layers, all along time, since the analyst forecasts each symbol from its own past.
+        n_layers: Layers, all along time; with covariates the last one attends across variates, as in the released
+            networks.
         n_heads: Attention heads.
         hidden: Channels of the gated networks.
         n_components: Components of the mixture (1.0 only).
@@ -58,8 +60,8 @@ class TotoSize(Settings):
     hidden: int = Field(default=64, ge=1)
     n_components: int = Field(default=4, ge=1)
 
-    def make_config_v1(self, patch_size: int) -> Toto1Config:
-        """Return the sizes of a Toto 1.0 with this patch."""
+    def make_config_v1(self, patch_size: int, *, across_variates: bool = False) -> Toto1Config:
+        """Return the sizes of a Toto 1.0 with this patch, and whether its last layer attends across variates."""
         return Toto1Config(
             patch_size=patch_size,
             stride=patch_size,
@@ -68,13 +70,13 @@ class TotoSize(Settings):
             num_heads=self.n_heads,
             mlp_hidden_dim=self.hidden,
             dropout=0.0,
-            spacewise_every_n_layers=-1,
+            spacewise_every_n_layers=self.n_layers if across_variates else -1,
             k_components=self.n_components,
         )
 
-    def make_config_v2(self, patch_size: int) -> Toto2Config:
-        """Return the sizes of a Toto 2.0 with this patch."""
-        return Toto2Config(
+    def make_config_v2(self, patch_size: int, *, across_variates: bool = False) -> Toto2Config:
+        """Return the sizes of a Toto 2.0 with this patch, and whether its last layer attends across variates."""
+        config = Toto2Config(
             patch_size=patch_size,
             d_model=self.width,
             d_ff=self.hidden,
@@ -82,6 +84,9 @@ class TotoSize(Settings):
             num_layers=self.n_layers,
             num_variate_layers_per_group=0,
         )
+        if not across_variates:
+            return config
+        return config.model_copy(update={"layer_group_size": self.n_layers, "num_variate_layers_per_group": 1})
 
 
 class TotoSettings(AnalystSettings):
@@ -105,6 +110,8 @@ class TotoSettings(AnalystSettings):
         aggregation: How paths, or deciles, become the expected return.
         input_scaling: `log_price` (times 100, from the last close) or `standardised` (log price in units of the
             window's daily volatility). Raw returns are not offered: the scaler of 1.0 would flatten them.
+        covariates: What is read beside the closes of a symbol, as further variates of its group, never forecast:
+            `volume`, and the indices of all symbols (`market_level`) and of its sector (`sector_level`).
         context_length: Sessions that a forecast reads, C; cut to whole patches.
         validation_fraction: Last part of the history that chooses the best step.
         batch_size: Windows in one pass of the network.
@@ -126,6 +133,7 @@ class TotoSettings(AnalystSettings):
     samples: int = Field(default=0, ge=0)
     aggregation: Literal["mean", "median", "trimmed_5", "trimmed_10", "trimmed_15", "trimmed_20"] = "mean"
     input_scaling: Literal["log_price", "standardised"] = "log_price"
+    covariates: tuple[Covariate, ...] = ()
     context_length: int = Field(default=128, ge=2)
     validation_fraction: float = Field(default=0.15, gt=0, lt=1)
     batch_size: int = Field(default=512, ge=1)
@@ -143,6 +151,17 @@ class TotoSettings(AnalystSettings):
         if self.loss in (refused, "heteroscedastic" if self.version == "2.0" else refused):
             known = {"1.0": "mixture, huber, mse, heteroscedastic", "2.0": "quantile, huber, mse"}[self.version]
             raise ValueError(f"loss '{self.loss}' does not fit the outputs of Toto {self.version}; choose {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_covariates(self) -> Self:
+        if len(set(self.covariates)) < len(self.covariates):
+            raise ValueError(f"covariates are {list(self.covariates)}; name each once")
+        if self.covariates and self.checkpoint is None and self.size.n_layers < 2:
+            raise ValueError(
+                f"covariates need size.n_layers 2 at least, got {self.size.n_layers}: one layer along time, one across "
+                "variates"
+            )
         return self
 
     @property

@@ -53,6 +53,7 @@ def train_network(
             loss=settings.own_loss,
             huber_delta=settings.huber_delta,
             n_targets=None if trained.training else network.config.patch_size,
+            n_forecast=1,
         )
 
     report = fit_module(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from alfred.analysts.toto.windows import fill_forward, prepare_windows, split_windows
+from alfred.analysts.toto.covariates import fill_forward
+from alfred.analysts.toto.windows import prepare_windows, split_windows
 from alfred.data.contexts import make_contexts
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError

@@ -69,6 +69,7 @@ class Toto1Forecaster:
         mask: torch.Tensor | None = None,
         ids: torch.Tensor | None = None,
         steps: Sequence[int] | None = None,
+        n_forecast: int | None = None,
     ) -> Mixture:
         """Return the distribution of each single step of the next patch, in data units.
 
@@ -77,13 +78,14 @@ class Toto1Forecaster:
             mask: True where observed, `[B, V, T]`; all when None.
             ids: Group of each variate, `[B, V]`; variates of one group see each other, all when None.
             steps: Steps ahead, 1 to P; all when None.
+            n_forecast: Leading variates that are forecast; all when None.
 
         Returns:
-            `[B, V, len(steps), K]`.
+            `[B, n_forecast, len(steps), K]`.
         """
         reading = self._read(series, mask, ids)
-        mixture = self._read_out(reading.hidden[:, 0], steps)
-        return mixture.shifted(reading.loc[:, 0, :, None], reading.scale[:, 0, :, None])
+        mixture = self._read_out(reading.hidden[:, 0, :n_forecast], steps)
+        return mixture.shifted(reading.loc[:, 0, :n_forecast, None], reading.scale[:, 0, :n_forecast, None])
 
     @torch.inference_mode()
     def predict_every_patch(

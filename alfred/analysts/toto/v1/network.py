@@ -59,17 +59,20 @@ class Toto1(nn.Module):
         hidden, _ = self.transformer.read(tokens, centre=(tokens.shape[-2] - 1) // 2, same_group=same_group)
         return hidden
 
-    def forward(self, scaled: torch.Tensor, same_group: torch.Tensor | None = None) -> Mixture:
+    def forward(
+        self, scaled: torch.Tensor, same_group: torch.Tensor | None = None, n_forecast: int | None = None
+    ) -> Mixture:
         """Return what follows each patch, in units of that patch: step s of patch i speaks of step s of patch i + 1.
 
         Args:
             scaled: Series in scaled units, whole patches, `[B, V, T]`.
             same_group: As in `read`.
+            n_forecast: Leading variates that are forecast; all when None.
 
         Returns:
-            A mixture for every step, `[B, V, T, K]`.
+            A mixture for every step, `[B, n_forecast, T, K]`.
         """
-        hidden = self.unembed(self.read(scaled, same_group))
+        hidden = self.unembed(self.read(scaled, same_group)[:, :n_forecast])
         steps = torch.unflatten(hidden, -1, (self.config.patch_size, -1)).flatten(-3, -2)
         return Mixture.from_outputs(self.head(steps))
 

@@ -100,20 +100,27 @@ class Toto2(nn.Module):
         """Return the deciles of the next patch, `[..., E] -> [..., P, 9]`, in arcsinh of scaled units, unsorted."""
         return torch.unflatten(self.head(self.norm(hidden)), -1, (self.config.patch_size, len(DECILES)))
 
-    def forward(self, scaled: torch.Tensor, observed: torch.Tensor, ids: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what follows each patch, `[B, V, N, P, 9]`, in arcsinh of the units of that patch.
+    def forward(
+        self,
+        scaled: torch.Tensor,
+        observed: torch.Tensor,
+        ids: torch.Tensor | None = None,
+        n_forecast: int | None = None,
+    ) -> torch.Tensor:
+        """Return what follows each patch, `[B, n_forecast, N, P, 9]`, in arcsinh of the units of that patch.
 
         Args:
             scaled: Series in scaled units, whole patches, `[B, V, N, P]`.
             observed: True where observed, `[B, V, N, P]`.
             ids: Group of each variate, `[B, V]`; one group when None.
+            n_forecast: Leading variates that are forecast; all when None.
         """
         groups = label_patches(observed.any(-1), ids)
         tokens = self.embed_patches(scaled, observed)
         hidden, _ = self.transformer.read(
             tokens, centre=scaled.shape[-2] // 2, same_group=find_variate_mask(groups), visible=find_time_mask(groups)
         )
-        return self.read_out(hidden)
+        return self.read_out(hidden[:, :n_forecast])
 
 
 def compute_stream_factors(taus: Sequence[Sequence[float]]) -> list[float]:

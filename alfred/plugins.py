@@ -68,6 +68,17 @@ def describe_plugins() -> list[dict[str, str]]:
     return described
 
 
+def find_plugin_files() -> dict[str, Path]:
+    """Return the file of each plugin of this process by the name of its module; those without a source are left out."""
+    found = {}
+    for name in list_plugins():
+        module = _load_plugin(name)
+        path = Path(str(getattr(module, "__file__", "")))
+        if path.suffix == ".py" and path.is_file():
+            found[module.__name__] = path
+    return found
+
+
 def _load_plugin(name: str) -> ModuleType:
     """Import one plugin; one that was imported is not imported again.
 

@@ -109,11 +109,13 @@ class Registry(UserDict[str, str], Generic[Kind]):
             found: object = importlib.import_module(module)
             for part in name.split("."):
                 found = getattr(found, part)
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # whatever the module of another package does wrong
             if kind in self._built_in:
                 raise
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise ConfigError(
-                f"{self.what} kind '{kind}' stands for {place}, which cannot be imported ({error}); install its package"
+                f"{self.what} kind '{kind}' stands for {place}, which cannot be imported ({reason}); install or mend "
+                "its package"
             ) from error
         return found
 

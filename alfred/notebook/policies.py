@@ -77,7 +77,7 @@ class ModelPolicy(OwnPolicy):
 
 
 class TablePolicy(OwnPolicy):
-    """Weights by date: each row holds from the close of its date on, and is traded at the next execution."""
+    """Weights by date: each row is the target from the close of its date on, traded back to at every execution."""
 
     def __init__(self, targets: Float, name: str) -> None:
         """Store the targets, one row an execution bar, `[E, N+1]`."""
@@ -107,8 +107,8 @@ def make_policy(
             a module of torch from observations (a dict of tensors with a batch axis) to actions in [-1, 1];
             a function from one observation (a dict of arrays without a batch axis, see `alfred.envs.observations`) to
             weights: `[N]` with the rest in cash, `[N+1]` with cash last, or a Series by symbol;
-            a table of weights, dates x symbols, with the rest in cash, each row held until the next; an empty cell is
-            a weight of zero.
+            a table of weights, dates x symbols, with the rest in cash. Each row is the target until the next: the
+            portfolio is traded back to it every session. An empty cell is a weight of zero.
         market: Names the symbols.
         tape: The range that it will be walked through.
         settings: How the portfolio is traded.
@@ -121,6 +121,11 @@ def make_policy(
     label = name or getattr(strategy, "__name__", None) or type(strategy).__name__
     if hasattr(strategy, "observation_space") and hasattr(strategy, "predict"):
         _check_space(strategy.observation_space, tape, settings)
+        if getattr(strategy, "get_vec_normalize_env", lambda: None)() is not None:
+            raise ConfigError(
+                "the model was trained on observations that VecNormalize had scaled, which a backtest does not do; "
+                "wrap it in a function that scales them, or train without VecNormalize"
+            )
         return ModelPolicy(strategy, settings, label)
     if isinstance(strategy, Policy):
         return strategy
@@ -155,8 +160,13 @@ def _ask_module(module: Any, settings: PortfolioSettings) -> Callable[[Observati
     import torch
 
     def decide(observation: Observation) -> Float:
-        with torch.no_grad():
-            actions = module({key: torch.as_tensor(value) for key, value in observation.items()})
+        was_training = bool(getattr(module, "training", False))
+        module.train(False)  # dropout and batch norms would answer otherwise at every call
+        try:
+            with torch.no_grad():
+                actions = module({key: torch.as_tensor(value) for key, value in observation.items()})
+        finally:
+            module.train(was_training)
         return compute_weights(actions.cpu().numpy(), settings.action, observation.get("holdable"))
 
     return decide
@@ -185,7 +195,13 @@ def _align_weights(frame: pd.DataFrame, market: Market, tape: Tape) -> Float:
     """Return the targets of every execution bar: the latest row at or before the close of the decision."""
     if "date" in frame.columns:
         frame = frame.set_index("date")
-    frame = frame.set_axis(to_session_dates(pd.Index(frame.index).to_list())).sort_index()
+    if pd.api.types.is_numeric_dtype(frame.index):
+        raise DataError(
+            f"the rows of the weights are numbered ({frame.index[0]}, ...), not dated: give the table a column 'date' "
+            "or dates as its index"
+        )
+    # Read before they are sorted: as text, 10/1/2018 comes before 9/1/2017.
+    frame = frame.set_axis(to_session_dates(frame.index.to_list())).sort_index()
     frame.columns = [str(column) for column in frame.columns]
     for what, labels in (("date", frame.index), ("column", frame.columns)):
         if not labels.is_unique:

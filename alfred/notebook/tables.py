@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from alfred.data.market import Market
-from alfred.data.sessions import to_session_dates
+from alfred.data.sessions import to_day, to_session_dates
 from alfred.data.settings import DataSettings
 from alfred.data.signals import Signals
 from alfred.data.sources import load_market as load
@@ -72,10 +72,21 @@ def load_market(source: Any = None, *, benchmark: str | None = None, **settings:
             f"the table has no column '{named}' for the benchmark; it has {', '.join(map(str, closes.columns[:8]))}: "
             "name one with benchmark=..., or pass columns date, symbol and close"
         )
-    return Market.from_arrays(
-        pd.DatetimeIndex(closes.index), [str(name) for name in closes.columns], closes.to_numpy(np.float64),
-        benchmark=named, **settings,
-    )  # fmt: skip
+    # A copy: what is done to the frame later must not reach the market behind its checks.
+    values = closes.to_numpy(np.float64, copy=True)
+    missing = np.isnan(values[:, list(closes.columns).index(named)])
+    if missing.any():
+        raise DataError(
+            f"the benchmark '{named}' has no price on {closes.index[int(np.argmax(missing))]} and "
+            f"{int(missing.sum()) - 1} other rows; give it one on every session, or drop these rows"
+        )
+    start, end, symbols = (settings.pop(name, None) for name in ("start", "end", "symbols"))
+    names = [str(name) for name in closes.columns]
+    market = Market.from_arrays(pd.DatetimeIndex(closes.index), names, values, benchmark=named, **settings)
+    if symbols is not None:
+        market = market.select([name for name in names if name in symbols or name == named])
+    market = market if start is None else market.since(to_day(start))
+    return market if end is None else market.until(to_day(end))
 
 
 def make_signals(tables: Any, market: Market, *, horizon: int = 1) -> Signals:

@@ -83,3 +83,46 @@ def test_signals_that_cannot_be_meant_are_refused() -> None:
 def test_a_frame_is_no_market() -> None:
     with pytest.raises(ConfigError, match=r"market is a DataFrame; make a market of it with alfred\.load_market"):
         gym.make("alfred/Portfolio-v0", market=HALF)
+
+
+def test_rows_without_dates_are_no_years_of_1970() -> None:
+    for index in (range(120), [20100104 + row for row in range(120)]):
+        with pytest.raises(DataError, match="are numbered"):
+            alfred.backtest(HALF.set_axis(list(index)), MARKET)
+
+
+def test_dates_as_text_are_read_before_they_are_sorted() -> None:
+    table = HALF.iloc[[0, 40]].assign(S0=[1.0, 0.0], S1=[0.0, 1.0])
+    written = table.set_axis([f"{day.month}/{day.day}/{day.year}" for day in table.index])
+    expected = alfred.backtest(table, MARKET).weights
+    pd.testing.assert_frame_equal(alfred.backtest(written, MARKET).weights, expected)
+
+
+def test_a_benchmark_with_a_hole_is_refused_and_a_frame_keeps_no_door_to_the_market() -> None:
+    closes = pd.DataFrame(MARKET.close.copy(), index=MARKET.dates, columns=list(MARKET.symbols))
+    market = alfred.load_market(closes, benchmark="SPY")
+    before = market.close.copy()
+    closes.iloc[50:] *= 3
+    np.testing.assert_array_equal(market.close, before)
+    part = alfred.load_market(closes, benchmark="SPY", start=MARKET.dates[20], end=MARKET.dates[90], symbols=["S1"])
+    assert part.symbols == ("S1", "SPY") and part.n_dates == 71
+    closes.iloc[7, closes.columns.get_loc("SPY")] = np.nan
+    with pytest.raises(DataError, match="benchmark 'SPY' has no price on 2010-01-13"):
+        alfred.load_market(closes, benchmark="SPY")
+
+
+def test_a_module_is_judged_as_it_is_used() -> None:
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(5, 5))
+
+        def forward(self, observation: dict[str, torch.Tensor]) -> torch.Tensor:
+            return torch.tanh(self.layers(observation["weights"].float()))
+
+    net = Net().train()
+    first, second = (alfred.backtest(net, MARKET).weights for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    assert net.training

@@ -28,6 +28,8 @@ from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 
+from alfred.plugins import find_plugin_files
+
 _ALFRED = Path(__file__).resolve().parents[3]
 _INSTALLED = tuple(
     Path(folder).resolve()
@@ -118,6 +120,10 @@ def fingerprint_code(*classes: type, modules: Iterable[str] = (), alone: Iterabl
                 live = _Live(found)
                 live.add(base)
                 found[name] = live.digest.hexdigest()
+    if any(item.__module__.split(".", 1)[0] != "alfred" for item in classes):
+        # A plugin may change a class of another module, or import one from where nothing of `sys.path` leads.
+        for module, path in find_plugin_files().items():
+            found.setdefault(module, _read(module, path).digest)
     lines = [f"{name} {digest}" for name, digest in sorted(found.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:24]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import keyword
+import sys
+from collections.abc import Container
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -38,6 +41,13 @@ def new(
     for file in files:
         if (folder / file).exists():
             raise ConfigError(f"{folder / file} exists already; choose another name, or --folder")
+    if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+        raise ConfigError(
+            f"a module called '{name}' exists already, and yours would stand before it in this folder; choose another "
+            f"name, such as my_{name}"
+        )
+    if name in _list_known(kind):
+        raise ConfigError(f"alfred itself has {kind} '{name}'; choose another name, such as my_{name}")
     values = {"name": name, "file": f"{name}.py", "title": "".join(part.title() for part in name.split("_"))}
     templates = resources.files("alfred.cli") / "templates"
     for file, template in files.items():
@@ -46,3 +56,16 @@ def new(
         typer.echo(f"wrote {folder / file}")
     typer.echo(f"test it:  pytest {folder / f'test_{name}.py'}")
     typer.echo(f"use it:   {_USES[kind].format(**{**values, 'file': folder / values['file']})}")
+
+
+def _list_known(kind: str) -> Container[str]:
+    """Return the names that alfred itself gives to things of this kind."""
+    from alfred.agents.registry import AGENTS
+    from alfred.analysts.registry import ANALYSTS
+    from alfred.data.features.names import FAMILIES
+    from alfred.envs.registry import BUILT_IN_REWARDS
+
+    features = [*FAMILIES, *(name for names in FAMILIES.values() for name in names)]
+    return {"analyst": list(ANALYSTS), "agent": list(AGENTS), "reward": list(BUILT_IN_REWARDS), "feature": features}[
+        kind
+    ]

@@ -66,7 +66,13 @@ def test_what_is_new_passes_its_own_contract_test(written: Path) -> None:
 
 def test_nothing_is_overwritten_and_a_bad_name_is_one_line(written: Path) -> None:
     before = (written / "mine_agent.py").read_bytes()
-    for name, text in (("mine_agent", "exists already"), ("9", "cannot be the name of a module")):
+    for name, text in (
+        ("mine_agent", "exists already"),
+        ("9", "cannot be the name of a module"),
+        ("json", "a module called 'json' exists already"),
+        ("torch", "a module called 'torch' exists already"),
+        ("ppo", "alfred itself has agent 'ppo'"),
+    ):
         code, _, problem = call(written, "new", "agent", name)
         assert code == 2 and text in problem and len(problem.strip().splitlines()) == 1
     assert (written / "mine_agent.py").read_bytes() == before

@@ -42,7 +42,7 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     cut = market.dates[market.n_dates * 4 // 5]
     # A copy: what an analyst is handed must not be a door to what lies behind the cut.
     past = market.until(cut).copy()
-    closes_before = past.close.copy()
+    before = _copy_arrays(past)
     analyst = make()
     windows = _windows(analyst, past)
     require_promise(_refuses_unfitted(analyst, windows), "predict must raise NotFittedError before fit")
@@ -60,8 +60,9 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     )
     require_promise(bool(np.isfinite(forecast.quantiles).all()), "the quantiles must be finite")
     require_promise(bool(np.isfinite(forecast.mean).all()), "the mean must be finite")
-    again = make().fit(past).predict(windows)
-    require_promise(_equal(forecast, again), "the same seed and data must give the same forecast")
+    other = make().fit(past)
+    require_promise(_equal(forecast, other.predict(windows)), "the same seed and data must give the same forecast")
+    require_promise(_equal(forecast, other.fit(past).predict(windows)), "a second fit must start from nothing")
     _check_batches(analyst, windows, forecast)
     _check_units(make, past, forecast)
     require_promise(_equal(forecast, analyst.predict(windows)), "fitting another analyst must not change this one")
@@ -70,7 +71,11 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
         restored = type(analyst).from_pretrained(folder)
         require_promise(restored.settings == analyst.settings, "the settings must survive saving and loading")
         require_promise(_equal(forecast, restored.predict(windows)), "the forecast must survive saving and loading")
-    require_promise(np.array_equal(closes_before, past.close, equal_nan=True), "the market must not be written to")
+    for name, array in _copy_arrays(past).items():
+        require_promise(
+            np.array_equal(before[name], array, equal_nan=name != "tradable"),
+            f"the market must not be written to: {name}",
+        )
 
 
 def rescale_market(market: Market, factors: float | FloatArray) -> Market:
@@ -98,6 +103,13 @@ def measure_difference(first: Forecast, second: Forecast) -> float:
         np.abs(first.quantiles - second.quantiles).max(axis=2, initial=0.0), np.abs(first.mean - second.mean)
     )
     return float((np.maximum(apart - _ROUNDING, 0.0) / spread).max(initial=0.0))
+
+
+def _copy_arrays(market: Market) -> dict[str, npt.NDArray[np.generic]]:
+    """Return copies of all that a market holds by the name of the field."""
+    names = (*PRICE_FIELDS, "volume", "tradable")
+    arrays = {name: getattr(market, name) for name in names} | dict(market.extras)
+    return {name: array.copy() for name, array in arrays.items() if array is not None}
 
 
 def _check_batches(analyst: Analyst, windows: Contexts, forecast: Forecast) -> None:

@@ -51,9 +51,29 @@ class Loses(MomentumAnalyst):
         self.coefficients_ = self.coefficients_ * 0
 
 
+class Writes(NaiveAnalyst):
+    def fit(self, market):
+        market.volume[:] = 1
+        return super().fit(market)
+
+
+class Adds(NaiveAnalyst):
+    n_fits = 0
+
+    def fit(self, market):
+        self.n_fits += 1
+        return super().fit(market)
+
+    def predict(self, contexts):
+        forecast = super().predict(contexts)
+        return Forecast.from_gaussian(forecast.mean + self.n_fits, forecast.dispersion(), self.horizons)
+
+
 @pytest.mark.parametrize(
     ("analyst", "settings", "message"),
     [
+        (Writes, NaiveSettings(), "must not be written to: volume"),
+        (Adds, NaiveSettings(), "a second fit must start from nothing"),
         (Forgetful, NaiveSettings(), "alike in any batch"),
         (Unready, NaiveSettings(), "must raise NotFittedError before fit"),
         (Random, NaiveSettings(), "the same seed and data"),

@@ -48,6 +48,15 @@ class ContractError(AlfredError):
     """A class breaks a promise of its kind; the text says which. See `alfred.checks`."""
 
 
+def explain_briefly(error: Exception) -> str:
+    """Return what went wrong on one line; of many mistakes in a model of pydantic, the first."""
+    listed = getattr(error, "errors", None)
+    if callable(listed) and (found := listed()):
+        place = ".".join(str(part) for part in found[0]["loc"])
+        return f"{place}: {found[0]['msg']}" if place else str(found[0]["msg"])
+    return " ".join(str(error).split())
+
+
 def require_promise(kept: bool, promise: str) -> None:
     """Go on when a promise is kept.
 

@@ -14,7 +14,7 @@ from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
-from alfred.errors import CheckpointError, ConfigError, NotFittedError
+from alfred.errors import CheckpointError, ConfigError, NotFittedError, explain_briefly
 from alfred.typing import FloatArray
 
 
@@ -117,7 +117,7 @@ class Analyst(ABC):
             analyst = cls(cls.settings_class.model_validate(raw))
             analyst._load_weights(source)
         except (OSError, ValueError, KeyError) as error:
-            raise CheckpointError(f"{source} does not hold a saved {cls.__name__}: {error}") from error
+            raise CheckpointError(f"{source} does not hold a saved {cls.__name__}: {explain_briefly(error)}") from error
         analyst.is_fitted = True
         return analyst
 

@@ -7,10 +7,12 @@ of what the best one is worth.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import FileLock
 
 from alfred.analysts.baseline import Comparison
 from alfred.data.files import write_atomically
@@ -30,6 +32,7 @@ class Improvement:
         mae_pct: Error of the run, in per cent of the price.
         naive_mae_pct: Error of persistence on the same windows.
         settings: The configuration.
+        judged: On which windows: only runs on the same ones are compared.
     """
 
     run: str
@@ -38,10 +41,11 @@ class Improvement:
     mae_pct: float
     naive_mae_pct: float
     settings: Mapping[str, object]
+    judged: str = ""
 
     @property
     def improvement_pct(self) -> float:
-        """Improvement over persistence, in per cent of its error: what makes runs on other windows comparable."""
+        """Improvement over persistence, in per cent of its error."""
         return 100 * (1 - self.mae_pct / self.naive_mae_pct)
 
 
@@ -68,40 +72,68 @@ class ImprovementTracker:
         """Return the runs of a symbol at a horizon, oldest first; empty when there is none."""
         return tuple(entry for entry in self._history.get(symbol, []) if entry.horizon == horizon)
 
-    def best(self, symbol: str, horizon: int) -> Improvement | None:
-        """Return the run with the greatest improvement over persistence; the first of equals, None without a run."""
-        runs = self.history(symbol, horizon)
+    def best(self, symbol: str, horizon: int, judged: str | None = None) -> Improvement | None:
+        """Return the run with the greatest improvement over persistence; the first of equals, None without a run.
+
+        Args:
+            symbol: The symbol.
+            horizon: Sessions ahead.
+            judged: Only runs on these windows count; those of the latest run when left out.
+        """
+        whole = self.history(symbol, horizon)
+        judged = whole[-1].judged if judged is None and whole else judged
+        runs = [entry for entry in whole if entry.judged == judged]
         return max(runs, key=lambda entry: entry.improvement_pct) if runs else None
 
-    def record(self, run: str, comparison: Comparison, settings: Mapping[str, object]) -> tuple[str, ...]:
-        """Add a run and write the file.
+    def record(
+        self, run: str, comparison: Comparison, settings: Mapping[str, object], *, judged: str = ""
+    ) -> tuple[str, ...]:
+        """Add a run and write the file; the same run again is not added twice.
+
+        Symbols on which persistence makes no error cannot be improved on, and are passed over.
 
         Args:
             run: Name of the run.
             comparison: Its errors beside those of persistence.
             settings: Its configuration, anything JSON can hold.
+            judged: On which windows, such as the first and last date; only runs on the same ones are compared.
 
         Returns:
             The symbols of which it is now the best.
         """
-        now = datetime.now(UTC).isoformat(timespec="seconds")
         improved = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            self._history = self._read() if self.path.exists() else {}
+            for symbol, entry in self._make_entries(run, comparison, settings, judged):
+                best = self.best(symbol, comparison.horizon, judged)
+                if best is None or entry.improvement_pct > best.improvement_pct:
+                    improved.append(symbol)
+                runs = self._history.setdefault(symbol, [])
+                if not any(replace(other, recorded=entry.recorded) == entry for other in runs):
+                    runs.append(entry)
+            text = json.dumps(self._describe(), indent=2)
+            write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
+        return tuple(improved)
+
+    @staticmethod
+    def _make_entries(
+        run: str, comparison: Comparison, settings: Mapping[str, object], judged: str
+    ) -> Iterator[tuple[str, Improvement]]:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         for symbol, row in comparison.table.iterrows():
+            if not row["naive_mae_pct"] > 0:
+                continue
             entry = Improvement(
                 run=run,
                 recorded=now,
                 horizon=comparison.horizon,
                 mae_pct=float(row["mae_pct"]),
                 naive_mae_pct=float(row["naive_mae_pct"]),
-                settings=dict(settings),
+                settings=json.loads(json.dumps(dict(settings))),
+                judged=judged,
             )
-            best = self.best(str(symbol), comparison.horizon)
-            if best is None or entry.improvement_pct > best.improvement_pct:
-                improved.append(str(symbol))
-            self._history.setdefault(str(symbol), []).append(entry)
-        text = json.dumps(self._describe(), indent=2)
-        write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
-        return tuple(improved)
+            yield str(symbol), entry
 
     def _describe(self) -> dict[str, object]:
         symbols = {}

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import pandas as pd
+from pydantic import AfterValidator
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
 from alfred.analysts.registry import ANALYSTS
-from alfred.analysts.settings import SavedSettings
+from alfred.analysts.settings import CARD_FILE, SAVED_FIELDS, SavedSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
-from alfred.errors import CheckpointError
+from alfred.errors import CheckpointError, ConfigError, explain_briefly
+from alfred.settings import Settings, check_name
+from alfred.typing import FloatArray
 
-CARD_FILE = "card.json"
 _MODEL_FILE = "model.json"
 
 
-@dataclass(frozen=True)
-class AnalystCard:
+class AnalystCard(Settings):
     """Where a trained analyst comes from; it stands beside the weights as `card.json`.
 
     Attributes:
         name: Its name.
         kind: What it is, a key of the registry.
-        trained_from: First session of the market that it was fitted on, ISO date.
-        trained_until: Last session of that market, ISO date.
+        horizons: Sessions ahead that it forecasts, `[H]`.
+        context_length: Bars that a forecast reads.
+        components: Components that it offers as signals.
+        forecast: Whether its forecast is among its signals.
+        trained_from: First session of the market that it was fitted on.
+        trained_until: Last session of that market.
         symbols: Symbols of that market.
+        digest: Digest of its settings, and of the weights that they name.
         market: Digest of that market.
         code: Digest of the code of the analyst when it was trained.
         versions: Versions of the packages that may change what is computed.
@@ -39,11 +45,16 @@ class AnalystCard:
         notes: Caveats of the fit, one sentence each.
     """
 
-    name: str
+    name: Annotated[str, AfterValidator(lambda name: check_name(name, "analyst"))]
     kind: str
-    trained_from: str
-    trained_until: str
+    horizons: tuple[int, ...]
+    context_length: int
+    components: int
+    forecast: bool
+    trained_from: date
+    trained_until: date
     symbols: tuple[str, ...]
+    digest: str
     market: str
     code: str
     versions: dict[str, str]
@@ -52,7 +63,7 @@ class AnalystCard:
 
     def write(self, folder: Path) -> None:
         """Write the card into the folder of the analyst, whole or not at all."""
-        text = json.dumps(asdict(self), indent=2)
+        text = self.model_dump_json(indent=2)
         write_atomically(folder / CARD_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
     @classmethod
@@ -64,14 +75,12 @@ class AnalystCard:
         """
         path = Path(folder) / CARD_FILE
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            card = cls(**{**raw, "symbols": tuple(raw["symbols"]), "notes": tuple(raw["notes"])})
-            pd.Timestamp(card.trained_until)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, ConfigError) as error:
             raise CheckpointError(
-                f"{path} is not the card of a trained analyst ({error}); name a folder that alfred analysts train wrote"
+                f"{path} is not the card of a trained analyst ({explain_briefly(error)}); name a folder that alfred "
+                "analysts train wrote"
             ) from error
-        return card
 
 
 class SavedAnalyst(Analyst):
@@ -93,12 +102,21 @@ class SavedAnalyst(Analyst):
         super().__init__(settings)
         folder = Path(settings.path).expanduser()
         card = AnalystCard.read(folder)
+        for name, key in SAVED_FIELDS.items():
+            if getattr(settings, name) != getattr(card, key):
+                raise CheckpointError(
+                    f"{settings.path} holds an analyst with {name} {getattr(card, key)} now, but '{settings.label}' "
+                    f"was set up with {getattr(settings, name)}: leave {name} out to use the one that is there"
+                )
         self._trained = ANALYSTS.load(settings.trained_kind).from_pretrained(folder)
         self.fields = self._trained.fields
         cutoff = pd.Timestamp(card.trained_until)
         earlier = self._trained.knowledge_cutoff
         self.knowledge_cutoff = cutoff if earlier is None else max(cutoff, earlier)
-        self.notes = (*card.notes, f"trained once, until {card.trained_until}, and not refitted since")
+        self.notes = (
+            *card.notes,
+            f"{settings.label} was trained once, until {card.trained_until}, and not refitted since",
+        )
 
     @property
     def min_history(self) -> int:
@@ -114,6 +132,11 @@ class SavedAnalyst(Analyst):
         """Forecast each window; see the base class."""
         self.require_fitted()
         return self._trained.predict(contexts)
+
+    def reduce(self, contexts: Contexts) -> FloatArray:
+        """Return the components of the trained analyst; see the base class."""
+        self.require_fitted()
+        return self._trained.reduce(contexts)
 
     def _save_weights(self, folder: Path) -> None:
         text = json.dumps({"checksum": digest_folder(Path(self.settings.path).expanduser())})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from alfred.learning.settings import Device, FittingSettings
 from alfred.settings import Settings
+
+MOST_SESSIONS = 10_000
+"""Sessions ahead that anything may ask for: forty years."""
 
 
 class CalibrationSettings(Settings):
@@ -49,12 +52,19 @@ class AnalystSettings(Settings):
 
     kind: str
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
-    horizons: tuple[int, ...] = Field(default=(1, 5, 20), min_length=1)
+    horizons: tuple[Annotated[int, Field(ge=1, le=MOST_SESSIONS)], ...] = Field(default=(1, 5, 20), min_length=1)
     context_length: int = Field(default=64, ge=2)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     refit_every_days: int | None = Field(default=None, ge=1)
     forecast_every_days: int | None = Field(default=None, ge=1)
     calibration: CalibrationSettings = CalibrationSettings()
+
+    @field_validator("horizons")
+    @classmethod
+    def _ascend(cls, horizons: tuple[int, ...]) -> tuple[int, ...]:
+        if list(horizons) != sorted(set(horizons)):
+            raise ValueError(f"horizons are {list(horizons)}; they must ascend, each once, such as [1, 5, 20]")
+        return horizons
 
     @property
     def label(self) -> str:
@@ -89,30 +99,57 @@ class MomentumSettings(AnalystSettings):
     context_length: int = Field(default=253, ge=253)
 
 
+CARD_FILE = "card.json"
+SAVED_FIELDS = {
+    "trained_kind": "kind",
+    "horizons": "horizons",
+    "context_length": "context_length",
+    "components": "components",
+    "forecast": "forecast",
+}
+"""What a saved analyst is told by its card: names of settings, and of the card."""
+
+
 class SavedSettings(AnalystSettings):
     """Settings of `SavedAnalyst`: an analyst that `alfred analysts train` wrote.
 
-    Horizons, context length and kind are those that it was trained with; they are read from its folder.
+    Horizons, context length, kind and components are those that it was trained with; they are read from its card when
+    they are not given, so that a stored configuration needs no folder to be read.
 
     Attributes:
         path: Its folder.
         trained_kind: What it is, a key of the registry.
+        components: Components that it offers as signals.
+        forecast: Whether its forecast is among the signals.
     """
 
     kind: Literal["saved"] = "saved"
     path: str = Field(min_length=1)
     trained_kind: str
+    components: int = Field(ge=0)
+    forecast: bool
+
+    @property
+    def offers_forecast(self) -> bool:
+        """Whether the forecast is among the signals."""
+        return self.forecast
+
+    @property
+    def own_components(self) -> int:
+        """Components that are offered as signals."""
+        return self.components
 
     @model_validator(mode="before")
     @classmethod
-    def _read_folder(cls, raw: object) -> object:
+    def _read_card(cls, raw: object) -> object:
         if not isinstance(raw, dict) or not isinstance(raw.get("path"), str | Path) or not raw["path"]:
             return raw
-        place = Path(raw["path"]).expanduser() / "settings.json"
+        raw = {**raw, "path": str(raw["path"])}
+        if all(name in raw for name in SAVED_FIELDS):
+            return raw
         try:
-            trained = json.loads(place.read_text(encoding="utf-8"))
-            known = {name: trained[name] for name in ("horizons", "context_length")}
-            known["trained_kind"] = trained["kind"]
+            card = json.loads((Path(raw["path"]).expanduser() / CARD_FILE).read_text(encoding="utf-8"))
+            known = {name: card[key] for name, key in SAVED_FIELDS.items()}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{raw['path']} is not the folder of a trained analyst ({error}); make one with alfred analysts train"
@@ -123,7 +160,7 @@ class SavedSettings(AnalystSettings):
                 raise ValueError(
                     f"{name} is {given}, but the analyst in {raw['path']} was trained with {value}; leave it out"
                 )
-        return {**raw, "path": str(raw["path"]), **known}
+        return {**raw, **known}
 
 
 NetworkField = Literal["close", "open", "high", "low", "volume", "market_level", "sector_level"]
@@ -168,8 +205,8 @@ class LstmSettings(NetworkSettings):
     """
 
     kind: Literal["lstm"] = "lstm"
-    hidden_size: int = Field(default=24, ge=1)
-    n_layers: int = Field(default=1, ge=1)
+    hidden_size: int = Field(default=24, ge=1, le=4096)
+    n_layers: int = Field(default=1, ge=1, le=64)
     fitting: FittingSettings = FittingSettings(
         steps=300, batch_size=512, learning_rate=3e-3, validate_every=50, patience=4
     )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from alfred.data.contexts import Contexts
+from alfred.analysts.settings import AnalystSettings
+from alfred.data.contexts import Contexts, iterate_contexts
 from alfred.data.market import Market
+from alfred.errors import DataError
 from alfred.typing import FloatArray
+
+CLIP = 8.0
+"""Moves beyond eight times the window's volatility carry no more than their sign and size class."""
 
 _LEAST_MOVE = 1e-5
 
@@ -41,6 +47,58 @@ def compute_forward_returns(market: Market, horizons: Sequence[int]) -> npt.NDAr
         if horizon < len(logs):
             labels[:-horizon, :, position] = logs[horizon:] - logs[:-horizon]
     return labels
+
+
+class LabelledWindows(NamedTuple):
+    """Windows whose outcomes a market still contains.
+
+    Axes legend: B windows, H horizons.
+
+    Attributes:
+        contexts: All windows of a batch; `known` says which have every outcome.
+        known: `[B]`.
+        labels: Forward log returns of the known ones over `scales`, clipped to 8 either way, `[., H]`.
+        scales: Volatility of the known windows over each horizon, `[., H]`.
+        rows: Row of the market at which each known one ends, `[.]`.
+    """
+
+    contexts: Contexts
+    known: npt.NDArray[np.bool_]
+    labels: FloatArray
+    scales: FloatArray
+    rows: npt.NDArray[np.integer]
+
+
+def iterate_labelled(
+    market: Market, settings: AnalystSettings, fields: Sequence[str] = ("close",)
+) -> Iterator[LabelledWindows]:
+    """Yield all windows of a market with what came after them, in batches ordered by date.
+
+    Args:
+        market: Everything that may be known: an outcome beyond its end does not exist.
+        settings: Horizons, context length, and the name for messages.
+        fields: Fields of a window.
+
+    Raises:
+        DataError: The history is too short to train and validate on.
+    """
+    longest, length = max(settings.horizons), settings.context_length
+    forward = compute_forward_returns(market, settings.horizons)
+    usable = np.arange(length - 1, market.n_dates - longest)
+    found = False
+    if len(usable) >= 2 * longest + length:
+        for row, column, contexts in iterate_contexts(market, usable, length=length, fields=fields):
+            found = True
+            scales = scale_by_horizon(compute_window_volatility(contexts), settings.horizons)
+            labels = forward[row, column] / scales
+            known = np.isfinite(labels).all(axis=1)
+            yield LabelledWindows(contexts, known, np.clip(labels[known], -CLIP, CLIP), scales[known], row[known])
+    if not found:
+        raise DataError(
+            f"analyst '{settings.label}' has too short a history until {market.dates[-1].date()}: {market.n_dates} "
+            f"sessions for windows of {length} and horizons up to {longest}, needed are "
+            f"{2 * length + 3 * longest - 1}; start later, or shorten context_length or horizons"
+        )
 
 
 def hash_moves(moves: npt.NDArray[np.floating], seed: int, *, digest_size: int) -> hashlib.blake2b:

@@ -20,7 +20,7 @@ from alfred.envs.tape import Tape
 from alfred.errors import require_promise
 from alfred.typing import Float
 
-_STEPS = 40
+_STEPS = 120
 _EXACT = 1e-6  # matrix products of another batch round differently
 
 
@@ -32,9 +32,10 @@ def check_policy(
 ) -> None:
     """Check a policy against the contract.
 
-    It must return finite weights `[P, N+1]` that sum to one; decide alike for a portfolio alone and among others;
-    decide alike twice, after `reset` as when it was made; never write to an observation; and decide from what is known:
-    what comes after a date changes nothing that it decided until then.
+    It must return finite weights `[P, N+1]` that sum to one, none of them negative in a long-only book; decide alike
+    for a portfolio alone and among others; decide alike twice, after `reset` as when it was made; never write to an
+    observation; and decide from what it is shown: what comes after a date changes no observation, and so nothing that
+    it decided until then. A policy that holds data of its own is beyond this; `alfred audit` asks it.
 
     Args:
         make: Builds a fresh policy.
@@ -62,16 +63,19 @@ def check_policy(
     require_promise(first.shape[1:] == shape[1:], f"weights must have shape [P, N+1] = {shape[1:]}, cash last")
     require_promise(bool(np.isfinite(first).all()), "weights must be finite")
     require_promise(bool(np.abs(first.sum(axis=2) - 1.0).max() < 1e-5), "weights must sum to one, cash last")
+    if chosen.action.long_only:
+        require_promise(bool(first.min() > -_EXACT), "weights must be at least 0 in a long-only book, cash as well")
     policy.reset()
     require_promise(np.array_equal(first, walk(policy, market)), "after reset a policy must decide as when it was made")
     require_promise(np.array_equal(first, walk(make(), market)), "two policies made alike must decide alike")
     many = walk(make(), market, 3)
     alike = np.abs(many - first).max() < _EXACT
     require_promise(bool(alike), "a portfolio must be decided for alike, alone and among others")
-    cut = market.dates[len(market.dates) // 2]
-    half = int(np.searchsorted(market.dates, cut))
-    other = walk(make(), scramble_after(replace(market, extras={}), cut, seed=5))
-    kept = min(half, len(first)) - 1
+    # Half of the decisions that are compared lie before the cut, so that something known too early moves one of them.
+    tape = prepare_tape(market, signals, chosen, holdable=market.universe)
+    kept = len(first) // 2
+    decided = market.dates.get_indexer(tape.dates[kept - 1 : kept])[0] - tape.lag
+    other = walk(make(), scramble_after(replace(market, extras={}), market.dates[decided], seed=5))
     require_promise(np.array_equal(first[:kept], other[:kept]), "what comes after a date must not change a decision")
 
 

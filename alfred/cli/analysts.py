@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alfred.analysts.settings import MOST_SESSIONS
 from alfred.cli.options import (
     AsJson,
     Config,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train forecasters, keep them, and see whether they beat persistence.", no_args_is_help=True)
 
-Horizon = Annotated[int, typer.Option(min=1, help="Sessions ahead.")]
+Horizon = Annotated[int, typer.Option(min=1, max=MOST_SESSIONS, help="Sessions ahead.")]
 Since = Annotated[str | None, typer.Option(help="First date to judge (YYYY-MM-DD); the last fifth when left out.")]
 Only = Annotated[list[str] | None, typer.Option(help="Name of one analyst of the configuration. Repeatable.")]
 Library = Annotated[Path, typer.Option("--folder", help="Where trained analysts stand.")]
@@ -146,8 +146,8 @@ def compare(
             n_jobs=experiment.training.n_jobs or count_cores(),
             reporter=reporter,
         )
-    improved = found.track(tracker)
     drawn = () if pictures is None else save_forecast_pictures(pictures, found.records, market)
+    improved = found.track(tracker)
     if as_json:
         rows = [_drop_nan(row) for row in found.table.to_dict(orient="records")]
         print_json({"table": rows, "best_so_far": improved, "notes": found.notes, "pictures": [str(p) for p in drawn]})
@@ -155,11 +155,11 @@ def compare(
     _print_table(found.table, symbols=symbols)
     for name, better in improved.items():
         if better:
-            results.print(f"{name}: best so far on {', '.join(better)} ({tracker})", highlight=False)
+            results.print(f"{name}: best so far on {', '.join(better)} ({tracker})", highlight=False, markup=False)
     for note in found.notes:
-        results.print(f"note: {note}", highlight=False)
+        results.print(f"note: {note}", highlight=False, markup=False)
     for path in drawn:
-        messages.print(f"picture: {path}", highlight=False)
+        messages.print(f"picture: {path}", highlight=False, markup=False)
 
 
 @app.command()
@@ -195,9 +195,9 @@ def train(
             fresh=fresh,
         )
     if as_json:
-        print_json([{**asdict(card), "path": str(folder / card.name)} for card in cards])
+        print_json([{**card.model_dump(mode="json"), "path": str(folder / card.name)} for card in cards])
         return
-    rows = [(card.name, card.kind, card.trained_until, str(folder / card.name)) for card in cards]
+    rows = [(card.name, card.kind, str(card.trained_until), str(folder / card.name)) for card in cards]
     print_table("Trained", ("name", "kind", "until", "folder"), rows)
 
 
@@ -210,14 +210,23 @@ def list_(folder: Library = _LIBRARY, as_json: AsJson = False) -> None:
 
     found = list_trained(folder)
     if as_json:
-        print_json([{**asdict(card), "path": str(place)} for place, card in found])
+        print_json([{**card.model_dump(mode="json"), "path": str(place)} for place, card in found])
         return
     if not found:
-        results.print(f"no trained analyst in {folder}; make one with alfred analysts train", highlight=False)
+        results.print(
+            f"no trained analyst in {folder}; make one with alfred analysts train", highlight=False, markup=False
+        )
         return
     rows = [
-        (card.name, card.kind, card.trained_from, card.trained_until, str(len(card.symbols)), card.created[:16])
-        for _, card in found
+        (
+            place.name,
+            card.kind,
+            str(card.trained_from),
+            str(card.trained_until),
+            str(len(card.symbols)),
+            card.created[:16],
+        )
+        for place, card in found
     ]
     print_table(f"Trained analysts in {folder}", ("name", "kind", "from", "until", "symbols", "trained at"), rows)
 
@@ -239,7 +248,14 @@ def show(
     settings = read_settings(place, card)
     code = explain_code(card, settings)
     if as_json:
-        print_json({**asdict(card), "path": str(place), "settings": settings.model_dump(mode="json"), "code is": code})
+        print_json(
+            {
+                **card.model_dump(mode="json"),
+                "path": str(place),
+                "settings": settings.model_dump(mode="json"),
+                "code is": code,
+            }
+        )
         return
     facts = {
         "kind": card.kind,
@@ -252,12 +268,14 @@ def show(
         **{key: str(value) for key, value in settings.model_dump(mode="json").items() if key not in ("kind", "name")},
     }
     width = max(map(len, facts))
-    results.print(card.name, style="bold", highlight=False)
+    results.print(card.name, style="bold", highlight=False, markup=False)
     for key, value in facts.items():
         results.print(f"  {key:<{width}}  {value}", highlight=False, markup=False)
     for note in card.notes:
-        results.print(f"note: {note}", highlight=False)
-    results.print(f"in a configuration: {{kind: saved, name: {card.name}, path: {place}}}", highlight=False)
+        results.print(f"note: {note}", highlight=False, markup=False)
+    results.print(
+        f"in a configuration: {{kind: saved, name: {card.name}, path: {place}}}", highlight=False, markup=False
+    )
 
 
 def _choose(experiment: Experiment, only: Sequence[str] | None) -> list[AnalystSettings]:
@@ -288,7 +306,9 @@ def _print_table(table: pd.DataFrame, *, symbols: bool) -> None:
         shown = at if symbols else at[at["symbol"] == ALL]
         rows = []
         for row in shown.to_dict(orient="records"):
-            name = str(row["analyst"]) if row["symbol"] == ALL else f"  {row['analyst']} {row['symbol']}"
+            name = f"{row['analyst']}{' (may know)' if row['may_know'] else ''}"
+            if row["symbol"] != ALL:
+                name = f"  {name} {row['symbol']}"
             cells = ["" if math.isnan(row[key]) else form.format(row[key]) for key, form in _COLUMNS.items()]
             low, high = row["skill_low"], row["skill_high"]
             cells.insert(3, "" if math.isnan(low) else f"{low:+.2f} to {high:+.2f}")

@@ -12,7 +12,8 @@ import pandas as pd
 
 from alfred.data.arrays import as_floats, as_numbers, show_type
 from alfred.data.delisting import Delisting, check_delistings
-from alfred.data.features.cross_section import LEVELS, compute_levels
+from alfred.data.features.cross_section import compute_levels
+from alfred.data.features.names import LEVELS
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 from alfred.typing import BoolArray, FloatArray
@@ -252,8 +253,7 @@ class Market:
         if name not in FIELDS:
             known = (*FIELDS, *LEVELS, *self.extras)
             raise DataError(f"unknown field '{name}'; known: {', '.join(known)}.{suggest(name, known)}")
-        array = cast("FloatArray | None", getattr(self, name))
-        if array is None:
+        if (array := cast("FloatArray | None", getattr(self, name))) is None:
             raise DataError(f"this market has no '{name}' (its source holds closes only); choose data with OHLCV")
         return array
 

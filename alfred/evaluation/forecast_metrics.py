@@ -86,14 +86,34 @@ def compute_rank_correlations(signal: FloatArray, outcome: FloatArray) -> FloatA
         NaN on dates with fewer than three pairs, or with no spread in one of the two.
     """
     known = np.isfinite(signal) & np.isfinite(outcome)
-    deviations = []
+    first, second = (
+        pd.DataFrame(np.where(known, values, np.nan)).rank(axis=1).to_numpy() for values in (signal, outcome)
+    )
+    return compute_correlations(first, second)
+
+
+def compute_correlations(signal: FloatArray, outcome: FloatArray) -> FloatArray:
+    """Return the correlation over symbols on each date (IC), `[T]`; `compute_rank_correlations` has that of ranks.
+
+    Args:
+        signal: `[T, N]`; NaN where there is none.
+        outcome: `[T, N]`; NaN where there is none.
+
+    Returns:
+        NaN on dates with fewer than three pairs, or with no spread in one of the two.
+    """
+    known = np.isfinite(signal) & np.isfinite(outcome)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    usable, deviations = known.sum(axis=1) >= MIN_SYMBOLS, []
     for values in (signal, outcome):
-        ranks = pd.DataFrame(np.where(known, values, np.nan)).rank(axis=1).to_numpy()
-        count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-        deviations.append(np.where(known, ranks - np.where(known, ranks, 0.0).sum(axis=1, keepdims=True) / count, 0.0))
+        filled = np.where(known, values, 0.0).astype(np.float64)
+        deviations.append(np.where(known, filled - filled.sum(axis=1, keepdims=True) / count, 0.0))
+        # The mean of equal numbers is rounded; their range is zero all the same.
+        highest = np.where(known, values, -np.inf).max(axis=1, initial=-np.inf)
+        usable &= highest > np.where(known, values, np.inf).min(axis=1, initial=np.inf)
     first, second = deviations
     scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    usable = (known.sum(axis=1) >= MIN_SYMBOLS) & (scale > 0)
+    usable &= scale > 0
     return np.where(usable, (first * second).sum(axis=1) / np.where(usable, scale, 1.0), np.nan)
 
 

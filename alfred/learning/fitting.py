@@ -26,14 +26,17 @@ the caller's own random state is left as it was.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -47,6 +50,7 @@ logger = logging.getLogger(__name__)
 Batch = TypeVar("Batch", covariant=True)
 _SEED_STRIDE = 1_000_003  # a prime, so that neighbouring seeds and steps do not meet
 _VALIDATION_STEP = -1
+_DIGESTED = 64  # examples that tell one training from another
 # Shape of the one-cycle schedule: first and last rate as fractions of the peak, as in Smith and Topin (2018) and torch.
 _ONE_CYCLE_START = 1 / 25
 _ONE_CYCLE_END = 1 / 25e4
@@ -141,12 +145,15 @@ def fit_module(
     curves_folder, own_checkpoint = begin_training()
     checkpoint = own_checkpoint if checkpoint is None else checkpoint
     state = FittingState()
-    identity = {**settings.model_dump(mode="json"), "seed": seed, "train": len(train), "validation": len(validation)}
+    identity = {**settings.model_dump(mode="json"), "seed": seed}
+    identity |= {name: _digest(examples) for name, examples in (("train", train), ("validation", validation))}
     # How often checkpoints are written changes no weight; everything else does.
     identity.pop("checkpoint_every")
     if checkpoint is not None and Path(checkpoint).exists():
         state = restore(checkpoint, module, optimizer, identity)
         logger.info("resuming training at step %d from %s", state.step, checkpoint)
+    if curves_folder is not None and not state.step:
+        shutil.rmtree(curves_folder, ignore_errors=True)  # curves of an earlier training would run into these
     compute_loss = _use_precision(compute_loss, module, settings)
     curves = TrainingCurves(curves_folder, module, settings.steps)
     with _fork_random_state(module), closing(curves):
@@ -255,6 +262,16 @@ def pick_rows(n_examples: int, batch_size: int, step: int, seed: int) -> torch.T
     generator = torch.Generator().manual_seed(_mix(seed, epoch))
     order = torch.randperm(n_examples, generator=generator)
     return order[position * batch_size : (position + 1) * batch_size]
+
+
+def _digest(examples: Examples[Batch]) -> str:
+    """Return the number of examples and a digest of some spread over all of them: other data are another training."""
+    rows = torch.from_numpy(np.unique(np.linspace(0, len(examples) - 1, _DIGESTED).astype(np.int64)))
+    digest = hashlib.sha256()
+    batch: Any = examples[rows]
+    for part in batch if isinstance(batch, tuple | list) else (batch,):
+        digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+    return f"{len(examples)} examples {digest.hexdigest()[:16]}"
 
 
 def _use_precision(

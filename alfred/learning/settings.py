@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -34,9 +34,9 @@ class FittingSettings(Settings):
 
     steps: int = Field(default=1000, ge=1)
     batch_size: int = Field(default=64, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=10)
     weight_decay: float = Field(default=0.01, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     schedule: Literal["constant", "one_cycle", "warmup_stable_decay"] = "one_cycle"
     warmup_fraction: float = Field(default=0.1, gt=0, lt=1)
     decay_fraction: float = Field(default=0.3, gt=0, le=1)

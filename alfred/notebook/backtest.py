@@ -16,6 +16,7 @@ from alfred.agents.strategies.registry import make_baselines
 from alfred.data.market import Market
 from alfred.data.sessions import to_day
 from alfred.data.signals import Signals
+from alfred.envs.gym.episodes import read_settings
 from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
@@ -181,7 +182,7 @@ def backtest(
     Raises:
         AlfredError: The strategy is none, or returns weights that cannot be traded; policy, date and sum are named.
     """
-    chosen = settings if isinstance(settings, PortfolioSettings) else PortfolioSettings.model_validate(settings or {})
+    chosen = read_settings(settings)
     start, end = (None if date is None else to_day(date) for date in (start, end))
     first = signals.dates[0] if start is None and signals is not None else start
     walk = records_of.make_walk(market, signals, chosen, _Anyone(chosen.lookback), start=first, end=end)

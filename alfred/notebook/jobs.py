@@ -10,8 +10,8 @@ import pandas as pd
 from alfred.config import Experiment
 from alfred.data.market import Market
 from alfred.data.signals import Signals
+from alfred.envs.gym.episodes import read_settings
 from alfred.envs.gym.portfolio import PortfolioEnv
-from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.results import ResultRow
 from alfred.notebook.backtest import Backtest, Page
 from alfred.training import pipeline
@@ -26,7 +26,7 @@ def make_env(market: Market, signals: Signals | None = None, *, settings: Any = 
         settings: `PortfolioSettings`, or a mapping of its keys.
         options: Further arguments of `PortfolioEnv`: `start`, `end`, `render_mode`.
     """
-    chosen = settings if isinstance(settings, PortfolioSettings) else PortfolioSettings.model_validate(settings or {})
+    chosen = read_settings(settings)
     return PortfolioEnv(market, signals, chosen, **options)
 
 

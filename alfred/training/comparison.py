@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -33,7 +34,8 @@ class AnalystComparison:
     Attributes:
         settings: What each analyst was told, by its name; naive persistence is always among them, first.
         records: What each of them forecast on the judged dates.
-        table: One row an analyst, horizon and symbol; see `compare_forecasts`.
+        table: One row an analyst, horizon and symbol; see `compare_forecasts`. `may_know` says that the analyst was
+            trained elsewhere on data into the judged dates.
         notes: What to know of the analysts, one sentence each.
     """
 
@@ -46,14 +48,17 @@ class AnalystComparison:
         """Enter all but naive persistence in the tracker; return the symbols on which each is the best yet."""
         tracker = ImprovementTracker(path)
         improved: dict[str, tuple[str, ...]] = {}
+        first, last = (str(self.records[NAIVE].dates[place].date()) for place in (0, -1))
         for name, settings in self.settings.items():
-            if name == NAIVE:
+            # What may be memory is no improvement.
+            if name == NAIVE or self.table.loc[self.table["analyst"] == name, "may_know"].any():
                 continue
             told, found = settings.model_dump(mode="json", exclude={"name"}), dict[str, None]()
             for horizon in sorted(set(self.table["horizon"])):
                 errors = self.compare_with_naive(name, int(horizon))
                 if len(errors.table):
-                    found |= dict.fromkeys(tracker.record(name, errors, told))
+                    n = int(errors.table["n_windows"].sum())
+                    found |= dict.fromkeys(tracker.record(name, errors, told, judged=f"{first} to {last}, {n} windows"))
             improved[name] = tuple(found)
         return improved
 
@@ -70,6 +75,12 @@ class AnalystComparison:
             }
         )
         return Comparison(name, horizon, table)
+
+
+class _Walked(NamedTuple):
+    record: ForecastRecord
+    cutoff: pd.Timestamp | None
+    notes: tuple[str, ...]
 
 
 def compare_analysts(
@@ -120,15 +131,33 @@ def compare_analysts(
         for name, settings in told.items()
     ]
     found = dict(zip(told, run_jobs(jobs, n_jobs, reporter), strict=True))
-    records = {name: record.since(first) for name, (record, _) in found.items()}
+    records = {name: walked.record.since(first) for name, walked in found.items()}
     table = compare_forecasts(records, market)
-    notes = dict.fromkeys(note for _, said in found.values() for note in said)
-    return AnalystComparison(told, records, table, (*notes, *_explain_skill(table)))
+    late = {name for name, walked in found.items() if walked.cutoff is not None and walked.cutoff >= first}
+    table["may_know"] = table["analyst"].isin(late)
+    notes = dict.fromkeys(note for walked in found.values() for note in walked.notes)
+    return AnalystComparison(told, records, table, (*notes, *_explain_windows(told, table), *_explain_skill(table)))
+
+
+def _explain_windows(told: Mapping[str, AnalystSettings], table: pd.DataFrame) -> list[str]:
+    """Say what is not judged because not everybody forecast it."""
+    lines = []
+    judged = set(table["horizon"])
+    if left := sorted({horizon for settings in told.values() for horizon in settings.horizons} - judged):
+        lines.append(f"horizons {', '.join(map(str, left))} are not judged: not every analyst forecasts them")
+    whole = table[(table["symbol"] == ALL) & (table["n_dropped"] > 0) & (table["analyst"] != NAIVE)]
+    for name, rows in whole.groupby("analyst", sort=False):
+        dropped, kept = int(rows["n_dropped"].sum()), int(rows["n"].sum())
+        lines.append(
+            f"{dropped} of {dropped + kept} forecasts of {name} are not judged: another analyst made none there"
+        )
+    return lines
 
 
 def _explain_skill(table: pd.DataFrame) -> list[str]:
     """Say where an error smaller than that of persistence comes from the drift of all symbols alone."""
-    at = table[(table["symbol"] == ALL) & (table["skill_low"] > 0) & ~(table["rank_ic_t"] > _CREDIBLE_T)]
+    found = (table["symbol"] == ALL) & (table["skill_low"] > 0)
+    at = table[found & ~table["may_know"] & ~(table["rank_ic_t"] > _CREDIBLE_T)]
     return [
         f"{row['analyst']} beats persistence at {row['horizon']} session(s) without telling symbols apart (rank IC "
         f"{row['rank_ic']:+.3f}, t {row['rank_ic_t']:+.1f}): a constant drift may do that"
@@ -138,13 +167,15 @@ def _explain_skill(table: pd.DataFrame) -> list[str]:
 
 def _record_forecasts(
     market: Market, settings: AnalystSettings, schedule: ForecastSettings, *, progress: Callable[[int], None]
-) -> tuple[ForecastRecord, tuple[str, ...]]:
-    """Return the forecasts of one analyst on every date that it was asked, and the caveats of its fits."""
+) -> _Walked:
+    """Return the forecasts of one analyst on every date that it was asked, and what to know of it."""
     recorder = Recorder()
     signals = forecast_walk_forward(market, settings, schedule, progress, recorder=recorder)
-    notes = [f"{settings.label}: {note}" for note in signals.notes]
-    for name, cutoff in signals.knowledge_cutoffs.items():
+    notes = [note if note.startswith(settings.label) else f"{settings.label}: {note}" for note in signals.notes]
+    cutoff = signals.knowledge_cutoffs.get(settings.label)
+    if cutoff is not None:
         notes.append(
-            f"{name} was trained elsewhere on data until {cutoff.date()}: before that date it may know outcomes"
+            f"{settings.label} was trained elsewhere on data until {cutoff.date()}: up to that date it may know "
+            "outcomes"
         )
-    return recorder.build(signals, settings.horizons), tuple(notes)
+    return _Walked(recorder.build(signals, settings.horizons), cutoff, tuple(notes))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -56,7 +58,7 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
         reporter: Progress callback.
     """
     updates = [reporter.begin(job.name, job.total) for job in jobs]
-    if n_jobs == 1 or len(jobs) < 2:
+    if n_jobs == 1 or len(jobs) < 2 or _need_this_process(jobs):
         return _run_here(jobs, updates, reporter)
     # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
     context = multiprocessing.get_context("spawn")
@@ -81,6 +83,11 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
                 ) from error
             raise
     return [future.result() for future in futures]
+
+
+def _need_this_process(jobs: Sequence[Job[Result]]) -> bool:
+    """Return whether a job holds what was typed into a notebook or a prompt: no other process can import it."""
+    return not hasattr(sys.modules["__main__"], "__file__") and any(b"__main__" in pickle.dumps(job) for job in jobs)
 
 
 def _watch(

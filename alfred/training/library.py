@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from alfred.analysts.registry import ANALYSTS, make_analyst
-from alfred.analysts.saved import CARD_FILE, AnalystCard
-from alfred.analysts.settings import AnalystSettings, SavedSettings
+from alfred.analysts.saved import AnalystCard
+from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
-from alfred.errors import AlfredError, CheckpointError, ConfigError, suggest
+from alfred.errors import AlfredError, CheckpointError, ConfigError, explain_briefly, suggest
 from alfred.learning.watch import watch_training
 from alfred.settings import check_name
 from alfred.training.jobs import Job, run_jobs
@@ -24,6 +24,7 @@ from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import (
     FORECAST_PACKAGES,
     compute_digest,
+    digest_analyst,
     fingerprint_analyst,
     read_public_versions,
 )
@@ -96,12 +97,12 @@ def list_trained(folder: Path) -> list[tuple[Path, AnalystCard]]:
 
 
 def find_trained(name: str, folder: Path) -> tuple[Path, AnalystCard]:
-    """Return the trained analyst of a name, or of a folder.
+    """Return the trained analyst that stands under a name in a folder, or in a folder that is named itself.
 
     Raises:
         CheckpointError: There is none.
     """
-    known = {card.name: (place, card) for place, card in list_trained(folder)}
+    known = {place.name: (place, card) for place, card in list_trained(folder)}
     if name in known:
         return known[name]
     if (Path(name) / CARD_FILE).is_file():
@@ -132,7 +133,9 @@ def read_settings(place: Path, card: AnalystCard) -> AnalystSettings:
     try:
         settings: AnalystSettings = cls.model_validate_json((place / "settings.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{place} holds no settings of a '{card.kind}' ({error}); train it again") from error
+        raise CheckpointError(
+            f"{place} holds no settings of a '{card.kind}' ({explain_briefly(error)}); train it again"
+        ) from error
     return settings
 
 
@@ -148,7 +151,7 @@ def _find_same(place: Path, settings: AnalystSettings, checksum: str) -> Analyst
     differing = [
         what
         for what, same in (
-            ("settings", card.kind == settings.kind and read_settings(place, card) == settings),
+            ("settings", card.digest == digest_analyst(settings)),
             ("market", card.market == checksum),
             ("code", card.code == fingerprint_analyst(settings)),
         )
@@ -167,10 +170,10 @@ def _train(
     past: Market, checksum: str, settings: AnalystSettings, place: Path, *, progress: Callable[[int], None]
 ) -> AnalystCard:
     code = fingerprint_analyst(settings)
-    # Beside the analyst: what is not part of it stays out of its digest.
+    # Beside the analyst, where no name leads: what is not part of it stays out of its digest.
     unfinished = place.parent / f".{place.name}"
     state = unfinished / compute_digest(settings.model_dump(mode="json"), checksum, code)
-    with watch_training(curves=place.parent / "curves" / place.name, checkpoints=state):
+    with watch_training(curves=place.parent / ".curves" / place.name, checkpoints=state):
         analyst = make_analyst(settings).fit(past)
     # The card goes first and comes back last: a folder with a card is whole.
     (place / CARD_FILE).unlink(missing_ok=True)
@@ -178,9 +181,14 @@ def _train(
     card = AnalystCard(
         name=settings.label,
         kind=settings.kind,
-        trained_from=str(past.dates[0].date()),
-        trained_until=str(past.dates[-1].date()),
+        horizons=settings.horizons,
+        context_length=settings.context_length,
+        components=settings.own_components,
+        forecast=settings.offers_forecast,
+        trained_from=past.dates[0].date(),
+        trained_until=past.dates[-1].date(),
         symbols=past.symbols,
+        digest=digest_analyst(settings),
         market=checksum,
         code=code,
         versions=read_public_versions(FORECAST_PACKAGES),

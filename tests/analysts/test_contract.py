@@ -126,3 +126,9 @@ def test_errors_of_saving_and_loading(tmp_path) -> None:
         make_small("momentum").save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="does not hold a saved LstmAnalyst"):
         ANALYSTS.load("lstm").from_pretrained(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("horizons", [(0, 1), (-5,), (5, 1), (1, 1), (10**6,)])
+def test_horizons_ascend_from_one(horizons) -> None:
+    with pytest.raises(ValueError, match="horizons"):
+        NaiveSettings(horizons=horizons)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alfred.analysts.networks.examples import CLIP, make_examples, standardise_windows
+from alfred.analysts.networks.examples import make_examples, standardise_windows
+from alfred.analysts.settings import LstmSettings
+from alfred.analysts.windows import CLIP
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.errors import DataError
 from tests.conftest import make_random_market
@@ -47,9 +49,7 @@ def test_missing_bars_and_no_volume_are_zero() -> None:
 
 
 def test_examples_are_purged() -> None:
-    examples = make_examples(
-        MARKET, label="x", fields=("close",), context_length=10, horizons=(1, 5), validation_fraction=0.2
-    )
+    examples = make_examples(MARKET, LstmSettings(context_length=10, horizons=(1, 5), validation_fraction=0.2))
     # Windows end on rows 9 to 114, four symbols each; validation begins at the 80 % quantile of those rows.
     first = int(np.quantile(np.arange(9, 115).repeat(4), 0.8))
     assert examples.n_train == 4 * (first - 5 - 9)
@@ -63,9 +63,9 @@ def test_examples_are_purged() -> None:
 
 
 def test_short_histories_and_missing_fields_are_refused() -> None:
-    options = {"label": "mine", "context_length": 33, "horizons": (1, 20), "validation_fraction": 0.2}
+    settings = LstmSettings(name="mine", context_length=33, horizons=(1, 20))
     with pytest.raises(DataError, match=r"'mine' has too short a history until 2010-04-.*: 80 sessions"):
-        make_examples(MARKET.until(MARKET.dates[79]), fields=("close",), **options)
+        make_examples(MARKET.until(MARKET.dates[79]), settings)
     closes = make_random_market(300, ohlc=False)
     with pytest.raises(DataError, match="this market has no 'volume'"):
-        make_examples(closes, fields=("close", "volume"), **options)
+        make_examples(closes, settings.model_copy(update={"fields": ("close", "volume")}))

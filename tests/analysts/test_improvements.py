@@ -47,7 +47,7 @@ def test_a_crash_while_writing_keeps_the_old_file(tmp_path, monkeypatch) -> None
     with pytest.raises(OSError, match="the disk is full"):
         ImprovementTracker(path).record("second", compare(AAPL=(10, 8)), {})
     assert path.read_text() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["improvements.json"]
+    assert [file.name for file in tmp_path.iterdir() if not file.name.startswith(".")] == ["improvements.json"]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"version": 2, "symbols": {}}', '{"version": 1, "symbols": {"A": 3}}'])
@@ -56,3 +56,27 @@ def test_another_file_is_refused(tmp_path, text) -> None:
     path.write_text(text)
     with pytest.raises(CheckpointError, match=r"does not hold improvements .*move it away"):
         ImprovementTracker(path)
+
+
+def test_only_runs_on_the_same_windows_are_compared_and_no_run_counts_twice(tmp_path) -> None:
+    tracker = ImprovementTracker(tmp_path / "improvements.json")
+    assert tracker.record("whole", compare(AAPL=(10, 9)), {}, judged="2018 to 2023") == ("AAPL",)
+    # Five windows of luck are no better than six years.
+    assert tracker.record("lucky", compare(AAPL=(10, 5)), {}, judged="five days") == ("AAPL",)
+    assert tracker.best("AAPL", 64, "2018 to 2023").run == "whole"
+    assert tracker.record("worse", compare(AAPL=(10, 9.5)), {}, judged="2018 to 2023") == ()
+    assert tracker.record("worse", compare(AAPL=(10, 9.5)), {}, judged="2018 to 2023") == ()
+    assert [entry.run for entry in tracker.history("AAPL", 64)] == ["whole", "lucky", "worse"]
+
+
+def test_a_symbol_without_any_move_cannot_be_improved_on(tmp_path) -> None:
+    tracker = ImprovementTracker(tmp_path / "improvements.json")
+    assert tracker.record("run", compare(FLAT=(0, 0), AAPL=(10, 9)), {}) == ("AAPL",)
+    assert tracker.symbols == ("AAPL",)
+
+
+def test_two_writers_lose_nothing(tmp_path) -> None:
+    first, second = (ImprovementTracker(tmp_path / "improvements.json") for _ in range(2))
+    first.record("first", compare(AAPL=(10, 9)), {})
+    second.record("second", compare(SPY=(10, 9)), {})
+    assert set(ImprovementTracker(tmp_path / "improvements.json").symbols) == {"AAPL", "SPY"}

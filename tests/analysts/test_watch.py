@@ -14,6 +14,7 @@ from torch.utils.data import TensorDataset
 
 from alfred.analysts.settings import LstmSettings
 from alfred.config import ForecastSettings
+from alfred.errors import CheckpointError
 from alfred.learning.fitting import FittingReport, fit_module
 from alfred.learning.settings import FittingSettings
 from alfred.learning.watch import watch_training
@@ -129,3 +130,24 @@ def test_a_refit_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list((tmp_path / "cache").glob("*/training"))
     until = str(market.dates[149].date())
     assert "loss/train" in read(tmp_path / "curves" / until / "0")
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:
+    point = tmp_path / "run.safetensors"
+
+    def fit_on(seed: int) -> FittingReport:
+        module = make_module()
+        x = torch.randn(60, 3, generator=torch.Generator().manual_seed(seed))
+        examples = TensorDataset(x, torch.tanh(x.sum(1, keepdim=True)))
+        return fit_module(
+            module,
+            lambda batch: nn.functional.mse_loss(module(batch[0]), batch[1]),
+            train=examples,
+            validation=examples,
+            settings=SETTINGS,
+            checkpoint=point,
+        )
+
+    assert fit_on(1) == fit_on(1)
+    with pytest.raises(CheckpointError, match="was written with train=60 examples"):
+        fit_on(2)

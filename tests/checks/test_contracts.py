@@ -244,3 +244,36 @@ def test_an_agent_that_breaks_a_promise_is_told_which(fault: str, promise: str) 
     faulty = type("Faulty", (Faulty,), {"fault": fault})
     with pytest.raises(ContractError, match=promise):
         check_agent(lambda: faulty(small))
+
+
+class Levered:
+    name, lookback, rebalance_every = "levered", 0, None
+
+    def reset(self, rows: object = None) -> None:
+        pass
+
+    def predict(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        weights = np.zeros_like(observation["weights"], dtype=np.float64)
+        weights[:, 0], weights[:, -1] = 2.0, -1.0
+        return weights
+
+
+class LateDice(Levered):
+    name = "late dice"
+
+    def __init__(self) -> None:
+        self.step, self.rng = 0, np.random.default_rng()
+
+    def predict(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        self.step += 1
+        weights = np.zeros_like(observation["weights"], dtype=np.float64)
+        share = self.rng.uniform() if self.step > 60 else 0.5
+        weights[:, 0], weights[:, -1] = share, 1 - share
+        return weights
+
+
+def test_a_policy_that_borrows_or_draws_late_is_refused() -> None:
+    with pytest.raises(ContractError, match="at least 0 in a long-only book"):
+        check_policy(Levered)
+    with pytest.raises(ContractError, match="decide as when it was made"):
+        check_policy(LateDice)

@@ -112,7 +112,6 @@ def test_verdicts_trials_and_caveats_stand_in_the_open(written: tuple[Path, str]
     assert "Cannot tell whether agent beats equal weight" in text
     assert "Trials made" in text and "after 12 trials" in text
     assert "Only survivors." in text
-    assert "Pretrained models may have seen a part of the test (kronos)" in text
     assert "2.4 years of test can only show" in text
     assert "After 12 trials (Sharpe ratios spread by 0.4" in text
     assert "that of trials without skill, none being logged" in text

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pandas as pd
@@ -9,7 +14,7 @@ import pytest
 
 import alfred
 from alfred.errors import AlfredError, ConfigError, DataError, SignalError
-from tests.conftest import make_random_market
+from tests.conftest import ROOT, make_random_market
 
 MARKET = make_random_market(120, 4)
 HALF = pd.DataFrame({"S0": 0.3, "S1": 0.2}, index=MARKET.dates)
@@ -126,3 +131,24 @@ def test_a_module_is_judged_as_it_is_used() -> None:
     first, second = (alfred.backtest(net, MARKET).weights for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
     assert net.training
+
+
+def test_settings_may_be_a_mapping_everywhere() -> None:
+    env = gym.make("alfred/Portfolio-v0", market=MARKET, settings={"cost_bps": 1})
+    assert env.unwrapped.settings.cost_bps == 1
+    with pytest.raises(ConfigError, match="settings: cost_bp: "):
+        gym.make("alfred/Portfolio-v0", market=MARKET, settings={"cost_bp": 1})
+    with pytest.raises(ConfigError, match="settings: cost_bp: "):
+        alfred.backtest(HALF, MARKET, settings={"cost_bp": 1})
+
+
+def test_what_is_typed_at_a_prompt_runs_in_this_process(tmp_path: Path) -> None:
+    code = (
+        "from functools import partial\nfrom alfred.training.jobs import Job, run_jobs\n"
+        "from alfred.training.progress import Silence\n"
+        "def work(n, progress):\n    return n * n\n"
+        "print(run_jobs([Job('a', partial(work, 2)), Job('b', partial(work, 3))], 2, Silence()))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout.strip() == "[4, 9]", done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -43,3 +44,15 @@ def test_a_plugin_that_changes_a_class_of_another_module_counts(
         sys.modules.pop(name, None)
     ANALYSTS.pop("own_of_library")
     assert digests[0] != digests[1] == digests[2]
+
+
+def test_functions_have_digests_of_their_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = []
+    for text in ("def mine(market):\n    return 1\n", "def mine(market):\n    return 2\n"):
+        (tmp_path / "feature_of_test.py").write_text(text)
+        importlib.invalidate_caches()
+        sys.modules.pop("feature_of_test", None)
+        found.append(fingerprint_code(importlib.import_module("feature_of_test").mine))
+    sys.modules.pop("feature_of_test", None)
+    assert found[0] != found[1]

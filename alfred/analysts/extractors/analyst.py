@@ -53,8 +53,12 @@ class ExtractorAnalyst(NetworkAnalyst):
         return to_array(self._evaluate(self._prepare(contexts), self.network_.reduce))
 
     def _summarise(self, inputs: torch.Tensor) -> None:
-        if self.settings.own_components:
-            self.network_.set_axes(self._evaluate(inputs, self.network_.embed))
+        asked = self.settings.own_components
+        if not asked:
+            return
+        held = self.network_.set_axes(self._evaluate(inputs, self.network_.embed))
+        if held < asked:
+            self.notes = (f"of {asked} components of the embedding {asked - held} hold nothing and are zero",)
 
     def _build(self) -> ExtractorNetwork:
         return ExtractorNetwork(self.settings)

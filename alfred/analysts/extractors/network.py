@@ -10,6 +10,8 @@ from alfred.analysts.extractors.parts import SIZES, make_part
 from alfred.analysts.extractors.settings import ExtractorSettings
 from alfred.errors import ConfigError
 
+_LEAST_SHARE = 1e-6
+
 
 class ExtractorNetwork(nn.Module):
     """Feature extractors and a head, `[B, L, F] -> [B, H, P]`.
@@ -37,9 +39,11 @@ class ExtractorNetwork(nn.Module):
         self.parts = nn.ModuleList(parts)
         self.n_features = n_features
         n_components = settings.own_components
-        if n_components > n_features:
+        # Normalised features sum to zero, so that one of them follows from the others.
+        if n_components >= n_features:
             raise ConfigError(
-                f"components is {n_components}, but these parts make {n_features} features; ask for fewer"
+                f"components is {n_components}, but these parts make {n_features} features, of which {n_features - 1} "
+                f"are free: ask for {n_features - 1} at most, or choose larger parts"
             )
         self.register_buffer("centre", torch.zeros(n_features))
         self.register_buffer("axes", torch.zeros(n_features, n_components))
@@ -58,20 +62,26 @@ class ExtractorNetwork(nn.Module):
             features = torch.cat([_pool(part(windows)) for part in self.parts], dim=1)
         return torch.as_tensor(self.norm(features))
 
-    def set_axes(self, embeddings: torch.Tensor) -> None:
+    def set_axes(self, embeddings: torch.Tensor) -> int:
         """Take the principal components of embeddings `[E', E]`, each scaled to unit variance, as axes of `reduce`.
 
-        A component points where its largest loading is positive, so that its sign is no matter of chance.
+        A component points where its largest loading is positive, so that its sign is no matter of chance. One that
+        holds less than a millionth of the variance of the first is rounding, and stays at zero.
+
+        Returns:
+            How many components hold anything.
         """
         double = embeddings.double()
         centred = double - double.mean(0)
         covariance = centred.T @ centred / len(centred)
         values, vectors = torch.linalg.eigh(covariance)
         best = values.argsort(descending=True)[: self.axes.shape[1]]
-        vectors, values = vectors[:, best], values[best].clamp(min=torch.finfo(torch.float32).tiny)
+        vectors, values = vectors[:, best], values[best]
+        held = values > _LEAST_SHARE * values[0]
         largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
         self.centre.copy_(double.mean(0))
-        self.axes.copy_(vectors * largest.sign() / values.sqrt())
+        self.axes.copy_(torch.where(held, vectors * largest.sign() / torch.where(held, values, 1.0).sqrt(), 0.0))
+        return int(held.sum())
 
     def reduce(self, windows: torch.Tensor) -> torch.Tensor:
         """Return the components of the features, `[B, own_components]`, of windows `[B, L, F]`."""

@@ -20,7 +20,7 @@ from alfred.analysts.foundation.windows import average_quantiles, prepare_series
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
-from alfred.errors import ConfigError, DataError
+from alfred.errors import DataError
 from alfred.typing import FloatArray
 
 
@@ -119,15 +119,3 @@ class FoundationAnalyst(Analyst):
         with torch.random.fork_rng(devices=[]):
             self.identity_, self.levels_ = self._load()
         self.identity_.require(folder)
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of `auto`, `cpu` or `cuda`.
-
-    Raises:
-        ConfigError: `cuda` was asked for and torch finds none.
-    """
-    found = torch.cuda.is_available()
-    if name == "cuda" and not found:
-        raise ConfigError("device is 'cuda', but torch finds no graphics card here; set device to 'auto' or 'cpu'")
-    return torch.device("cuda" if found and name != "cpu" else "cpu")

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from alfred.analysts.foundation.base import FoundationAnalyst, choose_device
+from alfred.analysts.foundation.base import FoundationAnalyst
 from alfred.analysts.foundation.identity import Identity, digest_file
 from alfred.analysts.foundation.settings import CHRONOS_REVISIONS, ChronosSettings
 from alfred.analysts.settings import AnalystSettings
 from alfred.errors import CheckpointError, ConfigError, import_extra
+from alfred.learning.devices import find_device
 from alfred.learning.hub import Checkpoint, resolve_checkpoint
 from alfred.learning.tensors import load_state, read_tensors
 from alfred.typing import FloatArray
@@ -55,7 +56,7 @@ class ChronosAnalyst(FoundationAnalyst):
         checkpoint = resolve_checkpoint(s.checkpoint, revision=s.revision, pinned=CHRONOS_REVISIONS)
         network = build_network(checkpoint)
         _check_lengths(network, checkpoint, s)
-        self._network = network.to(choose_device(s.device))
+        self._network = network.to(find_device(s.device))
         every = [float(level) for level in network.chronos_config.quantiles]
         self._columns = [column for column, level in enumerate(every) if _LOWEST <= level <= _HIGHEST]
         identity = Identity(_PACKAGE, package.__version__, digest_file(checkpoint.weights))

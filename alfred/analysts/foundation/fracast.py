@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from alfred.analysts.foundation.base import FoundationAnalyst, choose_device
+from alfred.analysts.foundation.base import FoundationAnalyst
 from alfred.analysts.foundation.identity import Identity, digest_file
 from alfred.analysts.foundation.settings import FRACAST_CUTOFF, FRACAST_DIGESTS, FRACAST_VERSION, FracastSettings
 from alfred.analysts.settings import AnalystSettings
 from alfred.errors import CheckpointError, import_extra
+from alfred.learning.devices import find_device
 from alfred.typing import FloatArray
 
 _FILES = {"w8": "model.int8.safetensors", "fp32": "model.safetensors"}
@@ -51,7 +52,7 @@ class FracastAnalyst(FoundationAnalyst):
                 f"the weights '{kind}' of fracast {FRACAST_VERSION} have the digest {digest[:12]} instead of "
                 f"{FRACAST_DIGESTS[kind][:12]}: they were changed or damaged; run {_INSTALL} --force-reinstall"
             )
-        self._model = package.FracastModel.from_pretrained(weights=kind, device=choose_device(self.settings.device))
+        self._model = package.FracastModel.from_pretrained(weights=kind, device=find_device(self.settings.device))
         return Identity("fracast", FRACAST_VERSION, digest), tuple(self._model.quantiles)
 
     def _forecast(self, series: npt.NDArray[np.float32]) -> FloatArray:

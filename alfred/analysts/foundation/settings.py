@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from alfred.analysts.settings import AnalystSettings
+from alfred.learning.settings import Device
 
 FRACAST_VERSION = "0.1.0"
 """The release that alfred knows; each comes with weights of its own, inside the package."""
@@ -56,7 +57,7 @@ class FoundationSettings(AnalystSettings):
 
     context_length: int = Field(default=512, ge=8)
     knowledge_cutoff: datetime.date | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     batch_size: int = Field(default=64, ge=1)
 
 

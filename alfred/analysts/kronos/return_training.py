@@ -23,8 +23,7 @@ from alfred.analysts.kronos.settings import KronosBaseSettings, ReturnHeadSettin
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.analysts.kronos.training import adapt, find_checkpoint, logger
 from alfred.analysts.kronos.windows import WindowExamples, split_windows
-from alfred.analysts.networks.examples import CLIP
-from alfred.analysts.windows import scale_by_horizon
+from alfred.analysts.windows import CLIP, scale_by_horizon
 from alfred.data.market import Market
 from alfred.learning.fitting import fit_module
 

@@ -18,7 +18,7 @@ from alfred.analysts.settings import NetworkSettings
 from alfred.analysts.windows import compute_window_volatility, scale_by_horizon
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
-from alfred.errors import ConfigError
+from alfred.learning.devices import find_device
 from alfred.learning.fitting import FittingReport, fit_module
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
 from alfred.typing import FloatArray
@@ -48,27 +48,20 @@ class NetworkAnalyst(Analyst):
         super().__init__(settings)
         self.fields = tuple(settings.fields)
 
-    def fit(self, market: Market, *, resume_from: Path | str | None = None) -> Self:
+    def fit(self, market: Market) -> Self:
         """Train from scratch on all windows with a known label; see the base class.
+
+        A training that was killed goes on under `alfred.learning.watch.watch_training`.
 
         Args:
             market: Everything that may be known.
-            resume_from: File of a training run to go on with when it exists, and to write to.
 
         Raises:
             ConfigError: The settings ask for a device that is not there.
             DataError: The history is too short, the market lacks a field, or the loss is not finite.
-            CheckpointError: The file belongs to another run.
         """
-        examples = make_examples(
-            market,
-            label=self.settings.label,
-            fields=self.fields,
-            context_length=self.context_length,
-            horizons=self.horizons,
-            validation_fraction=self.settings.validation_fraction,
-        )
-        device = resolve_device(self.settings.device)
+        examples = make_examples(market, self.settings)
+        device = find_device(self.settings.device)
         self.network_ = self._build_seeded().to(device)
         inputs, targets = (torch.from_numpy(array).to(device) for array in (examples.inputs, examples.targets))
         train, validation = slice(0, examples.n_train), slice(examples.n_train, None)
@@ -79,7 +72,6 @@ class NetworkAnalyst(Analyst):
             validation=TensorDataset(inputs[validation], targets[validation]),
             settings=self.settings.fitting,
             seed=self.settings.seed,
-            checkpoint=resume_from,
         )
         self._measure(inputs[validation], targets[validation])
         self._summarise(inputs)
@@ -131,18 +123,7 @@ class NetworkAnalyst(Analyst):
         tensors, _ = read_tensors(folder / _FILE)
         network = self._build_seeded()
         load_state(network, tensors, source=folder / _FILE)
-        self.network_ = network.to(resolve_device(self.settings.device)).eval()
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu` or `cuda` stands for; `auto` is a GPU where there is one.
-
-    Raises:
-        ConfigError: `cuda` was asked for and torch sees no GPU.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda', but torch sees no GPU; use 'auto' or 'cpu', or install torch with CUDA")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+        self.network_ = network.to(find_device(self.settings.device)).eval()
 
 
 def to_array(tensor: torch.Tensor) -> FloatArray:

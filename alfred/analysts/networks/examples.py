@@ -5,26 +5,17 @@ Axes legend: B windows, C context length, F channels, E examples, H horizons.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from alfred.analysts.windows import (
-    compute_forward_returns,
-    compute_window_returns,
-    compute_window_volatility,
-    scale_by_horizon,
-)
-from alfred.data.contexts import Contexts, iterate_contexts
-from alfred.data.features.cross_section import LEVELS
+from alfred.analysts.settings import NetworkSettings
+from alfred.analysts.windows import CLIP, compute_window_returns, compute_window_volatility, iterate_labelled
+from alfred.data.contexts import Contexts
+from alfred.data.features.names import LEVELS
 from alfred.data.market import Market
-from alfred.errors import DataError
 from alfred.learning.split import split_by_session
-
-CLIP = 8.0
-"""Moves beyond eight times the window's volatility carry no more than their sign and size class."""
 
 _NO_TRADE = 0.01  # a session without trades counts as a hundredth of the usual volume, since its logarithm must exist
 
@@ -72,46 +63,20 @@ def standardise_windows(contexts: Contexts) -> Single:
     return np.stack(channels, axis=2).astype(np.float32)
 
 
-def make_examples(
-    market: Market,
-    *,
-    label: str,
-    fields: Sequence[str],
-    context_length: int,
-    horizons: Sequence[int],
-    validation_fraction: float,
-) -> WindowExamples:
+def make_examples(market: Market, settings: NetworkSettings) -> WindowExamples:
     """Return every window of a market whose outcome it still contains, split in time.
-
-    Args:
-        market: Everything that may be known.
-        label: Name of the analyst, for messages.
-        fields: Fields of a window, `close` among them.
-        context_length: Bars in a window, C.
-        horizons: Sessions ahead, `[H]`.
-        validation_fraction: Last part of the history that validates.
 
     Raises:
         DataError: The history is too short, or the market lacks a field.
     """
-    longest = max(horizons)
-    labels = compute_forward_returns(market, horizons)
     inputs, targets, rows = [], [], []
-    usable = np.arange(context_length - 1, market.n_dates - longest)
-    for row, column, contexts in iterate_contexts(market, usable, length=context_length, fields=fields):
-        scale = scale_by_horizon(compute_window_volatility(contexts), horizons)
-        outcome = labels[row, column] / scale
-        known = np.isfinite(outcome).all(axis=1)
-        inputs.append(standardise_windows(contexts)[known])
-        targets.append(np.clip(outcome[known], -CLIP, CLIP).astype(np.float32))
-        rows.append(row[known])
-    if not rows or len(usable) < 2 * longest + context_length:
-        raise DataError(
-            f"analyst '{label}' has too short a history until {market.dates[-1].date()}: {market.n_dates} sessions for "
-            f"windows of {context_length} and horizons up to {longest}; start later, or shorten context_length or "
-            "horizons"
-        )
-    train, validation = split_by_session(np.concatenate(rows), horizon=longest, validation_fraction=validation_fraction)
+    for windows in iterate_labelled(market, settings, settings.fields):
+        inputs.append(standardise_windows(windows.contexts)[windows.known])
+        targets.append(windows.labels.astype(np.float32))
+        rows.append(windows.rows)
+    train, validation = split_by_session(
+        np.concatenate(rows), horizon=max(settings.horizons), validation_fraction=settings.validation_fraction
+    )
     keep = np.concatenate([train, validation])
     return WindowExamples(np.concatenate(inputs)[keep], np.concatenate(targets)[keep], len(train))
 

@@ -12,16 +12,12 @@ import numpy.typing as npt
 
 from alfred.analysts.tabular.features import compute_features
 from alfred.analysts.tabular.settings import TabularSettings
-from alfred.analysts.windows import compute_forward_returns, compute_window_volatility, scale_by_horizon
-from alfred.data.contexts import Contexts, iterate_contexts
+from alfred.analysts.windows import compute_window_volatility, iterate_labelled, scale_by_horizon
+from alfred.data.contexts import Contexts
 from alfred.data.market import Market
 from alfred.errors import DataError
 from alfred.learning.split import split_by_session
 from alfred.typing import Float
-
-# Labels beyond eight times the window's volatility carry no more than their sign, as in the LSTM: one window that
-# hardly moved before a jump would outweigh all others.
-_CLIP = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,28 +72,18 @@ def make_examples(market: Market, settings: TabularSettings, fields: tuple[str, 
     Raises:
         DataError: The history is too short.
     """
-    horizons, length = settings.horizons, settings.context_length
-    forward = compute_forward_returns(market, horizons)
     values, labels, scales, rows = [], [], [], []
     names: tuple[str, ...] = ()
-    usable = np.arange(length - 1, market.n_dates - max(horizons))
-    for row, column, contexts in iterate_contexts(market, usable, length=length, fields=fields):
-        scale = compute_scales(contexts, horizons)
-        label = forward[row, column] / scale
-        known = np.isfinite(label).all(axis=1)
-        table, names = read_columns(contexts, settings)
-        values.append(table[known])
-        labels.append(np.clip(label[known], -_CLIP, _CLIP))
-        scales.append(scale[known])
-        rows.append(row[known])
-    if not rows or len(usable) < 2 * max(horizons) + length:
-        raise DataError(
-            f"analyst '{settings.label}' has too short a history until {market.dates[-1].date()}: {market.n_dates} "
-            f"sessions for windows of {length} and horizons up to {max(horizons)}, needed are "
-            f"{2 * length + 3 * max(horizons) - 1}; start later, or shorten context_length or horizons"
-        )
+    for windows in iterate_labelled(market, settings, fields):
+        table, names = read_columns(windows.contexts, settings)
+        values.append(table[windows.known])
+        labels.append(windows.labels.astype(np.float64))
+        scales.append(windows.scales.astype(np.float64))
+        rows.append(windows.rows)
     order = np.concatenate(rows)
-    train, validation = split_by_session(order, horizon=max(horizons), validation_fraction=settings.validation_fraction)
+    train, validation = split_by_session(
+        order, horizon=max(settings.horizons), validation_fraction=settings.validation_fraction
+    )
     return Examples(names, np.concatenate(values), np.concatenate(labels), np.concatenate(scales), train, validation)
 
 

@@ -7,8 +7,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from alfred.analysts.settings import AnalystSettings
+from alfred.data.features.names import LEVELS
 
-_BARS = ("open", "high", "low", "close", "volume")
+_BARS = ("open", "high", "low", "close", "volume", *LEVELS)
 
 
 class TabularSettings(AnalystSettings):
@@ -33,8 +34,9 @@ class TabularSettings(AnalystSettings):
         for name in self.columns:
             if name in _BARS:
                 raise ValueError(
-                    f"column '{name}' has a unit that differs from symbol to symbol; features of bars are computed "
-                    f"free of it: leave it out and choose features = technical, momentum or both"
+                    f"column '{name}' has a unit that differs from symbol to symbol, or counts from the first session "
+                    "of a history; features of bars are computed free of it: leave it out and choose features = "
+                    "technical, momentum or both"
                 )
             if self.columns.count(name) > 1:
                 raise ValueError(f"column '{name}' stands more than once in columns; name each once")

@@ -83,6 +83,8 @@ class TreesAnalyst(TabularAnalyst):
         # scikit-learn takes most of a second to import, and a saved analyst forecasts without it.
         from sklearn.ensemble import HistGradientBoostingRegressor
 
+        # A column that begins later has no bins; as a constant it is never split on.
+        values = np.where(np.isfinite(values).any(axis=0), values, 0.0)
         settings = self.settings
         seeds = np.random.SeedSequence(settings.seed).generate_state(settings.n_members)
         return [

@@ -75,12 +75,11 @@ class TotoAnalyst(Analyst):
             cutoff = settings.knowledge_cutoff or KNOWLEDGE_CUTOFFS[settings.version]
             self.knowledge_cutoff = pd.Timestamp(cutoff)
 
-    def fit(self, market: Market, *, resume_from: Path | str | None = None) -> Self:
+    def fit(self, market: Market) -> Self:
         """Load, train or both; see the base class.
 
         Args:
             market: Everything that may be known.
-            resume_from: File of a training run to go on with when it exists, and to write to.
 
         Raises:
             ConfigError: Context, horizon or patch do not fit the history or each other; the text proposes what does.
@@ -103,7 +102,7 @@ class TotoAnalyst(Analyst):
                 covariates=settings.covariates,
                 validation_fraction=settings.validation_fraction,
             )
-            self.report_ = train_network(network, settings, train, validation, resume_from)
+            self.report_ = train_network(network, settings, train, validation)
             logger.info(
                 "%s: %d windows, best validation loss %.4f at step %d",
                 settings.label,

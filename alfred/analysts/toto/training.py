@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -25,7 +24,6 @@ def train_network(
     settings: TotoSettings,
     train: WindowExamples,
     validation: WindowExamples,
-    checkpoint: Path | str | None = None,
 ) -> FittingReport:
     """Train a network in place and leave it in eval mode with its best weights.
 
@@ -37,11 +35,9 @@ def train_network(
         settings: How to train, and what (`fine_tune`).
         train: Windows to learn from.
         validation: Windows to choose the best step by.
-        checkpoint: File to resume from, when it exists, and to write to.
 
     Raises:
         DataError: The loss is not finite.
-        CheckpointError: The checkpoint belongs to another run.
         MissingExtraError: Adapters were asked for without peft.
     """
     trained = _add_adapters(network, settings) if settings.fine_tune == "lora" else network
@@ -63,7 +59,6 @@ def train_network(
         validation=validation,
         settings=settings.own_fitting,
         seed=settings.seed,
-        checkpoint=checkpoint,
     )
     if trained is not network:
         # Merging writes the adapters into the matrices of the network itself: forecasts cost nothing extra.

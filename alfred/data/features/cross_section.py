@@ -9,10 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from alfred.data.features.names import LEVELS
 from alfred.typing import BoolArray, Float, FloatArray
-
-LEVELS = ("market_level", "sector_level")
-"""Fields that every market has beside those of its source."""
 
 
 def compute_levels(close: FloatArray, tradable: BoolArray, sectors: Sequence[str]) -> dict[str, Float]:

@@ -15,6 +15,9 @@ _REPORTED = (
 )
 _LOOKBACKS = (7, 30, 90, 180)
 
+LEVELS = ("market_level", "sector_level")
+"""Fields that every market has beside those of its source: indices of all symbols, and of each symbol's sector."""
+
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "technical": (
         *("rsi", "macd", "macd_signal", "macd_histogram", "bollinger_upper", "bollinger_lower", "bollinger_width"),

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
 
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape, make_tape
-from alfred.errors import ConfigError
+from alfred.errors import ConfigError, explain_briefly
+
+
+def read_settings(settings: PortfolioSettings | Mapping[str, Any] | None) -> PortfolioSettings:
+    """Return settings as they are, or of a mapping as a notebook writes it.
+
+    Raises:
+        ConfigError: The mapping has an unknown key or a wrong value.
+    """
+    if isinstance(settings, PortfolioSettings):
+        return settings
+    try:
+        return PortfolioSettings.model_validate(settings or {})
+    except ValidationError as error:
+        raise ConfigError(f"settings: {explain_briefly(error)}") from error
 
 
 def prepare_tape(

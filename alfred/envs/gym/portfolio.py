@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -14,7 +15,7 @@ from gymnasium.error import ResetNeeded
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.attribution import PnLAttribution
-from alfred.envs.gym.episodes import draw_windows, prepare_tape
+from alfred.envs.gym.episodes import draw_windows, prepare_tape, read_settings
 from alfred.envs.gym.rendering import draw_frame
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
 from alfred.envs.settings import PortfolioSettings
@@ -88,7 +89,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         self,
         market: Market | None = None,
         signals: Signals | None = None,
-        settings: PortfolioSettings | None = None,
+        settings: PortfolioSettings | Mapping[str, Any] | None = None,
         *,
         start: pd.Timestamp | str | None = None,
         end: pd.Timestamp | str | None = None,
@@ -105,7 +106,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ConfigError(f"unknown render_mode '{render_mode}'; accepted are 'rgb_array' and None")
         self.render_mode = render_mode
-        self.settings = settings or PortfolioSettings()
+        self.settings = read_settings(settings)
         self.tape = tape or prepare_tape(market, signals, self.settings, start=start, end=end)
         self.warm_up = warm_up
         self.simulator = PortfolioSimulator(self.tape, self.settings, record=record or render_mode is not None)

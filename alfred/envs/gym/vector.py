@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.attribution import PnLAttribution
-from alfred.envs.gym.episodes import draw_windows, prepare_tape
+from alfred.envs.gym.episodes import draw_windows, prepare_tape, read_settings
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
@@ -41,7 +42,7 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         num_envs: int,
         market: Market | None = None,
         signals: Signals | None = None,
-        settings: PortfolioSettings | None = None,
+        settings: PortfolioSettings | Mapping[str, Any] | None = None,
         *,
         start: pd.Timestamp | str | None = None,
         end: pd.Timestamp | str | None = None,
@@ -52,7 +53,7 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         Raises:
             ConfigError: The settings ask for what the data do not hold.
         """
-        self.settings = settings or PortfolioSettings()
+        self.settings = read_settings(settings)
         self.num_envs = num_envs
         self.tape = tape or prepare_tape(market, signals, self.settings, start=start, end=end)
         self.simulator = PortfolioSimulator(self.tape, self.settings, num_envs)

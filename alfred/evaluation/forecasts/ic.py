@@ -9,38 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from alfred.evaluation.forecast_metrics import MIN_SYMBOLS, Estimate, compute_rank_correlations
+from alfred.evaluation.forecast_metrics import Estimate, compute_correlations, compute_rank_correlations
 from alfred.evaluation.forecasts.by_date import estimate_by_date
 from alfred.evaluation.forecasts.errors import check_shapes
-from alfred.typing import Float, FloatArray, IntArray
+from alfred.typing import FloatArray, IntArray
 
 IcKind = Literal["pearson", "rank"]
-
-
-def compute_correlations(signal: FloatArray, outcome: FloatArray) -> Float:
-    """Return the correlation over symbols on each date (IC), `[T]`; `compute_rank_correlations` has that of ranks.
-
-    Args:
-        signal: `[T, N]`; NaN where there is none.
-        outcome: `[T, N]`; NaN where there is none.
-
-    Returns:
-        NaN on dates with fewer than three pairs, or with no spread in one of the two.
-    """
-    check_shapes(signal=signal, outcome=outcome)
-    known = np.isfinite(signal) & np.isfinite(outcome)
-    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    usable, deviations = known.sum(axis=1) >= MIN_SYMBOLS, []
-    for values in (signal, outcome):
-        filled = np.where(known, values, 0.0).astype(np.float64)
-        deviations.append(np.where(known, filled - filled.sum(axis=1, keepdims=True) / count, 0.0))
-        # The mean of equal numbers is rounded; their range is zero all the same.
-        highest = np.where(known, values, -np.inf).max(axis=1, initial=-np.inf)
-        usable &= highest > np.where(known, values, np.inf).min(axis=1, initial=np.inf)
-    first, second = deviations
-    scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    usable &= scale > 0
-    return np.where(usable, (first * second).sum(axis=1) / np.where(usable, scale, 1.0), np.nan)
 
 
 def estimate_ic(

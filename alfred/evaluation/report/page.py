@@ -207,10 +207,4 @@ def _find_caveats(report: ReportInput, row: ResultRow, rows: Sequence[ResultRow]
         found.append("One trial is declared. If other settings were tried before, the deflated figures are too high.")
     if report.equal_weight is None:
         found.append("Equal weight of the same universe was not backtested: a universe of survivors flatters any rule.")
-    if report.skill is not None and "before cutoff" in set(report.skill["period"]):
-        names = ", ".join(sorted(set(report.skill.loc[report.skill["period"] == "before cutoff", "analyst"])))
-        found.append(
-            f"Pretrained models may have seen a part of the test ({names}): only dates after their knowledge cutoff "
-            "count as out of sample."
-        )
     return found

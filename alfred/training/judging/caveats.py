@@ -7,6 +7,7 @@ import pandas as pd
 
 from alfred.data.market import Market
 from alfred.data.point_in_time.payouts import find_delistings
+from alfred.data.signals import Signals
 from alfred.envs.settings import PortfolioSettings
 
 _SAME_PRICE = 1e-4  # one basis point
@@ -28,6 +29,31 @@ def find_execution_caveat(market: Market, settings: PortfolioSettings) -> str:
     if share <= 0.5:
         return ""
     return f"{OPTIMISTIC} The next open is the same price as the close on {share:.0%} of the bars."
+
+
+def find_knowledge_caveat(signals: Signals, start: pd.Timestamp, end: pd.Timestamp) -> str:
+    """Name the analysts that were trained elsewhere on dates of these signals; empty when there are none.
+
+    Args:
+        signals: What the agents saw, with the knowledge cutoffs.
+        start: First date of the test.
+        end: Last date of it.
+    """
+    known = {name: cutoff for name, cutoff in signals.knowledge_cutoffs.items() if cutoff >= signals.dates[0]}
+    if not known:
+        return ""
+    told = ", ".join(f"{name} until {cutoff.date()}" for name, cutoff in known.items())
+    last = max(known.values())
+    if last < start:
+        return (
+            f"Analysts that were trained elsewhere ({told}) may have known what the agents were trained on: what the "
+            "agents learnt to trust there may be memory."
+        )
+    part = "the whole" if last >= end else "a part of the"
+    return (
+        f"Analysts that were trained elsewhere ({told}) may have seen {part} test, and what the agents were trained "
+        "on: a gain up to that date may be memory, and no verdict here is out of sample before it."
+    )
 
 
 def find_payout_caveat(market: Market, settings: PortfolioSettings, start: pd.Timestamp, end: pd.Timestamp) -> str:

@@ -20,7 +20,7 @@ from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report.page import FoldScore, MarketFacts, ReportInput, write_report
 from alfred.evaluation.results import ResultRow
 from alfred.training.cross_fitting.folds import TrainedAgent, load_trained, locate_training
-from alfred.training.judging.caveats import find_execution_caveat, find_payout_caveat
+from alfred.training.judging.caveats import find_execution_caveat, find_knowledge_caveat, find_payout_caveat
 from alfred.training.judging.explain import read_explanation
 from alfred.training.judging.kept import list_trainings, write_verdict_events
 from alfred.training.judging.seeds import HEADING, name_seed, tabulate_seeds
@@ -264,11 +264,12 @@ def _name_first_seeds(experiment: Experiment) -> set[str]:
 
 
 def list_caveats(prepared: Prepared) -> list[str]:
-    """Return what a reader must know about how a run's test was traded."""
+    """Return what a reader must know about how a run's test was traded and what may have known it."""
     market, terms, folds = prepared.market, prepared.experiment.env, prepared.folds
     found = (
         find_execution_caveat(market, terms),
         find_payout_caveat(market, terms, folds[0].test[0], folds[-1].test[1]),
+        find_knowledge_caveat(prepared.signals, folds[0].test[0], folds[-1].test[1]),
     )
     return [caveat for caveat in found if caveat]
 

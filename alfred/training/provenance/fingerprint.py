@@ -89,11 +89,13 @@ class _Home:
 _known: dict[str, tuple[ModuleSpec | tuple[int, int], _Source]] = {}
 
 
-def fingerprint_code(*classes: type, modules: Iterable[str] = (), alone: Iterable[str] = ()) -> str:
+def fingerprint_code(
+    *classes: type | Callable[..., object], modules: Iterable[str] = (), alone: Iterable[str] = ()
+) -> str:
     """Return a digest of code.
 
     Args:
-        classes: Classes, each with its bases and all that their modules import.
+        classes: Classes, each with its bases and all that their modules import; functions alike.
         modules: Modules of alfred, with all that they import.
         alone: Modules of alfred of which nothing but their own text counts.
     """
@@ -109,7 +111,7 @@ def fingerprint_code(*classes: type, modules: Iterable[str] = (), alone: Iterabl
         _collect(name, home, found)
     for item in classes:
         own = item.__module__.split(".", 1)[0]
-        for base in item.__mro__:
+        for base in getattr(item, "__mro__", (item,)):
             place = _find_home(base.__module__)
             # What others wrote and you inherit from (torch.nn.Module) is not read.
             if place is not None and (base.__module__.split(".", 1)[0] == own or not place[1].is_installed):

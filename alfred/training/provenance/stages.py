@@ -16,9 +16,10 @@ import numpy as np
 from alfred.agents.registry import AGENTS
 from alfred.agents.settings import AgentSettings
 from alfred.analysts.registry import ANALYSTS
-from alfred.analysts.saved import CARD_FILE, digest_folder
-from alfred.analysts.settings import AnalystSettings, SavedSettings
+from alfred.analysts.saved import digest_folder
+from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
 from alfred.config import Experiment, ForecastSettings
+from alfred.data.features.registry import FEATURES
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
 from alfred.data.prices.rates import read_rates, resolve_cash_rate
@@ -229,6 +230,9 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
         *(fingerprint_analyst(item) for item in experiment.analysts),
         *(digest_calibration(item) for item in experiment.analysts),
     ]
+    own = () if experiment.features is None else (name for name in experiment.features.names if name in FEATURES)
+    # Tuning a feature of one's own is a choice like any other.
+    code += [fingerprint_code(FEATURES.load(name)) for name in own]
     return compute_digest(agent, chosen, code)
 
 

@@ -86,14 +86,6 @@ def test_the_residual_spread_is_measured_and_kept(tmp_path) -> None:
     assert torch.equal(ExtractorAnalyst.from_pretrained(tmp_path).network_.head.residual, residual)
 
 
-def test_a_fit_goes_on_from_its_checkpoint(tmp_path) -> None:
-    first = make(head="direction").fit(MARKET, resume_from=tmp_path / "run.safetensors")
-    again = make(head="direction").fit(MARKET, resume_from=tmp_path / "run.safetensors")
-    assert first.report_ == again.report_
-    for name, tensor in first.network_.state_dict().items():
-        assert torch.equal(tensor, again.network_.state_dict()[name]), name
-
-
 def test_settings_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ValidationError, match="loss 'pinball' does not suit the head 'direction'; accepted: cross"):
         ExtractorSettings(head="direction", loss="pinball")

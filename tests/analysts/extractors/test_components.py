@@ -91,6 +91,11 @@ def test_the_cache_keeps_them(tmp_path) -> None:
     assert pieces[0].exists()
 
 
-def test_more_than_there_are_is_refused() -> None:
-    with pytest.raises(ConfigError, match="components is 99"):
-        ExtractorAnalyst(SETTINGS.model_copy(update={"components": 99})).fit(MARKET)
+def test_more_than_there_are_is_refused_and_rounding_is_no_component() -> None:
+    for asked in (16, 99):
+        with pytest.raises(ConfigError, match=f"components is {asked}, but these parts make 16 features"):
+            ExtractorAnalyst(SETTINGS.model_copy(update={"components": asked})).fit(MARKET)
+    network = ExtractorAnalyst(SETTINGS)._build()
+    flat = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) @ torch.eye(2, network.n_features)
+    assert network.set_axes(flat) == 2
+    assert float(network.axes[:, 2].abs().max()) == 0

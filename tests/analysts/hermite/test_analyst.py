@@ -16,6 +16,7 @@ from alfred.analysts.settings import NaiveSettings
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.errors import DataError
 from alfred.learning.settings import FittingSettings
+from alfred.learning.watch import watch_training
 from tests.analysts.planted import N_FIT, forecast_rest, make_autoregressive_market
 from tests.conftest import make_random_market
 
@@ -99,9 +100,10 @@ def test_a_killed_fit_ends_with_the_same_weights(tmp_path, monkeypatch) -> None:
         return compute(batch)
 
     monkeypatch.setattr(killed, "_compute_loss", kill)
-    with pytest.raises(KeyboardInterrupt):
-        killed.fit(MARKET, resume_from=tmp_path / "run.safetensors")
-    resumed = make(fitting=fitting).fit(MARKET, resume_from=tmp_path / "run.safetensors")
+    with pytest.raises(KeyboardInterrupt), watch_training(curves=None, checkpoints=tmp_path):
+        killed.fit(MARKET)
+    with watch_training(curves=None, checkpoints=tmp_path):
+        resumed = make(fitting=fitting).fit(MARKET)
     for name, tensor in whole.network_.state_dict().items():
         assert torch.equal(tensor, resumed.network_.state_dict()[name]), name
 

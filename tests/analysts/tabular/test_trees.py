@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -197,3 +199,16 @@ def test_what_is_bent_is_seen_by_trees_and_less_by_a_line() -> None:
 def test_settings_that_cannot_be_are_refused(changes, message) -> None:
     with pytest.raises(ValidationError, match=message):
         change(**changes)
+
+
+def test_a_column_that_begins_late_is_read_from_then_on() -> None:
+    late = np.where(np.arange(MARKET.n_dates)[:, None] >= int(0.95 * MARKET.n_dates), MARKET.close, np.nan)
+    market = replace(MARKET, extras={"macro": late})
+    analyst = make_analyst(BRIEF.model_copy(update={"columns": ("macro",)})).fit(market)
+    assert "macro" in analyst.names_
+
+
+@pytest.mark.parametrize("name", ["market_level", "sector_level"])
+def test_an_index_that_counts_from_the_first_session_is_no_column(name) -> None:
+    with pytest.raises(ValidationError, match="counts from the first session"):
+        TreesSettings(columns=(name,))

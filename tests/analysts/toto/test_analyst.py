@@ -19,6 +19,7 @@ from alfred.data.contexts import make_contexts
 from alfred.data.market import Market
 from alfred.errors import CheckpointError, ConfigError, NotFittedError
 from alfred.learning.settings import FittingSettings
+from alfred.learning.watch import watch_training
 from tests.analysts.toto.parity import OWN
 from tests.conftest import make_random_market
 
@@ -133,11 +134,11 @@ def test_resumed_training_equals_uninterrupted(version, tmp_path, monkeypatch) -
         return original(*arguments, **options)
 
     original = training.compute_loss
-    path = tmp_path / "run.safetensors"
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch, pytest.raises(KilledError), watch_training(curves=None, checkpoints=tmp_path):
         patch.setattr(training, "compute_loss", die_in_the_middle)
-        make(version=version, fitting=fitting).fit(MARKET, resume_from=path)
-    resumed = make(version=version, fitting=fitting).fit(MARKET, resume_from=path)
+        make(version=version, fitting=fitting).fit(MARKET)
+    with watch_training(curves=None, checkpoints=tmp_path):
+        resumed = make(version=version, fitting=fitting).fit(MARKET)
     assert resumed.report_ == whole.report_
     for first, second in zip(whole.network_.parameters(), resumed.network_.parameters(), strict=True):
         assert torch.equal(first, second)

@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from alfred.errors import DataError
-from alfred.evaluation.forecast_metrics import estimate_mean
+from alfred.evaluation.forecast_metrics import compute_correlations, estimate_mean
 from alfred.evaluation.forecasts.by_date import count_overlapping, estimate_by_date
-from alfred.evaluation.forecasts.ic import compute_correlations, estimate_ic
+from alfred.evaluation.forecasts.ic import estimate_ic
 
 
 def draw(n_dates: int = 120) -> tuple[np.ndarray, np.ndarray]:

@@ -138,7 +138,7 @@ def test_what_is_out_of_reach_is_refused() -> None:
         with pytest.raises(ConfigError, match="context_length 129 is beyond the 128 sessions that"):
             fit(kind, context_length=129)
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="device is 'cuda', but torch finds no graphics card"):
+        with pytest.raises(ConfigError, match="device is 'cuda', but torch sees no GPU"):
             fit("chronos-2", device="cuda")
 
 

@@ -149,12 +149,13 @@ def test_resumed_adapters_equal_uninterrupted(tmp_path) -> None:
         {**BASE, "version": "1.0", "checkpoint": RELEASED["1.0"], "fine_tune": "lora"}
     )
     halves = split_windows(MARKET, context=64, patch_size=8, input_scaling="log_price", validation_fraction=0.2)
-    path = tmp_path / "run.safetensors"
-    first = TotoAnalyst(settings)._load_checkpoint()
-    training.train_network(first, settings, *halves, checkpoint=path)
-    # A second run finds the finished checkpoint, takes no step and must end with the same merged weights.
-    second = TotoAnalyst(settings)._load_checkpoint()
-    training.train_network(second, settings, *halves, checkpoint=path)
+    networks = []
+    for _ in range(2):
+        # A second run finds the finished checkpoint, takes no step and must end with the same merged weights.
+        networks.append(TotoAnalyst(settings)._load_checkpoint())
+        with watch_training(curves=None, checkpoints=tmp_path):
+            training.train_network(networks[-1], settings, *halves)
+    first, second = networks
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
 

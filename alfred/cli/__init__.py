@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data
+from alfred.cli import analysts, data, tune
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
@@ -29,6 +29,7 @@ from alfred.cli.options import (
     print_json,
     read_experiment,
 )
+from alfred.cli.promote import promote
 from alfred.errors import AlfredError
 from alfred.plugins import load_plugins
 
@@ -51,10 +52,12 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
+app.add_typer(tune.app, name="tune")
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
 app.command()(new)
+app.command()(promote)
 
 
 @app.command()

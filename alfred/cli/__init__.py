@@ -30,6 +30,8 @@ from alfred.cli.options import (
     read_experiment,
 )
 from alfred.cli.promote import promote
+from alfred.cli.sweep import sweep
+from alfred.cli.tune_agents import agents
 from alfred.errors import AlfredError
 from alfred.plugins import load_plugins
 
@@ -58,6 +60,8 @@ app.command()(doctor)
 app.command()(explain)
 app.command()(new)
 app.command()(promote)
+app.command()(sweep)
+tune.app.command()(agents)
 
 
 @app.command()

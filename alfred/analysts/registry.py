@@ -45,6 +45,7 @@ ANALYSTS: Registry[Analyst] = Registry(
         "fracast": "alfred.analysts.foundation.settings:FracastSettings",
         "chronos": "alfred.analysts.foundation.settings:ChronosSettings",
     },
+    configured=True,
 )
 
 

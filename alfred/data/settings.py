@@ -182,11 +182,13 @@ class FeatureSettings(Settings):
     def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         known = (*FAMILIES, *(name for family in FAMILIES.values() for name in family))
         for name in names:
-            if name not in known:
-                try:
+            try:
+                if name in known:
+                    FEATURES.check_name(name)
+                else:
                     FEATURES.find(name, known)
-                except ConfigError as error:
-                    raise ValueError(str(error)) from error
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
         return names
 
     @property

@@ -137,6 +137,13 @@ def test_an_installed_package_trains_and_goes_on_after_a_kill(written: Path, tmp
     assert code == 0, problem
     expected = read_policies(tmp_path / "clean" / "small")
     assert expected
+    manifest = json.loads((tmp_path / "clean" / "small" / "manifest.json").read_text(encoding="utf-8"))
+    (recorded,) = manifest["extensions"]
+    assert (recorded["distribution"], recorded["version"], len(recorded["sha256"])) == ("mine-pack", "1.0", 64)
+    assert recorded["kinds"] == sorted(f"{kind} mine_{kind}" for kind in KINDS)
+    # Without the package, whoever goes on with the run is told which one it was.
+    code, _, problem = call(tmp_path, "evaluate", "clean/small")
+    assert code == 2 and "made with the package mine-pack 1.0, which is not installed" in problem
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(

@@ -32,8 +32,8 @@ _PACKAGES = (
     "torch",
 )
 # What a later command may change about a run without training anything again, by command.
-EVALUATION_KEYS = ("data.path", "baselines", "intervals", "n_trials", "training.n_jobs")
-REPORT_KEYS = ("data.path", "intervals", "n_trials")
+EVALUATION_KEYS = ("data.path", "data.options", "baselines", "intervals", "n_trials", "training.n_jobs")
+REPORT_KEYS = ("data.path", "data.options", "intervals", "n_trials")
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_random_market
 from tests.training.small import DIRECT, make_small, write_prices
 
 ALFRED = [sys.executable, "-c", "from alfred.cli import main; main()"]
-KINDS = ("analyst", "agent", "reward", "feature")
+KINDS = ("analyst", "agent", "reward", "feature", "source")
 
 
 def call(folder: Path, *words: object, path: Path | None = None, command: list[str] = ALFRED) -> tuple[int, str, str]:
@@ -40,6 +41,10 @@ def write_config(folder: Path, **changes: object) -> Path:
         "analysts": [{"kind": "mine_analyst"}],
         **changes,
     }
+    closes = pd.read_csv(prices).pivot_table(index="date", columns="symbol", values="close")
+    closes.to_csv(folder / "closes.csv")
+    options = {"table": str(folder / "closes.csv"), "benchmark": make_random_market(9).benchmark}
+    raw["data"] = {"source": "mine_source", "options": options}
     raw["env"]["reward"]["kind"] = "mine_reward"
     raw["features"] = {"names": ["momentum_1", "mine_feature"]}
     (folder / "config.yaml").write_text(json.dumps(raw), encoding="utf-8")
@@ -110,7 +115,12 @@ def install(folder: Path, written: Path) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("", encoding="utf-8")
     lines = []
-    classes = {"analyst": "MineAnalystAnalyst", "agent": "MineAgentAgent", "reward": "MineRewardReward"}
+    classes = {
+        "analyst": "MineAnalystAnalyst",
+        "agent": "MineAgentAgent",
+        "reward": "MineRewardReward",
+        "source": "MineSourceSource",
+    }
     for kind in KINDS:
         source = (written / f"mine_{kind}.py").read_text(encoding="utf-8")
         # An entry point announces it, so that nothing registers itself.

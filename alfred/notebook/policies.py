@@ -18,7 +18,7 @@ from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError, DataError, suggest
-from alfred.notebook.tables import to_frame
+from alfred.notebook.tables import is_table, to_frame
 from alfred.typing import Float, Observation
 
 _CASH_TOLERANCE = 1e-6
@@ -131,7 +131,7 @@ def make_policy(
         return strategy
     if hasattr(strategy, "state_dict") and callable(strategy):
         return OwnPolicy(_ask_module(strategy, settings), label, settings.lookback)
-    if isinstance(strategy, pd.DataFrame | pd.Series) or hasattr(strategy, "__arrow_c_stream__"):
+    if is_table(strategy):
         return TablePolicy(_align_weights(to_frame(strategy), market, tape), name or "weights")
     if callable(strategy):
         return OwnPolicy(_ask_function(strategy, market), label, settings.lookback)
@@ -182,7 +182,13 @@ def _ask_function(function: Callable[[Any], Any], market: Market) -> Callable[[O
             if isinstance(answer, pd.Series):
                 _require_known(answer.index, market)
                 answer = answer.reindex(list(market.symbols)).fillna(0.0)
-            weights = np.asarray(answer, dtype=np.float64)
+            try:
+                weights = np.asarray(answer, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise DataError(
+                    f"a strategy returned {type(answer).__name__}, which is no row of numbers: return weights of the "
+                    f"{n} symbols as an array or list, cash last where it is given, or a Series of pandas by symbol"
+                ) from error
             if weights.shape == (n,):
                 weights = np.append(weights, 1.0 - weights.sum())
             rows.append(weights)

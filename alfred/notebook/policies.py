@@ -115,12 +115,14 @@ def make_policy(
         name: Name in tables.
 
     Raises:
-        ConfigError: It is none of these, or a model was trained on other observations.
+        ConfigError: It is none of these, or a model was trained on other observations or actions. What the numbers
+            stood for, a model knows as long as it has its environment; loaded without one, its shapes are compared.
         DataError: A table or Series names an unknown symbol, has a date twice, or has no row at the start.
     """
     label = name or getattr(strategy, "__name__", None) or type(strategy).__name__
     if hasattr(strategy, "observation_space") and hasattr(strategy, "predict"):
         _check_space(strategy.observation_space, tape, settings)
+        _check_training(strategy, tape, settings)
         if getattr(strategy, "get_vec_normalize_env", lambda: None)() is not None:
             raise ConfigError(
                 "the model was trained on observations that VecNormalize had scaled, which a backtest does not do; "
@@ -154,6 +156,38 @@ def _check_space(space: Any, tape: Tape, settings: PortfolioSettings) -> None:
             f"the model was trained on observations {space}, and here they are {ours}: pass the settings, signals and "
             "market of its training"
         )
+
+
+def _check_training(model: Any, tape: Tape, settings: PortfolioSettings) -> None:
+    """Compare what a model of stable-baselines3 knows of its training.
+
+    Raises:
+        ConfigError: Its actions have another shape, or its environment had other ones, or other symbols or signals.
+    """
+    shape, ours = getattr(getattr(model, "action_space", None), "shape", None), (len(tape.symbols) + 1,)
+    if shape != ours:
+        raise ConfigError(
+            f"the model was trained on actions of shape {shape}, and here they are {ours}, an asset each and cash: "
+            "pass the market of its training"
+        )
+    environment = getattr(model, "get_env", lambda: None)()
+    if environment is None:
+        return
+    try:
+        known = {name: environment.get_attr(name, 0)[0] for name in ("settings", "symbols", "signal_names")}
+    except AttributeError:  # an environment of somebody else's
+        return
+    pairs = {
+        "actions": (known["settings"].action, settings.action),
+        "symbols": (known["symbols"], tape.symbols),
+        "signals": (known["signal_names"], tape.signal_names),
+    }
+    for what, (theirs, here) in pairs.items():
+        if theirs != here:
+            raise ConfigError(
+                f"the model was trained with the {what} {theirs}, and here they are {here}: pass the settings, signals "
+                "and market of its training"
+            )
 
 
 def _ask_module(module: Any, settings: PortfolioSettings) -> Callable[[Observation], Float]:

@@ -95,6 +95,8 @@ def load_market(source: Any = None, *, benchmark: str | None = None, **settings:
         )
     start, end, symbols = (settings.pop(name, None) for name in ("start", "end", "symbols"))
     names = [str(name) for name in closes.columns]
+    if settings.get("investable") == "all":
+        settings["investable"] = names
     market = Market.from_arrays(pd.DatetimeIndex(closes.index), names, values, benchmark=named, **settings)
     if symbols is not None:
         market = market.select([name for name in names if name in symbols or name == named])

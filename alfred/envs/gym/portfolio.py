@@ -140,6 +140,16 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         reward, terminated, truncated = result.reward[0], result.terminated[0], result.truncated[0]
         return self._observe(), float(reward), bool(terminated), bool(truncated), info
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the assets, `[N]`."""
+        return self.tape.symbols
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """Names of the signals, `[K]`."""
+        return self.tape.signal_names
+
     def render(self) -> npt.NDArray[np.uint8] | None:
         """Return the picture of the episode so far, `[height, width, 3]`; None without a render mode."""
         return None if self.render_mode is None else draw_frame(self.tape, self.simulator.marks)

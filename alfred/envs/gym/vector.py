@@ -122,6 +122,16 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
             observation = self._observe()
         return observation, result.reward, result.terminated, result.truncated, info
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the assets, `[N]`."""
+        return self.tape.symbols
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """Names of the signals, `[K]`."""
+        return self.tape.signal_names
+
     def render(self) -> tuple[npt.NDArray[np.uint8], ...] | None:
         """Return a picture of each portfolio's episode so far, `[height, width, 3]`; None without a render mode."""
         if self.render_mode is None:

@@ -15,6 +15,7 @@ from typing import Any
 from alfred.errors import ContractError, require_promise
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_SCRIPT = "__script__"  # not __mp_main__: multiprocessing puts the main module there
 _COMMAND = "import sys; from alfred.fresh import answer; answer(sys.argv[1:])"
 
 
@@ -48,9 +49,12 @@ def call_afresh(function: str, owner: Callable[..., Any], *arguments: Path | str
 def answer(words: list[str]) -> None:
     """Do in the fresh process what `call_afresh` asked for: function, the owner's module, name and file, arguments."""
     function, module_name, name, file, *arguments = words
-    owner = _follow(_import_module(module_name, file), name)
     module, _, called = function.partition(":")
-    getattr(importlib.import_module(module), called)(owner, *arguments)
+    try:
+        owner = _follow(_import_module(module_name, file), name)
+        getattr(importlib.import_module(module), called)(owner, *arguments)
+    except Exception as error:  # whatever a user's code does wrong, on one line
+        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _follow(module: ModuleType, path: str) -> object:
@@ -70,7 +74,7 @@ def _import_module(name: str, file: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if not (error.name and name.startswith(error.name)):
             raise
-    name = "__mp_main__" if name == "__main__" else name
+    name = _SCRIPT if name == "__main__" else name
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python file")

@@ -146,7 +146,7 @@ def train(
 def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Judge a trained run out of sample against its baselines, and write the report.
 
-    --set takes what needs no new training: data.path, baselines, intervals, n_trials, training.n_jobs.
+    --set takes what needs no new training: data.path, data.options, baselines, intervals, n_trials, training.n_jobs.
     """
     from alfred.console import show_progress
     from alfred.training import pipeline
@@ -164,7 +164,7 @@ def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json:
 def report(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Write the report of an evaluated run again, from its stored records.
 
-    --set takes what needs no new records: data.path, intervals, n_trials.
+    --set takes what needs no new records: data.path, data.options, intervals, n_trials.
     """
     from alfred.training import pipeline
 

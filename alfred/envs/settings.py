@@ -126,11 +126,13 @@ class RewardSettings(Settings):
     @field_validator("kind")
     @classmethod
     def _check_kind(cls, kind: str) -> str:
-        if kind not in BUILT_IN_REWARDS:
-            try:
+        try:
+            if kind in BUILT_IN_REWARDS:
+                REWARDS.check_name(kind)
+            else:
                 REWARDS.find(kind, BUILT_IN_REWARDS)
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return kind
 
 

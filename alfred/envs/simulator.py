@@ -138,11 +138,12 @@ class PortfolioSimulator:
         nothing that an earlier one did.
 
         Args:
-            target: Target weights, cash last, `[P, N+1]`.
+            target: Target weights, cash last, `[P, N+1]`; float64 is taken as it is, other numbers are converted.
 
         Raises:
             DataError: The targets are not one row for each portfolio with one number for each asset and cash.
         """
+        target = _as_float64(target)
         if target.shape != self.drifted.shape:
             raise DataError(
                 f"the actions have shape {target.shape}: they must be {self.drifted.shape}, a row for each portfolio "
@@ -360,3 +361,10 @@ class PortfolioSimulator:
                 f"impact.kind is '{self.settings.impact.kind}', but the tape was made "
                 f"{'without' if self.tape.impact_scale is None else 'with'} impact: make it with the same settings"
             )
+
+
+def _as_float64(target: npt.ArrayLike) -> Float:
+    try:
+        return np.asarray(target, dtype=np.float64, order="C")  # another order sums in another order
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the actions are no numbers: {' '.join(str(error).split())}") from error

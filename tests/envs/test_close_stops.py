@@ -43,7 +43,7 @@ def walk(market: Market, execution: str, **risk: object) -> Backtest:
 
 
 def replay(market: Market, execution: str, stop: float | None) -> list[float]:
-    """Return wealth at every close, asset by asset: money in each, shares bought at the next execution, sold likewise."""
+    """Return wealth at every close, from the money in each asset, one asset after the other."""
     close, price = market.close, market.open if execution == "next_open" else market.close
     assert price is not None
     n = market.n_symbols - 1
@@ -51,7 +51,7 @@ def replay(market: Market, execution: str, stop: float | None) -> list[float]:
     basis = np.ones(n)  # average entry price
     stopped = np.zeros(n, dtype=bool)
     found = []
-    last = market.n_dates if execution == "next_open" else market.n_dates
+    last = market.n_dates
     for day in range(1, last):
         before = close[day - 1]
         for i in range(n):

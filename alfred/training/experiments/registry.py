@@ -149,8 +149,9 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     for key, value in changes.items():
         inner = merged.get(key)
         if isinstance(inner, Mapping) and isinstance(value, Mapping) and key != "horizon_weights":
-            value = _merge(inner, value)
-        merged[key] = value
+            merged[key] = _merge(inner, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -24,9 +24,8 @@ SCORE, ELIGIBLE, DECIDES = range(3)
 NAMES = ("experiment.score", "experiment.eligible", "experiment.decides")
 
 _HALF_YEAR = 126
-# Forecasts are stored in single precision: what spreads less than this share of its size is rounding.
-_ROUNDING = 1e-5
-_DIGITS = 3
+# Forecasts are stored in single precision: what differs by less than this share of the largest is rounding.
+_ROUNDING = 2e-6
 
 
 def make_score(market: Market, strategy: StrategySettings, forecasts: Signals | None) -> Signals:
@@ -132,7 +131,7 @@ def _combine(forecasts: Signals | None, weights: Mapping[int, float], allowed: B
         )
         with np.errstate(invalid="ignore", divide="ignore"):
             total += weight * _standardise(np.where(allowed & (spread > 0), mean / spread, np.nan))
-    return total.round(_DIGITS)
+    return total
 
 
 def _standardise(values: FloatArray) -> FloatArray:
@@ -140,9 +139,12 @@ def _standardise(values: FloatArray) -> FloatArray:
     known = np.isfinite(values)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     filled = np.where(known, values, 0.0)
-    centred = np.where(known, values - filled.sum(axis=1, keepdims=True) / count, 0.0)
+    unit = _ROUNDING * np.abs(filled).max(axis=1, keepdims=True)
+    # In whole units, so that forecasts which differ by rounding alone are equal to the last digit.
+    steps = np.where(known & (unit > 0), (filled / np.where(unit > 0, unit, 1.0)).round(), 0.0)
+    centred = np.where(known, steps - steps.sum(axis=1, keepdims=True) / count, 0.0)
     width = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
-    moves = width > _ROUNDING * np.abs(filled).max(axis=1, keepdims=True)
+    moves = width > 1.0
     return np.where(known, np.where(moves, centred / np.where(moves, width, 1.0), 0.0), np.nan)
 
 

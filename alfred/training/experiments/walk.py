@@ -24,8 +24,9 @@ from alfred.training.forecasting import forecast_walk_forward
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
 
-# Refits in one job: seconds to minutes of work, so that two processes share a walk evenly.
-_REFITS = 6
+# Jobs that the refits of one forecaster are shared out to at most: enough to keep a few processes busy, and few enough
+# to show a bar for each.
+_MOST_JOBS, _FEWEST_REFITS = 8, 4
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,10 @@ def walk_and_save(
 def _cut(plan: PhasePlan, trees: TreesSettings) -> list[_Piece]:
     """Cut the rows of a plan at its refits."""
     last = int(plan.market.dates.searchsorted(plan.end, side="right")) - 1
-    starts = range(plan.first_row, last + 1, _REFITS * plan.refit_every_days)
-    return [_Piece(trees, row, min(row + _REFITS * plan.refit_every_days - 1, last)) for row in starts]
+    refits = -(-(last + 1 - plan.first_row) // plan.refit_every_days)
+    length = max(_FEWEST_REFITS, -(-refits // _MOST_JOBS)) * plan.refit_every_days
+    starts = range(plan.first_row, last + 1, length)
+    return [_Piece(trees, row, min(row + length - 1, last)) for row in starts]
 
 
 def _join(parts: Sequence[Signals]) -> Signals:

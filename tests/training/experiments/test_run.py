@@ -52,6 +52,8 @@ def call(folder: Path, *words: object) -> Result:
 
 def refuse(*words: object) -> str:
     result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert result.stdout == ""
     return read_refusal(result)
 
 

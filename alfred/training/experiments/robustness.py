@@ -221,7 +221,7 @@ def _write_finding(centre: float, against: str, same: float, adjacent: float) ->
     if math.isnan(same):
         return f"{side} {against}; it has no neighbours"
     if same >= 0.9 and not adjacent < 1.0:
-        return f"{side} {against} almost wherever one looks: the sign does not hang on the choice of the cell"
+        return f"{side} {against}, and its neighbours agree: the sign does not hang on the choice of the cell"
     if same >= 0.7:
-        return f"{side} {against} in most cells"
+        return f"{side} {against}, and most neighbours agree"
     return f"{side} {against} here, but the sign hangs on the choice of the cell"

@@ -109,7 +109,7 @@ def test_neighbours_are_the_grid_and_the_experiment_itself() -> None:
     [
         ([1.1] * 9, 1.0, 1.0, "the sign does not hang"),
         ([1.1, 1.1, 1.1, 1.1, 1.1, 0.9, 0.9, 0.9, 0.9], 0.5, 0.6, "hangs on the choice"),
-        ([1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9], 0.875, 1.0, "in most cells"),
+        ([1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9], 0.875, 1.0, "most neighbours agree"),
     ],
 )
 def test_the_share_that_keeps_the_sign(sharpes, share, adjacent, words) -> None:

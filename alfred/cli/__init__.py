@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data, tune
+from alfred.cli import analysts, data, experiments, tune
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
@@ -55,6 +55,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tune.app, name="tune")
+app.add_typer(experiments.app, name="experiments")
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)

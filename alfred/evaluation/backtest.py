@@ -248,9 +248,11 @@ def _find_warm_up(
     return market.dates[earlier], first - earlier
 
 
-def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -> Float:
-    """Return the target weights of a policy at the next execution, `[P, N+1]`."""
+def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -> Float | None:
+    """Return the target weights of a policy at the next execution, `[P, N+1]`, or None to leave the book alone."""
     weights = policy.predict(observe(simulator))
+    if getattr(policy, "may_hold", False) and np.isnan(weights).all():
+        return None
     date = simulator.tape.dates[int(simulator.bar[0])]
     shape = (simulator.n_portfolios, len(simulator.costs.rates))
     values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)

@@ -148,14 +148,10 @@ class PortfolioSimulator:
         Raises:
             DataError: The targets are not one row for each portfolio with one number for each asset and cash.
         """
-        target = None if target is None else _as_float64(target)
-        if target is not None and target.shape != self.drifted.shape:
-            raise DataError(
-                f"the actions have shape {target.shape}: they must be {self.drifted.shape}, a row for each portfolio "
-                "and a number for each asset, cash last"
-            )
-        if target is not None and self._plain is not None and not self._is_interrupted():
-            return self._step_plainly(self._plain, target)
+        if target is not None:
+            target = _read_target(target, self.drifted.shape)
+            if self._plain is not None and not self._is_interrupted():
+                return self._step_plainly(self._plain, target)
         before, booked = self.wealth, self.booked.copy()
         reference = self._advance(target)
         for _ in range(self.settings.rebalance_every - 1):
@@ -387,8 +383,14 @@ class PortfolioSimulator:
             )
 
 
-def _as_float64(target: npt.ArrayLike) -> Float:
+def _read_target(target: npt.ArrayLike, shape: tuple[int, ...]) -> Float:
     try:
-        return np.asarray(target, dtype=np.float64, order="C")  # another order sums in another order
+        numbers = np.asarray(target, dtype=np.float64, order="C")  # another order sums in another order
     except (TypeError, ValueError) as error:
         raise DataError(f"the actions are no numbers: {' '.join(str(error).split())}") from error
+    if numbers.shape != shape:
+        raise DataError(
+            f"the actions have shape {numbers.shape}: they must be {shape}, a row for each portfolio and a number for "
+            "each asset, cash last"
+        )
+    return numbers

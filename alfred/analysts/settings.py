@@ -81,6 +81,11 @@ class AnalystSettings(Settings):
         """Components of what the analyst makes of a window that are offered as signals; none unless overridden."""
         return 0
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the components, one each: `component1` and so on unless overridden."""
+        return tuple(f"component{number + 1}" for number in range(self.own_components))
+
 
 class NaiveSettings(AnalystSettings):
     """Settings of `NaiveAnalyst`; nothing beyond those of every analyst."""

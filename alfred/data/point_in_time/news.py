@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.market import Market
 from alfred.data.point_in_time.asof import find_first_session
+from alfred.data.point_in_time.headlines import Headlines
 from alfred.data.prices.parsing import parse_days, read_csv_text
 from alfred.data.sessions import find_close_times
 from alfred.data.settings import NewsSettings
 from alfred.errors import DataError
-
-
-@dataclass(frozen=True, eq=False)
-class Headlines:
-    """Headlines in the order in which the market learnt of them.
-
-    Axes legend: R headlines.
-
-    Attributes:
-        known: First session at whose close each is known, `[R]`, ascending.
-        symbols: The symbol of each, `[R]`.
-        texts: The headline, `[R]`.
-    """
-
-    known: pd.DatetimeIndex
-    symbols: npt.NDArray[np.str_]
-    texts: npt.NDArray[np.str_]
-
-    def __len__(self) -> int:
-        """Return the number of headlines R."""
-        return len(self.known)
-
-    def until(self, date: pd.Timestamp | str) -> Headlines:
-        """Return the headlines known at the close of `date`."""
-        return self._rows(np.arange(int(self.known.searchsorted(pd.Timestamp(date), side="right"))))
-
-    def of(self, symbol: str) -> Headlines:
-        """Return the headlines of a symbol."""
-        return self._rows(np.flatnonzero(self.symbols == symbol))
-
-    def _rows(self, rows: npt.NDArray[np.int64]) -> Headlines:
-        return Headlines(self.known[rows], self.symbols[rows], self.texts[rows])
 
 
 def load_headlines(market: Market, settings: NewsSettings) -> Headlines:
@@ -80,13 +48,13 @@ def load_headlines(market: Market, settings: NewsSettings) -> Headlines:
     order = np.flatnonzero(kept)[np.argsort(rows[kept], kind="stable")]
     return Headlines(
         known=market.dates[rows[order]],
-        symbols=table["symbol"].to_numpy(dtype=str)[order],
-        texts=table["headline"].to_numpy(dtype=str)[order],
+        symbols=table["symbol"].to_numpy(dtype=object)[order],
+        texts=table["headline"].to_numpy(dtype=object)[order],
     )
 
 
 def join_news(market: Market, settings: NewsSettings) -> Market:
-    """Return the market with `news_count`, the headlines of a symbol since the close before, as an extra field.
+    """Return the market with its headlines, and as an extra field `news_count`, those since the close before.
 
     Args:
         market: The market.
@@ -99,6 +67,6 @@ def join_news(market: Market, settings: NewsSettings) -> Market:
     counts = np.zeros_like(market.close)
     columns = pd.Index(market.symbols).get_indexer(pd.Index(headlines.symbols))
     np.add.at(counts, (market.dates.searchsorted(headlines.known), columns), 1.0)
-    joined = replace(market, extras={**market.extras, "news_count": counts})
+    joined = replace(market, headlines=headlines, extras={**market.extras, "news_count": counts})
     joined.validate()
     return joined

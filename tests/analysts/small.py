@@ -37,11 +37,15 @@ SMALL: dict[str, dict[str, object]] = {
     },
     "ridge": {"context_length": 40},
     "toto": {"fitting": {"steps": 20, "batch_size": 32, "validate_every": 10}},
+    "macro": {
+        "context_length": 40,
+        **dict.fromkeys(("short_yield", "long_yield", "vix", "oil")),
+    },
     "news": {"context_length": 40},
     "trees": {"context_length": 40, "n_rounds": 20},
 }
 
-_EXTRAS = {"fracast": "fracast", "chronos": "chronos", "news": "vaderSentiment"}
+_EXTRAS = {"fracast": "fracast", "chronos": "chronos", "macro": "statsmodels", "news": "vaderSentiment"}
 """The package that an analyst cannot do without, where it comes with an extra of its own name."""
 
 

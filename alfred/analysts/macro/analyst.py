@@ -15,7 +15,7 @@ from alfred.analysts.tabular.quiet import QuietAnalyst
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
 from alfred.errors import DataError
-from alfred.typing import Float, FloatArray
+from alfred.typing import Float
 
 _LEVEL = "market_level"
 
@@ -57,11 +57,6 @@ class MacroAnalyst(QuietAnalyst):
             self.regimes_ = Regimes.fit(np.diff(np.log(level)))
         return super().fit(market)
 
-    def reduce(self, contexts: Contexts) -> FloatArray:
-        """Return what is read off the date of each window, `[B, own_components]`; NaN where unknown."""
-        self.require_fitted()
-        return self._read(contexts)[0]
-
     def _choose_fields(self, market: Market) -> tuple[str, ...]:
         for name in self.settings.series:
             if name not in market.extras:
@@ -102,7 +97,7 @@ class MacroAnalyst(QuietAnalyst):
             values[REGIME] = (
                 np.full(len(contexts), np.nan) if regimes is None else regimes.filter(np.diff(level, axis=1)) - 0.5
             )
-        names = s.component_names
+        names = s.value_names
         return np.column_stack([values[name] for name in names]), names
 
     def _learn(self, examples: Examples) -> tuple[str, ...]:

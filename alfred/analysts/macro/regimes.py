@@ -18,7 +18,8 @@ FEWEST_RETURNS = 250
 """Returns that a fit needs: a year."""
 
 _PER_CENT = 100.0  # Likelihoods are climbed more surely with numbers near one.
-_LEAST_RATIO = 1.2  # of the standard deviations: regimes that are closer to each other are one
+_LEAST_STAY = 0.5  # A regime that lasts less than two sessions is a fat tail and no regime.
+_FURTHER = 3  # numbers that one regime more costs
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Regimes:
     def fit(cls, returns: Float) -> Self | None:
         """Return the regimes of a history, or None where two cannot be told apart.
 
+        Two are taken only where the Bayesian information criterion prefers them to one normal distribution, and where
+        each lasts two sessions or more in the mean.
+
         Args:
             returns: Log returns, ascending in time, `[L]`; NaN is left out.
 
@@ -70,7 +74,8 @@ class Regimes:
         first, second = float(values["sigma2[0]"]), float(values["sigma2[1]"])
         if min(first, second) <= 0 or not (0 < stay < 1 and 0 < leave < 1):
             return None
-        if max(first, second) < _LEAST_RATIO**2 * min(first, second):
+        alone = -0.5 * len(known) * (np.log(2 * np.pi * known.var()) + 1.0)
+        if float(found.llf) - alone <= 0.5 * _FURTHER * np.log(len(known)) or min(stay, 1.0 - leave) < _LEAST_STAY:
             return None
         mean = float(values["const"])
         if first <= second:

@@ -23,6 +23,7 @@ class MacroAnalystSettings(QuietSettings):
         oil: Field of the price of oil.
         change_days: Sessions over which changes are taken.
         regimes: Whether two regimes of volatility are fitted (`pip install 'alfred[macro]'`).
+        masks: Off: a series stands until its next value, so that only the time before it begins is unknown.
     """
 
     kind: Literal["macro"] = "macro"
@@ -33,6 +34,7 @@ class MacroAnalystSettings(QuietSettings):
     oil: str | None = "wti"
     change_days: int = Field(default=20, ge=1)
     regimes: bool = True
+    masks: bool = False
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -41,8 +43,8 @@ class MacroAnalystSettings(QuietSettings):
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
     @property
-    def component_names(self) -> tuple[str, ...]:
-        """Names of what is read off a date, each a signal."""
+    def value_names(self) -> tuple[str, ...]:
+        """Names of what is read off a date."""
         names: list[str] = []
         if self.long_yield is not None:
             names += ["yield_level", "yield_change"]
@@ -53,14 +55,9 @@ class MacroAnalystSettings(QuietSettings):
             names.append("oil_change")
         return (*names, *([REGIME] if self.regimes else []))
 
-    @property
-    def own_components(self) -> int:
-        """What is read off a date."""
-        return len(self.component_names)
-
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if not self.component_names:
+        if not self.value_names:
             raise ValueError("nothing is left to read: name a series or set regimes to true")
         if self.short_yield is not None and self.long_yield is None:
             raise ValueError(

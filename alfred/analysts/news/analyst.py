@@ -20,7 +20,7 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.point_in_time.headlines import HEADLINES
 from alfred.errors import CheckpointError, DataError
-from alfred.typing import Float, FloatArray
+from alfred.typing import Float
 
 _SCORER_FILE = "scorer.json"
 
@@ -52,11 +52,6 @@ class NewsAnalyst(QuietAnalyst):
         if self._scorer is None:
             self._scorer = make_scorer(self.settings)
         return self._scorer
-
-    def reduce(self, contexts: Contexts) -> FloatArray:
-        """Return the daily values of each window, `[B, 5]`; NaN where there is no headline."""
-        self.require_fitted()
-        return self._read(contexts)[0]
 
     def _choose_fields(self, market: Market) -> tuple[str, ...]:
         if market.headlines is None:

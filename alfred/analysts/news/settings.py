@@ -106,12 +106,7 @@ class NewsAnalystSettings(QuietSettings):
     endpoint: EndpointSettings = EndpointSettings()
 
     @property
-    def own_components(self) -> int:
-        """The daily values, each a signal."""
-        return len(DAILY_NAMES)
-
-    @property
-    def component_names(self) -> tuple[str, ...]:
+    def value_names(self) -> tuple[str, ...]:
         """Names of the daily values."""
         return DAILY_NAMES
 

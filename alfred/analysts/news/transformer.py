@@ -5,13 +5,15 @@ Axes legend: R headlines, L tokens, K labels.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from alfred.analysts.foundation.identity import digest_file
 from alfred.analysts.news.lexicon import is_forward_looking
@@ -138,12 +140,13 @@ def load_classifier(checkpoint: Checkpoint) -> tuple[Any, Any]:
         raise CheckpointError(f"'{checkpoint.source}' asks for code of its own to be run (auto_map); name another one")
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        network, told = transformers.AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
-        )
+        with _quiet(transformers.utils.logging):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+            network, told = transformers.AutoModelForSequenceClassification.from_pretrained(
+                folder, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+            )
     # Its errors for a damaged file are of many kinds; none of them is a fault of ours.
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError, SafetensorError) as error:
         raise CheckpointError(
             f"'{checkpoint.source}' is not a classifier that can be read ({explain_briefly(error)}); it needs "
             "config.json, model.safetensors and the files of its tokenizer"
@@ -154,3 +157,17 @@ def load_classifier(checkpoint: Checkpoint) -> tuple[Any, Any]:
             "of a classifier"
         )
     return tokenizer, network.eval()
+
+
+@contextlib.contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep the bars and reports of transformers off the screen; what is missing is an error of our own."""
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()

@@ -14,7 +14,8 @@ from alfred.analysts.tabular.base import Arrays, TableAnalyst
 from alfred.analysts.tabular.examples import Examples
 from alfred.analysts.tabular.ridge import LinearModel
 from alfred.analysts.tabular.settings import QuietSettings
-from alfred.typing import Float
+from alfred.data.contexts import Contexts
+from alfred.typing import Float, FloatArray
 
 _FEWEST_SESSIONS = 20
 
@@ -41,6 +42,12 @@ class QuietAnalyst(TableAnalyst):
 
     evidence_: Float
     model_: LinearModel
+
+    def reduce(self, contexts: Contexts) -> FloatArray:
+        """Return what is read off each window, NaN where unknown, and its masks, `[B, own_components]`."""
+        self.require_fitted()
+        values, _ = self._read(contexts)
+        return np.concatenate([values, np.isfinite(values)], axis=1) if self.settings.masks else values
 
     def _learn(self, examples: Examples) -> tuple[str, ...]:
         values, labels = examples.values, examples.labels

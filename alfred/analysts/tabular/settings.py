@@ -82,10 +82,29 @@ class QuietSettings(PenaltySettings, TableSettings):
         validation_fraction: Last part of the history that says whether there is anything to forecast.
         min_t: How many standard errors the squared error of the validation part must be below that of no forecast;
             zero accepts any gain.
+        masks: Whether each value that is offered as a signal has a second signal, `has_` and its name, that is one
+            where the value is known and zero where it is not. A network reads an unknown signal as zero, so that
+            without the mask it cannot tell what is missing from what is neutral.
     """
 
     validation_fraction: float = Field(default=0.25, gt=0, lt=1)
     min_t: float = Field(default=2.0, ge=0)
+    masks: bool = True
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Names of what is read off each window, in order; every analyst has its own."""
+        return ()
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the values, and of their masks."""
+        return (*self.value_names, *(f"has_{name}" for name in self.value_names if self.masks))
+
+    @property
+    def own_components(self) -> int:
+        """The values, and their masks."""
+        return len(self.component_names)
 
 
 class TreesSettings(TabularSettings):

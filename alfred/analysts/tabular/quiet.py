@@ -77,12 +77,11 @@ class QuietAnalyst(TableAnalyst):
             coefficients=np.where(kept[:, None], model.coefficients, 0.0),
             intercept=np.zeros_like(model.intercept),
         )
-        silent = [str(horizon) for horizon, is_kept in zip(self.horizons, kept, strict=True) if not is_kept]
-        if not silent:
-            return ()
-        return (
-            f"{self.settings.label} found nothing credible {', '.join(silent)} sessions ahead in the held-out part of "
-            "at least one history, and forecast no change from it.",
+        return tuple(
+            f"{self.settings.label} found nothing credible {horizon} session{'s' if horizon > 1 else ''} ahead in the "
+            "held-out part of at least one history, and forecast no change from it."
+            for horizon, is_kept in zip(self.horizons, kept, strict=True)
+            if not is_kept
         )
 
     def _forecast(self, values: Float, scales: Float) -> Float:

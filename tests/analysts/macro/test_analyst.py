@@ -116,7 +116,10 @@ def test_what_does_not_is_not(seed) -> None:
     market, _ = make_macro_market(0.0, seed=seed)
     analyst = MacroAnalyst(SETTINGS).fit(market)
     assert not analyst.model_.coefficients.any()
-    assert any("found nothing credible 1, 5 sessions ahead" in note for note in analyst.notes)
+    assert [
+        f"nothing credible {ahead} ahead" in note
+        for ahead, note in zip(("1 session", "5 sessions"), analyst.notes, strict=True)
+    ] == [True, True]
 
 
 def test_a_series_that_begins_late_is_unknown_until_then() -> None:

@@ -55,7 +55,10 @@ def test_useless_words_are_reported_as_none(seed) -> None:
     analyst = NewsAnalyst(SETTINGS).fit(market)
     assert (analyst.evidence_ < 2.0).all()
     assert not analyst.model_.coefficients.any()
-    assert any("found nothing credible 1, 5 sessions ahead" in note for note in analyst.notes)
+    assert [
+        f"nothing credible {ahead} ahead" in note
+        for ahead, note in zip(("1 session", "5 sessions"), analyst.notes, strict=True)
+    ] == [True, True]
     rows, columns = np.full(6, 600), np.arange(6)
     forecast = analyst.predict(make_contexts(market, rows, columns, length=20, fields=analyst.fields))
     assert not forecast.mean.any()

@@ -14,7 +14,7 @@ from alfred.data.arrays import as_floats, as_numbers, check_types
 from alfred.data.delisting import Delisting, check_delistings
 from alfred.data.features.cross_section import compute_levels
 from alfred.data.features.names import LEVELS
-from alfred.data.point_in_time.headlines import Headlines
+from alfred.data.point_in_time.headlines import Headlines, check_headlines
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 from alfred.typing import BoolArray, FloatArray
@@ -206,6 +206,8 @@ class Market:
                     f"the payout of '{symbol}' on its delisting of {item.date.date()} is {item.payout}: it must be a "
                     "fraction of the last price, 0 at least; 0.7 is seventy per cent"
                 )
+        if self.headlines is not None:
+            check_headlines(self.headlines, self.dates)
         if self.cash_rate is not None:
             if self.cash_rate.shape != (len(self.dates),):
                 raise DataError(f"cash_rate has shape {self.cash_rate.shape}, but there are {len(self.dates)} dates")

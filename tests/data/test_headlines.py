@@ -90,6 +90,16 @@ def test_a_market_without_headlines_says_what_to_do() -> None:
         make_contexts(make_random_market(20), np.array([9]), np.array([0]), length=3, fields=("close", HEADLINES))
 
 
+def test_headlines_of_no_session_are_refused() -> None:
+    news = MARKET.headlines
+    late = replace(MARKET, headlines=replace(news, known=news.known + pd.Timedelta(days=2)))
+    with pytest.raises(DataError, match="which is no session of the market"):
+        late.validate()
+    turned = replace(MARKET, headlines=replace(news, known=news.known[::-1]))
+    with pytest.raises(DataError, match="not in the order in which they became known"):
+        turned.validate()
+
+
 # Fridays and Mondays around the ends of summer time in New York (2020-03-08, 2020-11-01) and in London (2020-03-29).
 DATES = pd.DatetimeIndex(["2020-03-06", "2020-03-09", "2020-03-27", "2020-03-30", "2020-10-30", "2020-11-02"])
 

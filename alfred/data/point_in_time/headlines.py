@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from alfred.errors import DataError
+
 HEADLINES = "headlines"
 """Asked for among the fields of a window, it brings the texts of the window beside its numbers."""
 
@@ -87,6 +89,23 @@ class WindowHeadlines:
             np.concatenate([self.window, self.n_windows + other.window]),
             np.concatenate([self.age, other.age]),
             np.concatenate([self.texts, other.texts]),
+        )
+
+
+def check_headlines(headlines: Headlines, dates: pd.DatetimeIndex) -> None:
+    """Refuse headlines that no session of a market learnt of.
+
+    Raises:
+        DataError: They are not in order, or one became known on a day that is no session.
+    """
+    if not headlines.known.is_monotonic_increasing:
+        raise DataError("the headlines are not in the order in which they became known; sort them")
+    strange = ~headlines.known.isin(dates)
+    if strange.any():
+        row = int(np.argmax(strange))
+        raise DataError(
+            f"the headline '{headlines.texts[row]:.60}' became known on {headlines.known[row].date()}, which is no "
+            "session of the market; give each the first session at whose close it is known, as `load_headlines` does"
         )
 
 

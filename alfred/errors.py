@@ -36,6 +36,10 @@ class StorageError(AlfredError, OSError):
     """A file cannot be written: no rights, no space, a file where a folder should be."""
 
 
+class EndpointError(AlfredError):
+    """A service on the network refuses, fails or lies, or its budget is used up."""
+
+
 class NotFittedError(AlfredError):
     """`predict` was called before `fit` or `from_pretrained`."""
 

@@ -24,7 +24,7 @@ from alfred.data.settings import FeatureSettings
 from alfred.envs import PortfolioEnv, PortfolioSettings, encode_weights
 from alfred.envs.settings import ActionSettings
 from alfred.training.forecasting import forecast_walk_forward
-from tests.analysts.small import list_kinds, make_small_settings
+from tests.analysts.small import list_kinds, make_small_settings, prepare_market
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(420, late_listing=True)
@@ -65,7 +65,7 @@ def test_features(family, normalise) -> None:
 @pytest.mark.parametrize("kind", list_kinds("kronos", "toto", "fracast", "extractor", "hermite"))
 def test_walk_forward_signals_of_every_analyst(kind) -> None:
     # The late probes lie inside the first and the second block of forecasts; scrambles after them change the refits.
-    assert find_leak(forecast_with(kind), probes=(309, 380)) == ""
+    assert find_leak(forecast_with(kind), prepare_market(kind, MARKET), probes=(309, 380)) == ""
 
 
 def test_scaled_signals() -> None:

@@ -180,6 +180,7 @@ def _check_batches(analyst: Analyst, windows: Contexts, forecast: Forecast) -> N
         symbols=tiny.symbols + windows.symbols,
         dates=tiny.dates.append(windows.dates),
         timestamps=np.concatenate([tiny.timestamps, windows.timestamps]),
+        headlines=None if windows.headlines is None else windows.headlines.followed_by(windows.headlines),
     )
     beside = _take(analyst.predict(both), len(windows) + everything)
     require_promise(_is_alike(forecast, beside), "a window must be forecast alike in any batch, whatever else is in it")
@@ -208,6 +209,7 @@ def take_windows(contexts: Contexts, rows: slice | Sequence[int] | npt.NDArray[n
         symbols=tuple(contexts.symbols[row] for row in chosen),
         dates=contexts.dates[chosen],
         timestamps=contexts.timestamps[chosen],
+        headlines=None if contexts.headlines is None else contexts.headlines.take(chosen),
     )
 
 

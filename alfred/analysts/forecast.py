@@ -105,10 +105,7 @@ def list_signals(settings: AnalystSettings) -> tuple[tuple[str, ...], tuple[int,
     """
     horizons = settings.horizons if settings.offers_forecast else ()
     specs = [SignalSpec(settings.label, quantity, horizon) for horizon in horizons for quantity in QUANTITIES]
-    specs += [
-        SignalSpec(settings.label, f"component{number + 1}", settings.horizons[0])
-        for number in range(settings.own_components)
-    ]
+    specs += [SignalSpec(settings.label, name, settings.horizons[0]) for name in settings.component_names]
     return tuple(spec.name for spec in specs), tuple(spec.horizon for spec in specs)
 
 

@@ -91,6 +91,11 @@ class AnalystSettings(Settings):
         """Trials that were made to find it, for which the verdict on its user pays; none unless overridden."""
         return 0
 
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the components, one each: `component1` and so on unless overridden."""
+        return tuple(f"component{number + 1}" for number in range(self.own_components))
+
 
 class NaiveSettings(AnalystSettings):
     """Settings of `NaiveAnalyst`; nothing beyond those of every analyst."""

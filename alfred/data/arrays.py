@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,3 +37,19 @@ def as_numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     if values.dtype.kind not in "fiub":
         raise DataError(f"{name} must hold numbers, got an array of {values.dtype}; convert it to float64 first")
     return values
+
+
+def check_types(symbols: object, benchmark: object, notes: object, **mappings: object) -> None:
+    """Refuse what `Market.from_arrays` would stumble over, or take apart letter by letter.
+
+    Raises:
+        DataError: A list of texts is none, the benchmark is no text, or one of the mappings is none.
+    """
+    for name, value in (("symbols", symbols), ("notes", notes)):
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise DataError(f"{name} must be a list of texts, got {show_type(value)}")
+    if not isinstance(benchmark, str):
+        raise DataError(f"the benchmark must be one of the symbols, got {show_type(benchmark)}; name it: 'SPY'")
+    for name, value in mappings.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise DataError(f"{name} must be a mapping with one entry a name, got {show_type(value)}")

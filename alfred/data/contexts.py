@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.market import Market
+from alfred.data.point_in_time.headlines import HEADLINES, WindowHeadlines, gather_headlines
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 
@@ -27,6 +28,7 @@ class Contexts:
         symbols: The symbol of each window, `[B]`.
         dates: The date of the last bar of each window, `[B]`.
         timestamps: The date of every bar, `[B, C]`, datetime64; NaT before the first session of the market.
+        headlines: The news of each window, where `headlines` was asked for; else None.
     """
 
     values: FloatArray
@@ -34,6 +36,7 @@ class Contexts:
     symbols: tuple[str, ...]
     dates: pd.DatetimeIndex
     timestamps: npt.NDArray[np.datetime64]
+    headlines: WindowHeadlines | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes.
@@ -47,6 +50,8 @@ class Contexts:
                 f"contexts disagree: values {self.values.shape}, {len(self.fields)} fields, {len(self.symbols)} "
                 f"symbols, {len(self.dates)} dates, timestamps {self.timestamps.shape}"
             )
+        if self.headlines is not None and self.headlines.n_windows != b:
+            raise DataError(f"contexts disagree: {b} windows, but headlines of {self.headlines.n_windows}")
 
     def __len__(self) -> int:
         """Return the batch size B."""
@@ -83,7 +88,7 @@ def make_contexts(
         rows: Row of the last bar of each window, `[B]`.
         columns: Symbol of each window, `[B]`.
         length: Bars in a window, C. Rows before the first session are NaN.
-        fields: Fields to copy, F.
+        fields: Fields to copy, F. `headlines` among them brings the texts, which are no field of `values`.
 
     Raises:
         DataError: A row or column lies outside the market, or a field is missing.
@@ -94,17 +99,24 @@ def make_contexts(
     steps = rows[:, None] + np.arange(-length + 1, 1)
     inside = steps >= 0
     steps = np.maximum(steps, 0)
+    numbers = tuple(name for name in fields if name != HEADLINES)
     # Fields are gathered one by one, so that a memory-mapped market is read only where a window lies.
-    values = np.empty((len(rows), length, len(fields)), dtype=market.close.dtype)
-    for position, name in enumerate(fields):
+    values = np.empty((len(rows), length, len(numbers)), dtype=market.close.dtype)
+    for position, name in enumerate(numbers):
         values[:, :, position] = np.where(inside, market.field(name)[steps, columns[:, None]], np.nan)
     stamps = np.where(inside, market.dates.to_numpy(dtype="datetime64[s]")[steps], np.datetime64("NaT"))
+    texts = None
+    if HEADLINES in fields:
+        if market.headlines is None:
+            raise DataError("this market has no headlines; name a file of them: data.news.path")
+        texts = gather_headlines(market.headlines, market.dates, market.symbols, rows, columns, length)
     return Contexts(
         values=values,
-        fields=tuple(fields),
+        fields=numbers,
         symbols=tuple(market.symbols[column] for column in columns),
         dates=market.dates[rows],
         timestamps=stamps,
+        headlines=texts,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import cast
@@ -10,10 +10,11 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from alfred.data.arrays import as_floats, as_numbers, show_type
+from alfred.data.arrays import as_floats, as_numbers, check_types
 from alfred.data.delisting import Delisting, check_delistings
 from alfred.data.features.cross_section import compute_levels
 from alfred.data.features.names import LEVELS
+from alfred.data.point_in_time.headlines import Headlines, check_headlines
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 from alfred.typing import BoolArray, FloatArray
@@ -52,6 +53,7 @@ class Market:
         delistings: Known delistings by symbol, those up to the last date.
         investable: The symbols that may be held; None where nothing says it. Agents and baselines then hold all but
             the benchmark, for an index cannot be bought; see `universe`. An environment of one's own holds any.
+        headlines: News that became known at one of the sessions, or None.
     """
 
     dates: pd.DatetimeIndex
@@ -70,6 +72,7 @@ class Market:
     cash_rate: FloatArray | None = None
     delistings: Mapping[str, Delisting] = field(default_factory=dict)
     investable: tuple[str, ...] | None = None
+    headlines: Headlines | None = None
 
     @classmethod
     def from_arrays(
@@ -115,7 +118,8 @@ class Market:
         """
         index = to_session_dates(dates)
         closes = as_floats(close, "close")
-        _check_types(symbols, benchmark, notes, sectors=sectors, extras=extras, delistings=delistings)
+        check_types(symbols, benchmark, notes, sectors=sectors, extras=extras, delistings=delistings)
+        check_delistings(delistings or {})
         # An infinite close is no missing one: it is tradable, and refused as such.
         mask = ~np.isnan(closes) if tradable is None else as_numbers(tradable, "tradable").astype(bool, copy=False)
         market = cls(
@@ -202,6 +206,8 @@ class Market:
                     f"the payout of '{symbol}' on its delisting of {item.date.date()} is {item.payout}: it must be a "
                     "fraction of the last price, 0 at least; 0.7 is seventy per cent"
                 )
+        if self.headlines is not None:
+            check_headlines(self.headlines, self.dates)
         if self.cash_rate is not None:
             if self.cash_rate.shape != (len(self.dates),):
                 raise DataError(f"cash_rate has shape {self.cash_rate.shape}, but there are {len(self.dates)} dates")
@@ -322,6 +328,7 @@ class Market:
             sectors={symbol: sector for symbol, sector in self.sectors.items() if symbol in names},
             delistings={symbol: item for symbol, item in self.delistings.items() if symbol in names},
             investable=self._select_investable(names),
+            headlines=None if self.headlines is None else self.headlines.of(names),
         )
 
     def _select_investable(self, names: Sequence[str]) -> tuple[str, ...] | None:
@@ -357,6 +364,7 @@ class Market:
             volume=own(self.volume),
             extras={name: array.copy() for name, array in self.extras.items()},
             cash_rate=own(self.cash_rate),
+            headlines=None if self.headlines is None else self.headlines.copy(),
         )
 
     def _rows(self, rows: slice) -> Market:
@@ -367,6 +375,7 @@ class Market:
             cash_rate=None if self.cash_rate is None else self.cash_rate[rows],
             # A delisting to come is the future.
             delistings={symbol: item for symbol, item in self.delistings.items() if item.date <= dates[-1]},
+            headlines=None if self.headlines is None else self.headlines.since(dates[0]).until(dates[-1]),
         )
 
     def _cut(self, key: slice | tuple[slice, list[int]]) -> Market:
@@ -385,16 +394,3 @@ class Market:
             volume=optional(self.volume),
             extras={name: array[key] for name, array in self.extras.items()},
         )
-
-
-def _check_types(symbols: object, benchmark: object, notes: object, **mappings: object) -> None:
-    """Refuse what `from_arrays` would stumble over, or take apart letter by letter."""
-    for name, value in (("symbols", symbols), ("notes", notes)):
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            raise DataError(f"{name} must be a list of texts, got {show_type(value)}")
-    if not isinstance(benchmark, str):
-        raise DataError(f"the benchmark must be one of the symbols, got {show_type(benchmark)}; name it: 'SPY'")
-    for name, value in mappings.items():
-        if value is not None and not isinstance(value, Mapping):
-            raise DataError(f"{name} must be a mapping with one entry a name, got {show_type(value)}")
-    check_delistings(mappings["delistings"] or {})

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.market import Market
+from alfred.data.point_in_time.headlines import scramble_headlines
 from alfred.data.sessions import to_day
 from alfred.typing import FloatArray
 
@@ -18,9 +19,10 @@ _END_SHARE = 0.3
 def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Market:
     """Return a valid market that equals `market` up to the close of `date` and is random after it.
 
-    Prices, volume, extra fields, cash rates, halts and the ends of listings after the date are drawn anew, unlike the
-    true ones in level and in variation, so that anything computed for `date` or earlier that comes out different has
-    looked ahead. About a third of the symbols never trade again from some session on; delistings to come are gone.
+    Prices, volume, extra fields, headlines, cash rates, halts and the ends of listings after the date are drawn anew,
+    unlike the true ones in level and in variation, so that anything computed for `date` or earlier that comes out
+    different has looked ahead. About a third of the symbols never trade again from some session on; delistings to come
+    are gone.
 
     Args:
         market: The market; left as it is.
@@ -64,8 +66,13 @@ def scramble_after(market: Market, date: pd.Timestamp | str, seed: int) -> Marke
     rate = market.cash_rate
     if rate is not None:
         rate = np.concatenate([rate[:first], further.uniform(0.1, 0.2, shape[0]).astype(rate.dtype)])
+    news = market.headlines
+    if news is not None:
+        known = int(news.known.searchsorted(to_day(date), side="right"))
+        news = scramble_headlines(news, known, market.symbols, rng.spawn(1)[0])
     scrambled = replace(
         market,
+        headlines=news,
         tradable=tradable,
         extras=extras,
         cash_rate=rate,

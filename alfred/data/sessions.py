@@ -235,6 +235,19 @@ def find_close_times(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.Date
     return pd.DatetimeIndex(known.where(known.notna(), customary))
 
 
+def find_time_zone(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> str:
+    """Return the name of the zone on whose clock an exchange opens and closes.
+
+    Args:
+        dates: Any dates.
+        calendar: A name of `exchange_calendars`.
+
+    Raises:
+        ConfigError: The calendar is unknown.
+    """
+    return str(_load_calendar(dates, calendar).tz)
+
+
 def _load_calendar(dates: pd.DatetimeIndex, name: str) -> Any:
     """Return the calendar of an exchange around some dates."""
     # exchange_calendars takes a second to import, and only calendars need it.

@@ -16,16 +16,30 @@ from alfred.errors import ConfigError, suggest
 from alfred.settings import Settings, parse_entry
 
 
+def check_zone(zone: str | None) -> str | None:
+    """Return the name of a time zone, or None; ValueError when there is no such zone."""
+    if zone is not None and zone not in (known := zoneinfo.available_timezones()):
+        raise ValueError(f"unknown time zone '{zone}'; New York is America/New_York.{suggest(zone, known)}")
+    return zone
+
+
 class NewsSettings(Settings):
     """Which headlines.
 
     Attributes:
         path: A CSV with `date`, `time` (hh:mm on the exchange's clock, empty where unknown), `symbol`, `headline`.
         calendar: Exchange whose closing times count, early ones included (a name of exchange_calendars).
+        time_zone: Zone of the stamps, such as UTC; the exchange's own clock when left out.
     """
 
     path: Path
     calendar: str = "XNYS"
+    time_zone: str | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_zone(cls, zone: str | None) -> str | None:
+        return check_zone(zone)
 
 
 class MacroSettings(Settings):
@@ -132,9 +146,7 @@ class DataSettings(Settings):
     @field_validator("time_zone")
     @classmethod
     def _check_zone(cls, zone: str | None) -> str | None:
-        if zone is not None and zone not in (known := zoneinfo.available_timezones()):
-            raise ValueError(f"unknown time zone '{zone}'; New York is America/New_York.{suggest(zone, known)}")
-        return zone
+        return check_zone(zone)
 
     @model_validator(mode="after")
     def _check_together(self) -> DataSettings:

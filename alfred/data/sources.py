@@ -98,6 +98,10 @@ def compute_market_checksum(market: Market) -> str:
         add("cash_rate", market.cash_rate[:, None])
     for name in sorted(market.extras):
         add(name, market.extras[name])
+    if market.headlines is not None:
+        days = market.headlines.known.to_numpy().astype("datetime64[s]").astype(np.int64)
+        told = zip(days, market.headlines.symbols, market.headlines.texts, strict=True)
+        digest.update("\n".join(f"{day} {symbol} {text!r}" for day, symbol, text in told).encode())
     return digest.hexdigest()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -35,7 +36,11 @@ class Checkpoint:
 
 
 def resolve_checkpoint(
-    source: str | Path, *, revision: str | None = None, pinned: Mapping[str, str] | None = None
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    pinned: Mapping[str, str] | None = None,
+    beside: Sequence[str] = (),
 ) -> Checkpoint:
     """Find a checkpoint in a local folder, in the cache of the hub, or on the hub, in this order.
 
@@ -47,6 +52,7 @@ def resolve_checkpoint(
             `NeoQuasar/Kronos-mini`.
         revision: Commit on the hub, 40 hexadecimal digits; it overrides `pinned`.
         pinned: Commits of the checkpoints that the caller knows, by hub name.
+        beside: Further files that are wanted in the folder of the weights, where the checkpoint has them.
 
     Raises:
         CheckpointError: There is no such folder, file, checkpoint or revision, or no network to fetch it by.
@@ -75,6 +81,9 @@ def resolve_checkpoint(
         )
     hub = import_extra("huggingface_hub", "pretrained")
     config, weights = (_fetch(hub, name, commit, file) for file in (CONFIG_FILE, WEIGHTS_FILE))
+    for file in beside:
+        with contextlib.suppress(CheckpointError):
+            _fetch(hub, name, commit, file)
     return _read_checkpoint(name, commit, config, weights)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 import importlib.util
 import shutil
@@ -10,10 +11,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
+from alfred.data.market import Market
+from alfred.data.point_in_time.headlines import Headlines
 
 _BRIEF = {"steps": 20, "batch_size": 16, "validate_every": 10}
 _KRONOS = {"context_length": 24, "horizons": (1, 5), "samples": 2, "tokenizer_fitting": _BRIEF, "model_fitting": _BRIEF}
@@ -33,11 +37,16 @@ SMALL: dict[str, dict[str, object]] = {
     },
     "ridge": {"context_length": 40},
     "toto": {"fitting": {"steps": 20, "batch_size": 32, "validate_every": 10}},
+    "macro": {
+        "context_length": 40,
+        **dict.fromkeys(("short_yield", "long_yield", "vix", "oil")),
+    },
+    "news": {"context_length": 40},
     "trees": {"context_length": 40, "n_rounds": 20},
 }
 
-_EXTRAS = {"fracast": "fracast", "chronos": "chronos"}
-"""The package that an analyst cannot do without, where it comes with an extra."""
+_EXTRAS = {"fracast": "fracast", "chronos": "chronos", "macro": "statsmodels", "news": "vaderSentiment"}
+"""The package that an analyst cannot do without, where it comes with an extra of its own name."""
 
 
 def list_kinds(*slow: str) -> list[Any]:
@@ -53,6 +62,22 @@ def list_kinds(*slow: str) -> list[Any]:
             marks.append(pytest.mark.skip(reason=f"the extra '{kind}' is not installed"))
         found.append(pytest.param(kind, marks=marks))
     return found
+
+
+def add_headlines(market: Market, share: float = 0.3, seed: int = 0) -> Market:
+    """Return the market with headlines that mean nothing: of each symbol, on a share of the sessions."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.nonzero(rng.random(market.close.shape) < share)
+    texts = rng.choice(["posts a great profit", "warns of a terrible loss", "to hold a meeting"], len(rows))
+    numbered = [f"{text} {number}" for number, text in enumerate(texts)]
+    symbols = np.asarray(market.symbols, dtype=object)[columns]
+    news = Headlines(market.dates[rows], symbols, np.asarray(numbered, dtype=object))
+    return dataclasses.replace(market, headlines=news)
+
+
+def prepare_market(kind: str, market: Market) -> Market:
+    """Return the market with what an analyst reads besides prices."""
+    return add_headlines(market) if kind == "news" else market
 
 
 def make_small_settings(kind: str, **changes: object) -> AnalystSettings:

@@ -13,7 +13,7 @@ from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import MomentumSettings, NaiveSettings
 from alfred.data.contexts import make_contexts
 from alfred.errors import CheckpointError, ConfigError, ContractError, DataError, NotFittedError
-from tests.analysts.small import list_kinds, make_small_settings
+from tests.analysts.small import list_kinds, make_small_settings, prepare_market
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(700)
@@ -26,7 +26,7 @@ def make_small(kind):
 
 @pytest.mark.parametrize("kind", list_kinds("fracast"))
 def test_contract(kind) -> None:
-    check_analyst(lambda: make_small(kind), MARKET)
+    check_analyst(lambda: make_small(kind), prepare_market(kind, MARKET))
 
 
 class Forgetful(NaiveAnalyst):

@@ -21,7 +21,7 @@ from alfred.data.settings import DataSettings
 from alfred.data.sources import load_market
 from alfred.errors import ContractError
 from tests.analysts.kronos.small import make_small_pair
-from tests.analysts.small import list_kinds, make_small_settings
+from tests.analysts.small import list_kinds, make_small_settings, prepare_market
 from tests.conftest import ROOT, make_random_market
 
 MARKET = make_random_market(420)
@@ -47,8 +47,9 @@ def store(market: Market, dtype: type[np.floating]) -> Market:
 @functools.cache
 def find_usual(kind: str) -> tuple[Analyst, Forecast]:
     """Return an analyst that is fitted in the usual unit, and what it forecasts there."""
-    analyst = build(kind).fit(MARKET)
-    return analyst, analyst.predict(list_windows(analyst, MARKET))
+    market = prepare_market(kind, MARKET)
+    analyst = build(kind).fit(market)
+    return analyst, analyst.predict(list_windows(analyst, market))
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
@@ -56,14 +57,14 @@ def find_usual(kind: str) -> tuple[Analyst, Forecast]:
 @pytest.mark.parametrize("kind", list_kinds())
 def test_prediction(kind, dtype, unit) -> None:
     analyst, expected = find_usual(kind)
-    found = analyst.predict(list_windows(analyst, store(rescale_market(MARKET, unit), dtype)))
+    found = analyst.predict(list_windows(analyst, store(rescale_market(prepare_market(kind, MARKET), unit), dtype)))
     assert measure_difference(expected, found) <= TOLERANCE
 
 
 @pytest.mark.parametrize("kind", list_kinds())
 def test_fit_and_prediction_in_single_precision(kind) -> None:
     # In double precision, and with every symbol in another unit, `check_analyst` does the same.
-    market = store(rescale_market(MARKET, 1e-9), np.float32)
+    market = store(rescale_market(prepare_market(kind, MARKET), 1e-9), np.float32)
     analyst = build(kind).fit(market)
     assert measure_difference(find_usual(kind)[1], analyst.predict(list_windows(analyst, market))) <= TOLERANCE
 
@@ -83,6 +84,7 @@ def coins() -> Market:
 
 @pytest.mark.parametrize("kind", list_kinds("fracast"))
 def test_coins_that_are_one_share_in_other_units(kind, coins) -> None:
+    coins = prepare_market(kind, coins)
     analyst = build(kind).fit(coins)
     columns = [coins.symbols.index(name) for name in ("KO", "KO_1CENT", "KO_SHIB", "KO_PEPE")]
     rows = np.arange(260, coins.n_dates)

@@ -14,7 +14,7 @@ from alfred.errors import DataError, SignalError
 from alfred.training import forecasting
 from alfred.training.forecasting import forecast_all, forecast_walk_forward, make_blocks
 from alfred.training.progress import Silence
-from tests.analysts.small import make_small_settings
+from tests.analysts.small import make_small_settings, prepare_market
 from tests.conftest import make_random_market
 
 MARKET = make_random_market(420, late_listing=True)
@@ -150,5 +150,6 @@ def test_the_analysts_answer_alone_as_in_a_batch(kind, monkeypatch) -> None:
     check = forecasting.check_alone
     monkeypatch.setattr(forecasting, "check_alone", lambda *args: (asked.append(1), check(*args)))
     settings = make_small_settings(kind)
-    forecast_walk_forward(MARKET, settings, SCHEDULE.model_copy(update={"min_train_days": 390, "refit_every_days": 15}))
+    schedule = SCHEDULE.model_copy(update={"min_train_days": 390, "refit_every_days": 15})
+    forecast_walk_forward(prepare_market(kind, MARKET), settings, schedule)
     assert len(asked) == 2

@@ -15,13 +15,15 @@ from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
 from alfred.analysts.tabular.examples import (
     Examples,
+    Names,
+    check_dropped,
     choose_fields,
     compute_scales,
     drop_constant,
     make_examples,
     read_columns,
 )
-from alfred.analysts.tabular.settings import TabularSettings
+from alfred.analysts.tabular.settings import TableSettings, TabularSettings
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
 from alfred.errors import CheckpointError
@@ -34,11 +36,11 @@ Arrays = dict[str, npt.NDArray[Any]]
 _FILE = "model.safetensors"
 
 
-class TabularAnalyst(Analyst):
-    """Forecasts the forward log return of a window from its features, in units of the window's volatility.
+class TableAnalyst(Analyst):
+    """Forecasts the forward log return of a window from numbers read off it, in units of the window's volatility.
 
-    A subclass learns in `_learn`, forecasts in `_forecast`, and names its arrays in `_to_tensors` and `_from_tensors`.
-    `fit` decides by the market whether volume is read.
+    A subclass reads windows in `_read` and says by `_choose_fields` what they must hold; it learns in `_learn`,
+    forecasts in `_forecast`, and names its arrays in `_to_tensors` and `_from_tensors`.
 
     Attributes:
         names_: Features that are read, `[F]`.
@@ -47,15 +49,17 @@ class TabularAnalyst(Analyst):
             mean.
     """
 
-    settings: TabularSettings
+    settings: TableSettings
 
     names_: tuple[str, ...]
     spread_: Float
 
     def fit(self, market: Market) -> Self:
         """Learn from all windows with a known label; see the base class."""
-        self.fields = choose_fields(market, self.settings)
-        examples, dropped = drop_constant(make_examples(market, self.settings, self.fields), self.settings)
+        self.fields = self._choose_fields(market)
+        whole = make_examples(market, self.settings, self.fields, self._read)
+        examples, dropped = drop_constant(whole)
+        self._check_dropped(whole, dropped)
         self.names_ = examples.names
         # Threads add up floats in another order on another machine.
         with threadpool_limits(limits=1):
@@ -69,10 +73,21 @@ class TabularAnalyst(Analyst):
     def predict(self, contexts: Contexts) -> Forecast:
         """Forecast each window; see the base class."""
         self.require_fitted()
-        table, names = read_columns(contexts, self.settings)
+        table, names = self._read(contexts)
         values = table[:, [names.index(name) for name in self.names_]]
         scales = compute_scales(contexts, self.horizons)
         return Forecast.from_gaussian(self._forecast(values, scales), self.spread_ * scales, self.horizons)
+
+    @abstractmethod
+    def _choose_fields(self, market: Market) -> tuple[str, ...]:
+        """Return the fields that a context must hold; DataError says what the market lacks."""
+
+    @abstractmethod
+    def _read(self, contexts: Contexts) -> tuple[Float, Names]:
+        """Return what is read off each window, `[B, F]`, NaN where unknown, and the names of the columns."""
+
+    def _check_dropped(self, examples: Examples, dropped: Names) -> None:
+        """Refuse the examples when what does not move in them cannot be done without."""
 
     @abstractmethod
     def _learn(self, examples: Examples) -> tuple[str, ...]:
@@ -106,6 +121,24 @@ class TabularAnalyst(Analyst):
                 "settings.json belongs to other weights"
             )
         self._from_tensors(arrays)
+
+
+class TabularAnalyst(TableAnalyst):
+    """Reads technical and momentum features of the window, and columns of the market that are chosen by name.
+
+    `fit` decides by the market whether volume is read.
+    """
+
+    settings: TabularSettings
+
+    def _choose_fields(self, market: Market) -> tuple[str, ...]:
+        return choose_fields(market, self.settings)
+
+    def _read(self, contexts: Contexts) -> tuple[Float, Names]:
+        return read_columns(contexts, self.settings)
+
+    def _check_dropped(self, examples: Examples, dropped: Names) -> None:
+        check_dropped(examples, dropped, self.settings)
 
 
 def _read_texts(note: Mapping[str, object], key: str) -> tuple[str, ...]:

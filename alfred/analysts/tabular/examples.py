@@ -5,19 +5,23 @@ Axes legend: E examples, F features, H horizons, B batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from alfred.analysts.tabular.features import compute_features
-from alfred.analysts.tabular.settings import TabularSettings
+from alfred.analysts.tabular.settings import TableSettings, TabularSettings
 from alfred.analysts.windows import compute_window_volatility, iterate_labelled, scale_by_horizon
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
 from alfred.errors import DataError
 from alfred.learning.split import split_by_session
 from alfred.typing import Float
+
+Names = tuple[str, ...]
+"""Names of features, `[F]`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +33,16 @@ class Examples:
         values: Features, `[E, F]`; NaN where unknown.
         labels: Forward log returns over `scales`, clipped, `[E, H]`.
         scales: Volatility of each window over each horizon, `[E, H]`.
+        sessions: Row of the market at which each was forecast, `[E]`.
         train: Rows before the validation part whose labels are known before it begins.
         validation: Rows of the validation part.
     """
 
-    names: tuple[str, ...]
+    names: Names
     values: Float
     labels: Float
     scales: Float
+    sessions: npt.NDArray[np.integer]
     train: npt.NDArray[np.intp]
     validation: npt.NDArray[np.intp]
 
@@ -57,7 +63,7 @@ def compute_scales(contexts: Contexts, horizons: tuple[int, ...]) -> Float:
     return scale_by_horizon(compute_window_volatility(contexts), horizons).astype(np.float64)
 
 
-def read_columns(contexts: Contexts, settings: TabularSettings) -> tuple[Float, tuple[str, ...]]:
+def read_columns(contexts: Contexts, settings: TabularSettings) -> tuple[Float, Names]:
     """Return the features of each window and the chosen columns at its last bar, `[B, F]`, and their names."""
     values, names = compute_features(contexts, settings.features)
     columns = [contexts.field(name)[:, -1].astype(np.float64) for name in settings.columns]
@@ -66,8 +72,16 @@ def read_columns(contexts: Contexts, settings: TabularSettings) -> tuple[Float, 
     return np.where(np.isfinite(table), table, np.nan), (*names, *settings.columns)
 
 
-def make_examples(market: Market, settings: TabularSettings, fields: tuple[str, ...]) -> Examples:
+def make_examples(
+    market: Market, settings: TableSettings, fields: tuple[str, ...], read: Callable[[Contexts], tuple[Float, Names]]
+) -> Examples:
     """Return every window with a known label as an example, ordered by date.
+
+    Args:
+        market: Everything that may be known.
+        settings: Horizons, context length, and the share that validates.
+        fields: Fields of a window.
+        read: Returns the features of windows, `[B, F]`, and their names.
 
     Raises:
         DataError: The history is too short.
@@ -75,7 +89,7 @@ def make_examples(market: Market, settings: TabularSettings, fields: tuple[str, 
     values, labels, scales, rows = [], [], [], []
     names: tuple[str, ...] = ()
     for windows in iterate_labelled(market, settings, fields):
-        table, names = read_columns(windows.contexts, settings)
+        table, names = read(windows.contexts)
         values.append(table[windows.known])
         labels.append(windows.labels.astype(np.float64))
         scales.append(windows.scales.astype(np.float64))
@@ -84,18 +98,32 @@ def make_examples(market: Market, settings: TabularSettings, fields: tuple[str, 
     train, validation = split_by_session(
         order, horizon=max(settings.horizons), validation_fraction=settings.validation_fraction
     )
-    return Examples(names, np.concatenate(values), np.concatenate(labels), np.concatenate(scales), train, validation)
+    return Examples(
+        names, np.concatenate(values), np.concatenate(labels), np.concatenate(scales), order, train, validation
+    )
 
 
-def drop_constant(examples: Examples, settings: TabularSettings) -> tuple[Examples, tuple[str, ...]]:
-    """Return the examples without features that are the same in all of them, and the names of those.
+def drop_constant(examples: Examples) -> tuple[Examples, Names]:
+    """Return the examples without features that are the same in all of them, and the names of those."""
+    dropped = tuple(
+        name for name, values in zip(examples.names, examples.values.T, strict=True) if _is_constant(values)
+    )
+    kept = [position for position, name in enumerate(examples.names) if name not in dropped]
+    names = tuple(examples.names[position] for position in kept)
+    return replace(examples, names=names, values=examples.values[:, kept]), dropped
+
+
+def check_dropped(examples: Examples, dropped: Names, settings: TabularSettings) -> None:
+    """Refuse to learn from nothing.
+
+    Args:
+        examples: Before anything was dropped.
+        dropped: Names of the features that do not move.
+        settings: Names the columns.
 
     Raises:
         DataError: A column that was chosen by name is one of them, or nothing is left.
     """
-    dropped = tuple(
-        name for name, values in zip(examples.names, examples.values.T, strict=True) if _is_constant(values)
-    )
     for name in settings.columns:
         if name in dropped:
             known = examples.values[:, examples.names.index(name)]
@@ -110,9 +138,6 @@ def drop_constant(examples: Examples, settings: TabularSettings) -> tuple[Exampl
         raise DataError(
             f"every feature of analyst '{settings.label}' is constant in the training windows: the prices do not move"
         )
-    kept = [position for position, name in enumerate(examples.names) if name not in dropped]
-    names = tuple(examples.names[position] for position in kept)
-    return replace(examples, names=names, values=examples.values[:, kept]), dropped
 
 
 def _is_constant(values: Float) -> bool:

@@ -8,12 +8,23 @@ from pydantic import Field, model_validator
 
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.features.names import LEVELS
+from alfred.settings import Settings
 
 _BARS = ("open", "high", "low", "close", "volume", *LEVELS)
 
 
-class TabularSettings(AnalystSettings):
-    """What both analysts can be told.
+class TableSettings(AnalystSettings):
+    """What every analyst can be told that reads a table of numbers.
+
+    Attributes:
+        validation_fraction: Last part of the history that chooses how much is learnt, and measures the spread.
+    """
+
+    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
+
+
+class TabularSettings(TableSettings):
+    """What ridge and trees can be told.
 
     Attributes:
         context_length: Bars that features are computed from, C: half a year of sessions and one bar more.
@@ -21,13 +32,11 @@ class TabularSettings(AnalystSettings):
         columns: Further fields of the market to read at the last bar of each window, by name: joined reports, macro
             series, signals of one's own. Each is standardised by the history; bars themselves are refused, because
             their unit would reach the forecast.
-        validation_fraction: Last part of the history that chooses how much is learnt, and measures the spread.
     """
 
     context_length: int = Field(default=127, ge=22)
     features: Literal["technical", "momentum", "both"] = "both"
     columns: tuple[str, ...] = ()
-    validation_fraction: float = Field(default=0.15, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _check_columns(self) -> Self:
@@ -43,15 +52,14 @@ class TabularSettings(AnalystSettings):
         return self
 
 
-class RidgeSettings(TabularSettings):
-    """Settings of `RidgeAnalyst`.
+class PenaltySettings(Settings):
+    """How strongly a linear model is held back.
 
     Attributes:
         penalties: Penalties to choose from. Features have unit variance and the error is a mean over examples, so
             that a penalty of 1 halves the coefficient of a feature that is alone; the largest all but silences it.
     """
 
-    kind: Literal["ridge"] = "ridge"
     penalties: tuple[float, ...] = Field(default=(0.001, 0.01, 0.1, 1.0, 10.0, 100.0), min_length=1)
 
     @model_validator(mode="after")
@@ -59,6 +67,44 @@ class RidgeSettings(TabularSettings):
         if not all(0 < penalty < float("inf") for penalty in self.penalties):
             raise ValueError(f"penalties {self.penalties} must be positive numbers: features are often collinear")
         return self
+
+
+class RidgeSettings(PenaltySettings, TabularSettings):
+    """Settings of `RidgeAnalyst`; see those that they are made of."""
+
+    kind: Literal["ridge"] = "ridge"
+
+
+class QuietSettings(PenaltySettings, TableSettings):
+    """What every `QuietAnalyst` can be told.
+
+    Attributes:
+        validation_fraction: Last part of the history that says whether there is anything to forecast.
+        min_t: How many standard errors the squared error of the validation part must be below that of no forecast;
+            zero accepts any gain.
+        masks: Whether each value that is offered as a signal has a second signal, `has_` and its name, that is one
+            where the value is known and zero where it is not. A network reads an unknown signal as zero, so that
+            without the mask it cannot tell what is missing from what is neutral.
+    """
+
+    validation_fraction: float = Field(default=0.25, gt=0, lt=1)
+    min_t: float = Field(default=2.0, ge=0)
+    masks: bool = True
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """Names of what is read off each window, in order; every analyst has its own."""
+        return ()
+
+    @property
+    def component_names(self) -> tuple[str, ...]:
+        """Names of the values, and of their masks."""
+        return (*self.value_names, *(f"has_{name}" for name in self.value_names if self.masks))
+
+    @property
+    def own_components(self) -> int:
+        """The values, and their masks."""
+        return len(self.component_names)
 
 
 class TreesSettings(TabularSettings):

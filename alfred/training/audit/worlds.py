@@ -12,6 +12,7 @@ import pandas as pd
 from alfred.config import Experiment
 from alfred.data.market import FIELDS, Market
 from alfred.data.perturbation import scramble_after
+from alfred.data.point_in_time.news import read_stamps
 from alfred.data.sessions import find_close_times
 from alfred.data.settings import DataSettings
 from alfred.errors import DataError
@@ -148,10 +149,7 @@ def choose_future(name: str, data: DataSettings, market: Market, date: pd.Timest
         return np.asarray((days > date) | (rows > market.dates.get_loc(date)))
 
     def of_headlines(table: pd.DataFrame) -> BoolArray:
-        days = _read_days(table, "date")
-        clock = pd.to_timedelta(table["time"].replace("", "23:59") + ":00", errors="coerce")
-        late = np.asarray(days + pd.TimedeltaIndex(clock) >= close)
-        return np.asarray((days > date) | ((days == date) & late))
+        return np.asarray(data.news is not None and read_stamps(table, market.dates, data.news) >= close)
 
     return {"fundamentals": of_reports, "macro": of_series, "news": of_headlines}[name]
 

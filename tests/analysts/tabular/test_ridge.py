@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from alfred.analysts import make_analyst
 from alfred.analysts.checks import check_analyst, measure_difference
 from alfred.analysts.registry import ANALYSTS
-from alfred.analysts.tabular.examples import make_examples
+from alfred.analysts.tabular.examples import make_examples, read_columns
 from alfred.analysts.tabular.ridge import LinearModel
 from alfred.analysts.tabular.settings import RidgeSettings
 from alfred.data.contexts import make_contexts
@@ -72,7 +73,7 @@ def test_the_model_without_gaps_is_that_of_sklearn_exactly() -> None:
 
 def test_penalty_and_spread_come_from_the_validation_part() -> None:
     analyst = make_analyst(SHORT).fit(MARKET)
-    examples = make_examples(MARKET, SHORT, analyst.fields)
+    examples = make_examples(MARKET, SHORT, analyst.fields, partial(read_columns, settings=SHORT))
     assert examples.values.shape == (len(examples.labels), len(analyst.names_))
     # Windows end in rows 39 to 494, and the last 15 of 100 validate.
     assert (len(examples.train), len(examples.validation)) == (4 * (387 - 5), 4 * (456 - 387))
@@ -94,7 +95,7 @@ def test_penalty_and_spread_come_from_the_validation_part() -> None:
 
 
 def test_labels_are_forward_returns_in_units_of_the_windows_volatility() -> None:
-    examples = make_examples(MARKET, SHORT, ("close", "volume"))
+    examples = make_examples(MARKET, SHORT, ("close", "volume"), partial(read_columns, settings=SHORT))
     logs = np.log(MARKET.close.astype(np.float64))
     volatility = np.sqrt((np.diff(logs[:40, 2]) ** 2).mean())
     expected = [(logs[39 + h, 2] - logs[39, 2]) / volatility / np.sqrt(h) for h in (1, 5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from alfred.analysts import make_analyst
 from alfred.analysts.checks import check_analyst
-from alfred.analysts.tabular.examples import make_examples
+from alfred.analysts.tabular.examples import make_examples, read_columns
 from alfred.analysts.tabular.output import OutputRule
 from alfred.analysts.tabular.settings import RidgeSettings, TreesSettings
 from alfred.data.contexts import make_contexts
@@ -51,7 +52,7 @@ def test_the_contract_with_everything_on() -> None:
 
 def test_rounds_and_trees_are_those_of_sklearn_on_the_purged_split(plain) -> None:
     analyst, _ = plain
-    examples = make_examples(BENT.until(BENT.dates[799]), BRIEF, analyst.fields)
+    examples = make_examples(BENT.until(BENT.dates[799]), BRIEF, analyst.fields, partial(read_columns, settings=BRIEF))
     train, validation = examples.train, examples.validation
     seed = int(np.random.SeedSequence(0).generate_state(1)[0])
     options = {
@@ -84,7 +85,7 @@ def test_rounds_and_trees_are_those_of_sklearn_on_the_purged_split(plain) -> Non
 def test_members_are_averaged_and_differ() -> None:
     market = BENT.until(BENT.dates[799])
     analyst = make_analyst(change(n_members=3)).fit(market)
-    values = make_examples(market, BRIEF, analyst.fields).values[:50]
+    values = make_examples(market, BRIEF, analyst.fields, partial(read_columns, settings=BRIEF)).values[:50]
     members = [member.predict(values) for member in analyst.forests_[0]]
     assert np.ptp(members, axis=0).max() > 1e-3
     np.testing.assert_allclose(analyst._sum(values)[:, 0], np.mean(members, axis=0), rtol=1e-12)

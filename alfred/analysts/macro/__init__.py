@@ -1,0 +1,1 @@
+"""The macro analyst: yields, volatility and oil, and the regime that the market is in."""

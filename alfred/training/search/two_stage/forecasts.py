@@ -5,6 +5,7 @@ Axes legend: T dates, N symbols, R rows, K signals.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def forecast_later(
     segments: Segments,
     search: TwoStageSettings,
     cache: Path | None = None,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> Signals:
     """Forecast walk-forward from shortly before the second stage to the end of a market.
 
@@ -110,6 +112,7 @@ def forecast_later(
         segments: Where the second stage begins.
         search: How many sessions before it are forecast as well.
         cache: Folder that keeps finished pieces, so that a killed search goes on.
+        progress: Told the sessions done so far.
     """
     start = segments.strategy_folds[0][0] if segments.strategy_folds else segments.locked[0]
     first = int(market.dates.searchsorted(start)) - search.warm_up_days
@@ -117,7 +120,7 @@ def forecast_later(
         min_train_days=max(first, 2), refit_every_days=segments.refit_every_days, forecast_every_days=1, cache=cache
     )
     own = settings.model_copy(update={"refit_every_days": None, "forecast_every_days": None})
-    return forecast_walk_forward(market, own, schedule)
+    return forecast_walk_forward(market, own, schedule, progress)
 
 
 def _pair(

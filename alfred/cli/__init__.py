@@ -29,6 +29,7 @@ from alfred.cli.options import (
     print_json,
     read_experiment,
 )
+from alfred.cli.tune_models import models
 from alfred.errors import AlfredError
 from alfred.plugins import load_plugins
 
@@ -55,6 +56,9 @@ app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
 app.command()(new)
+tune = typer.Typer(help="Search for good settings, and say honestly what the search is worth.", no_args_is_help=True)
+tune.command()(models)
+app.add_typer(tune, name="tune")
 
 
 @app.command()

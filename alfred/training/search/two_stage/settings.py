@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+import yaml
+from pydantic import Field, ValidationError, model_validator
 
+from alfred.errors import ConfigError, suggest
 from alfred.settings import Settings
 
 Family = Literal["hermite", "extractor", "trees", "ridge"]
@@ -88,3 +90,44 @@ class TwoStageSettings(Settings):
                 "stage; together they must be below 1"
             )
         return self
+
+
+def read_settings(pairs: Sequence[str], given: Mapping[str, object] | None = None) -> TwoStageSettings:
+    """Read the settings of a search.
+
+    Args:
+        pairs: `key=value` each, with the value in YAML; a key may have dots: `fixed.hermite.fitting.steps=60`.
+        given: Values that were given otherwise, by key.
+
+    Raises:
+        ConfigError: A key is unknown or a value is wrong.
+    """
+    raw: dict[str, Any] = dict(given or {})
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        parts = key.split(".")
+        if not separator or not all(part.strip() for part in parts):
+            raise ConfigError(f"--search needs key=value, for instance top_k=8; got '{pair}'")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:
+            raise ConfigError(f"--search {pair}: the value is not YAML; quote it") from error
+        place = raw
+        for part in parts[:-1]:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--search {pair}: '{part}' is a plain value already; name a key of a mapping")
+        place[parts[-1]] = value
+    try:
+        return TwoStageSettings.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the whole"
+        if first["type"] == "extra_forbidden":
+            known = list(TwoStageSettings.model_fields)
+            raise ConfigError(
+                f"search: unknown key '{key}'; known: {', '.join(known)}.{suggest(key, known)}"
+            ) from error
+        message = first["msg"].removeprefix("Value error, ")
+        given_value = f", got {first['input']!r}" if first["loc"] else ""
+        raise ConfigError(f"search: {key}: {message[0].lower()}{message[1:]}{given_value}") from error

@@ -29,9 +29,11 @@ Search = Annotated[
         help="Set one key of the search: --search top_k=8, --search fixed.hermite.fitting.steps=60. Repeatable.",
     ),
 ]
-Family = Annotated[
-    list[str] | None,
-    typer.Option("--family", help="Kind of models to search: hermite, extractor, trees, ridge. Repeatable."),
+Families = Annotated[
+    str | None,
+    typer.Option(
+        help="Families to search, separated by commas: hermite, extractor, trees, ridge; the first two when left out."
+    ),
 ]
 
 
@@ -40,14 +42,14 @@ def models(
     config: Config = None,
     overrides: Set = None,
     search: Search = None,
-    family: Family = None,
+    families: Families = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of the first stage.")] = None,
     strategy_trials: Annotated[int | None, typer.Option(min=1, help="Trials of the second, for each model.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Models that go on to the second stage.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Sessions ahead that models forecast.")] = None,
     objective: Annotated[str | None, typer.Option(help="two_stage, hybrid or pareto.")] = None,
     name: Annotated[str, typer.Option(help="Name of the search.")] = "two-stage",
-    folder: Annotated[Path, typer.Option(help="Folder of all searches.")] = Path("searches"),
+    folder: Annotated[Path, typer.Option(help="Folder of all searches.")] = Path("runs/tuning"),
     storage: Annotated[
         str | None, typer.Option(help="Journal file or address of a database; a journal in the folder when left out.")
     ] = None,
@@ -65,7 +67,7 @@ def models(
     from alfred.training.search.two_stage.settings import read_settings
 
     given: dict[str, object] = {
-        "families": family,
+        "families": None if families is None else [item.strip() for item in families.split(",")],
         "n_model_trials": trials,
         "n_strategy_trials": strategy_trials,
         "top_k": top,

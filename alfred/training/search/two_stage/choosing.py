@@ -41,7 +41,7 @@ def choose_from_strategies(
         plateaus = [find_plateau(trial, trials, STRATEGY_SPACE, settings.n_neighbours) for trial in trials]
         best = _find_best(trials, plateaus, settings)
         found.append(_describe(candidate, trials[best], plateaus[best], trials))
-    return sorted(found, key=lambda item: -_rate(item, settings))
+    return sorted(found, key=lambda item: -_rate(item.value, item.plateau, settings))
 
 
 def choose_from_hybrid(candidates: Sequence[Candidate], study: Study, space: ModelSpace) -> list[StrategyResult]:
@@ -54,7 +54,7 @@ def choose_from_hybrid(candidates: Sequence[Candidate], study: Study, space: Mod
         alike = [other for other in trials if by_number[other.number].family == candidate.family]
         plateau = find_plateau(trial, alike, list_all_parameters(space, candidate.family), settings.n_neighbours)
         found.append(_describe(candidate, trial, plateau, trials))
-    return sorted(found, key=lambda item: -_rate(item, settings))[: settings.top_k]
+    return sorted(found, key=lambda item: -_rate(item.value, item.plateau, settings))[: settings.top_k]
 
 
 def choose_from_front(candidates: Sequence[Candidate], study: Study) -> tuple[list[StrategyResult], list[Row]]:
@@ -90,14 +90,14 @@ def choose_from_front(candidates: Sequence[Candidate], study: Study) -> tuple[li
 
 
 def _find_best(trials: Sequence[FrozenTrial], plateaus: Sequence[float], settings: TwoStageSettings) -> int:
-    """Return the place of the best trial: by plateau or by peak, the other deciding between equals."""
-    peaks = [trial.values[0] for trial in trials]
-    first, second = (plateaus, peaks) if settings.choose == "plateau" else (peaks, plateaus)
-    return max(range(len(trials)), key=lambda place: (first[place], second[place], -place))
+    """Return the place of the best trial, the plateau deciding between equals."""
+    rates = [_rate(trial.values[0], plateau, settings) for trial, plateau in zip(trials, plateaus, strict=True)]
+    return max(range(len(trials)), key=lambda place: (rates[place], plateaus[place], -place))
 
 
-def _rate(item: StrategyResult, settings: TwoStageSettings) -> float:
-    return item.plateau if settings.choose == "plateau" else item.value
+def _rate(value: float, plateau: float, settings: TwoStageSettings) -> float:
+    """Return what trials are compared by: neither a peak among poor trials nor a poor trial among good ones wins."""
+    return min(value, plateau) if settings.choose == "plateau" else value
 
 
 def _describe(

@@ -9,6 +9,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from scipy import stats
 
+from alfred.training.search.claims import is_cut_off
+from alfred.training.search.study import count_trials
 from alfred.training.search.two_stage.locked import DEFAULT, LockedVerdict
 from alfred.training.search.two_stage.objectives import PREFIX, STOPPED, TRADED
 from alfred.training.search.two_stage.result import Diagnostics, StrategyResult
@@ -60,9 +62,12 @@ def diagnose(
         convergence=convergence,
         correlations=correlate(candidates, strategies),
         traded_share={name: find_traded_share(trials) for name, trials in stages.items()},
-        n_trials={name: len([t for t in trials if t.state != TrialState.WAITING]) for name, trials in stages.items()},
+        n_trials={name: count_trials(trials) for name, trials in stages.items()},
         n_stopped=sum(STOPPED in trial.user_attrs for trial in model_trials),
-        n_failed={name: sum(t.state == TrialState.FAIL for t in trials) for name, trials in stages.items()},
+        n_failed={
+            name: sum(t.state == TrialState.FAIL and not is_cut_off(t) for t in trials)
+            for name, trials in stages.items()
+        },
     )
 
 

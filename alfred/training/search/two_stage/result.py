@@ -118,7 +118,7 @@ class TwoStageResult:
 
 
 def tabulate_models(result: TwoStageResult, n: int | None = None) -> list[Row]:
-    """Return the models of the first stage, best first."""
+    """Return the models of the first stage, best first; the noted Sharpe ratio is in excess of equal weights."""
     return [
         {
             "rank": place + 1,
@@ -130,32 +130,41 @@ def tabulate_models(result: TwoStageResult, n: int | None = None) -> list[Row]:
             "balanced accuracy": item.accuracy,
             "IC": item.ic,
             "rank IC": item.rank_ic,
-            "Sharpe over equal weights (noted)": item.sharpe,
+            "noted Sharpe": item.sharpe,
         }
         for place, item in enumerate(result.models[:n])
     ]
 
 
 def tabulate_strategies(result: TwoStageResult) -> list[Row]:
-    """Return the models of the second stage with their strategies, best first."""
+    """Return the models of the second stage with their strategies, best first.
+
+    `model rank` is that of the first stage, `traded` the share of the trials on the model that traded.
+    """
     ranks = {item.number: place + 1 for place, item in enumerate(result.models)}
     return [
         {
             "rank": place + 1,
-            "rank in the first stage": ranks.get(item.candidate.number, 0),
+            "model rank": ranks.get(item.candidate.number, 0),
             "family": item.candidate.family,
             "value": item.value,
             "plateau": item.plateau,
             "Sharpe": item.sharpe,
             "turnover": item.turnover,
-            "trials that traded": item.traded_share,
-            **{name.removeprefix("strategy."): value for name, value in item.strategy.items() if name in _SHOWN},
+            "traded": item.traded_share,
+            **{label: item.strategy[name] for name, label in _SHOWN.items()},
         }
         for place, item in enumerate(result.strategies)
     ]
 
 
-_SHOWN = ("threshold", "margin", "max_weight", "fraction", "rebalance_every")
+_SHOWN = {
+    "threshold": "threshold",
+    "margin": "margin",
+    "fraction": "fraction",
+    "max_weight": "clip",
+    "rebalance_every": "batch",
+}
 
 
 def tabulate_convergence(result: TwoStageResult) -> list[Row]:

@@ -21,7 +21,7 @@ from alfred.training.progress import Reporter, Silence
 from alfred.training.provenance.stages import compute_digest
 from alfred.training.search.crew import run_studies
 from alfred.training.search.storage import JOURNAL_FILE
-from alfred.training.search.study import StudyPlan
+from alfred.training.search.study import StudyPlan, count_trials
 from alfred.training.search.two_stage.choosing import (
     choose_from_front,
     choose_from_hybrid,
@@ -224,7 +224,8 @@ def _judge(
     if default is not None:
         name = name_probability(default.read_settings(), search.settings.horizon)
         entries.append((DEFAULT, signals[1], build_strategy(dict(DEFAULTS), name)))
-    made = [trial for item in studies for trial in item.get_trials(deepcopy=False) if trial.state.is_finished()]
+    # One that was cut off showed nothing, and was made again.
+    n_made = sum(count_trials(item.get_trials(deepcopy=False)) for item in studies)
     sharpes = [
         float(t.user_attrs[SHARPE]) for item in studies for t in list_finished(item.trials) if SHARPE in t.user_attrs
     ]
@@ -236,7 +237,7 @@ def _judge(
         entries,
         winner=digest,
         study=study,
-        trials=Trials.declare(len(made) + earlier, sharpes),
+        trials=Trials.declare(n_made + earlier, sharpes),
         looks=looks + 1,
         intervals=search.experiment.intervals,
     )

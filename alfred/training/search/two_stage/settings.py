@@ -49,8 +49,8 @@ class TwoStageSettings(Settings):
         warm_up_days: Sessions before the second stage that are forecast as well, to know the size of the signals.
         fold_score: What the second stage maximises over its folds: `mean_less_half_sd` or `median`.
         caution: Models are ranked by their mean score less this many standard errors over folds.
-        choose: Whether the winner of the second stage is the `peak` or has the best `plateau`: the mean of itself and
-            its nearest trials.
+        choose: Whether the winner of the second stage is the `peak`, or stands on the best `plateau`: then a trial is
+            worth the lower of its own value and the mean of itself and its nearest trials.
         n_neighbours: Trials in a plateau.
         prune: Whether trials that fall behind the best one fold by fold are stopped (Wilcoxon's signed rank test).
         prune_p: Significance at which they are.

@@ -13,9 +13,7 @@ from typer.testing import CliRunner
 from alfred.agents.strategies.signals import KellySettings
 from alfred.cli import app
 from alfred.config import load_experiment
-from alfred.data.synthetic import compute_attainable_auc, make_autoregressive_market
 from alfred.errors import CheckpointError
-from alfred.evaluation.forecast_metrics import compute_realised_returns
 from alfred.training.search.two_stage import objectives
 from alfred.training.search.two_stage.result import (
     TwoStageResult,
@@ -29,7 +27,7 @@ from alfred.training.search.two_stage.result import (
 from alfred.training.search.two_stage.run import search_models
 from alfred.training.search.two_stage.strategy import NAME
 from tests.conftest import make_random_market
-from tests.search.two_stage.cases import COLUMNS, make_experiment, make_market, make_settings
+from tests.search.two_stage.cases import make_experiment, make_market, make_settings
 from tests.training.small import DIRECT, run_small, write_market
 
 
@@ -227,27 +225,3 @@ def test_run_takes_the_best_configuration_unchanged(tmp_path: Path) -> None:
     search_models(load_searched(experiment), experiment, settings, tmp_path / "search")
     _, _, rows = run_small(tmp_path / "runs", load_experiment(tmp_path / "search" / "best.yaml"))
     assert NAME in {row.strategy for row in rows}
-
-
-@pytest.mark.slow
-def test_the_first_stage_attains_what_a_planted_signal_allows(tmp_path: Path) -> None:
-    market = make_market(0.15, 6000, seed=2)
-    fixed = {"ridge": COLUMNS["ridge"], "trees": {"columns": ["planted_signal"], "n_rounds": 60}}
-    settings = make_settings(
-        families=["ridge", "trees"], fixed=fixed, n_model_trials=10, n_model_folds=4, top_k=2, n_strategy_trials=2
-    )
-    result = search_models(market, make_experiment(), settings, tmp_path)
-    rises = compute_realised_returns(market, market.dates[:-1], market.universe, 1) > 0
-    attainable = compute_attainable_auc(0.15, float(rises.mean()))
-    assert result.models[0].auc == pytest.approx(attainable, abs=0.01)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ["hermite", "extractor"])
-def test_networks_attain_what_past_returns_allow(tmp_path: Path, family: str) -> None:
-    fixed = {family: {"context_length": 16, "fitting": {"steps": 100, "validate_every": 20}}}
-    settings = make_settings(
-        families=[family], fixed=fixed, n_model_trials=3, n_model_folds=2, top_k=1, n_strategy_trials=1, caution=0.0
-    )
-    result = search_models(make_autoregressive_market(0.2, n_days=4000, seed=1), make_experiment(), settings, tmp_path)
-    assert result.models[0].auc == pytest.approx(compute_attainable_auc(0.2), abs=0.01)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data
+from alfred.cli import analysts, data, tune
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
@@ -29,6 +29,7 @@ from alfred.cli.options import (
     print_json,
     read_experiment,
 )
+from alfred.cli.promote import promote
 from alfred.cli.tune_models import models
 from alfred.errors import AlfredError
 from alfred.plugins import load_plugins
@@ -52,13 +53,13 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
+app.add_typer(tune.app, name="tune")
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
 app.command()(new)
-tune = typer.Typer(help="Search for good settings, and say honestly what the search is worth.", no_args_is_help=True)
-tune.command()(models)
-app.add_typer(tune, name="tune")
+app.command()(promote)
+tune.app.command()(models)
 
 
 @app.command()

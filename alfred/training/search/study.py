@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import optuna
 from optuna import Study, Trial
@@ -32,14 +32,17 @@ _PARTS, _QUEUED = "parts", "queued"
 _P_THRESHOLD = 0.1
 
 
-class Objective(Protocol):
+Chosen = TypeVar("Chosen")
+
+
+class Objective(Protocol[Chosen]):
     """What a study optimises; it travels to worker processes, so that its class stands at the top of a module."""
 
-    def suggest(self, trial: Trial) -> object:
+    def suggest(self, trial: Trial) -> Chosen:
         """Choose all parameters of a trial, quickly: other workers wait meanwhile."""
         ...
 
-    def evaluate(self, trial: Trial, chosen: object) -> float | Sequence[float]:
+    def evaluate(self, trial: Trial, chosen: Chosen) -> float | Sequence[float]:
         """Return the value, or the values, of what `suggest` chose.
 
         What else is worth keeping goes into user attributes of the trial. An exception makes it a failed trial.
@@ -67,7 +70,7 @@ class StudyPlan:
 
     name: str
     parts: Parts
-    objective: Objective
+    objective: Objective[Any]
     n_trials: int
     directions: tuple[Literal["minimize", "maximize"], ...] = ("minimize",)
     seed: int = 0

@@ -224,4 +224,4 @@ def test_run_takes_the_best_configuration_unchanged(tmp_path: Path) -> None:
     settings = make_settings(fixed={}, n_model_trials=2, n_strategy_trials=2, top_k=1)
     search_models(load_searched(experiment), experiment, settings, tmp_path / "search")
     _, _, rows = run_small(tmp_path / "runs", load_experiment(tmp_path / "search" / "best.yaml"))
-    assert NAME in {row.strategy for row in rows}
+    assert NAME in {row.name for row in rows}

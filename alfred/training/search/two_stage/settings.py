@@ -53,7 +53,6 @@ class TwoStageSettings(Settings):
             worth the lower of its own value and the mean of itself and its nearest trials.
         n_neighbours: Trials in a plateau.
         prune: Whether trials that fall behind the best one fold by fold are stopped (Wilcoxon's signed rank test).
-        prune_p: Significance at which they are.
         seed: Seed of sampler and models.
     """
 
@@ -77,7 +76,6 @@ class TwoStageSettings(Settings):
     choose: Literal["peak", "plateau"] = "plateau"
     n_neighbours: int = Field(default=5, ge=1)
     prune: bool = True
-    prune_p: float = Field(default=0.1, gt=0, lt=0.5)
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     @model_validator(mode="after")

@@ -139,6 +139,12 @@ def test_a_winner_on_the_end_of_its_range_is_warned_of(tmp_path: Path) -> None:
     )
 
 
+def test_a_default_that_wins_is_named(tmp_path: Path) -> None:
+    result = search(tmp_path, n_model_trials=1, n_strategy_trials=1)
+    assert result.warnings[0].startswith("The winner is the default configuration")
+    assert [item.baseline for item in result.verdict.comparisons] == ["equal weight"]
+
+
 @pytest.mark.parametrize("objective", ["hybrid", "pareto"])
 def test_one_stage_searches(tmp_path: Path, objective: str) -> None:
     result = search(tmp_path, objective=objective, n_model_trials=5)

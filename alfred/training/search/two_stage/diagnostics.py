@@ -127,10 +127,16 @@ def _correlate(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def list_warnings(
-    diagnostics: Diagnostics, winner: StrategyResult, edges: Sequence[Edge], verdict: LockedVerdict
+    diagnostics: Diagnostics,
+    winner: StrategyResult,
+    edges: Sequence[Edge],
+    verdict: LockedVerdict,
+    *,
+    is_default: bool = False,
 ) -> list[str]:
     """Return what a reader must know, one sentence each."""
-    found = [f"{edge.sentence[0].upper()}{edge.sentence[1:]}." for edge in edges]
+    found = ["The winner is the default configuration: the search found nothing better."] if is_default else []
+    found += [f"{edge.sentence[0].upper()}{edge.sentence[1:]}." for edge in edges]
     if not winner.traded:
         found.append("No strategy traded: every one found stays in cash.")
     elif winner.plateau <= 0 < winner.value:

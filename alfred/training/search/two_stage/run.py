@@ -139,7 +139,9 @@ def search_models(
         edges=tuple(edges),
         verdict=verdict,
         diagnostics=diagnostics,
-        warnings=tuple(list_warnings(diagnostics, results[0], edges, verdict)),
+        warnings=tuple(
+            list_warnings(diagnostics, results[0], edges, verdict, is_default=_is_default(search, results[0]))
+        ),
     )
     _write(search, result)
     return result
@@ -215,15 +217,16 @@ def _judge(
     digest, study = compute_digest(dict(winner.candidate.settings), dict(winner.strategy)), plan.digest
     if (known := ledger.find(digest, study)) is not None:
         return known
-    # The first trial is the default configuration; where it failed, there is nothing to compare with.
+    # The first trial is the default configuration; where it failed, or won, there is nothing to compare with.
     default = next((item for item in candidates if item.number == 0), None)
+    if default is not None and _is_default(search, winner):
+        default = None
     models = [winner.candidate, *([] if default is None else [default])]
     search.reporter.say(f"locked part: {segments.locked[0].date()} to {segments.locked[1].date()}, the winner alone")
     signals = _forecast(search, models, search.market)
     entries = [(NAME, signals[0], KellySettings.model_validate(dict(winner.strategy)))]
     if default is not None:
-        name = name_probability(default.read_settings(), search.settings.horizon)
-        entries.append((DEFAULT, signals[1], build_strategy(dict(DEFAULTS), name)))
+        entries.append((DEFAULT, signals[1], _make_default(search, default)))
     # One that was cut off showed nothing, and was made again.
     n_made = sum(count_trials(item.get_trials(deepcopy=False)) for item in studies)
     sharpes = [
@@ -243,6 +246,17 @@ def _judge(
     )
     ledger.add(verdict)
     return verdict
+
+
+def _make_default(search: _Search, candidate: Candidate) -> KellySettings:
+    """Return the strategy that nobody searched, on the forecasts of a model."""
+    return build_strategy(dict(DEFAULTS), name_probability(candidate.read_settings(), search.settings.horizon))
+
+
+def _is_default(search: _Search, winner: StrategyResult) -> bool:
+    """Return whether the winner is the configuration that the search began with."""
+    strategy = KellySettings.model_validate(dict(winner.strategy))
+    return winner.candidate.number == 0 and strategy == _make_default(search, winner.candidate)
 
 
 def _find_edges(search: _Search, models: Study, winner: StrategyResult) -> list[Edge]:

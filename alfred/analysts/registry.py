@@ -47,6 +47,7 @@ ANALYSTS: Registry[Analyst] = Registry(
         "chronos": "alfred.analysts.foundation.settings:ChronosSettings",
         "registry": "alfred.analysts.chosen.settings:RegistrySettings",
     },
+    configured=True,
 )
 
 

@@ -20,13 +20,14 @@ _LINE_SECONDS = 30
 
 
 @contextmanager
-def show_board(total: int) -> Iterator[Callable[[Sequence[Study]], None]]:
+def show_board(total: int, what: str = "MAE %") -> Iterator[Callable[[Sequence[Study]], None]]:
     """Show studies while they run: a table on a screen, a line now and then elsewhere.
 
     Args:
         total: Trials that are asked for in all.
+        what: The value that is shown.
     """
-    board = _Board(total)
+    board = _Board(total, what)
     if not messages.is_terminal:
         yield board.print_line
         return
@@ -35,8 +36,8 @@ def show_board(total: int) -> Iterator[Callable[[Sequence[Study]], None]]:
 
 
 class _Board:
-    def __init__(self, total: int) -> None:
-        self._total, self._began = total, time.monotonic()
+    def __init__(self, total: int, what: str) -> None:
+        self._total, self._what, self._began = total, what, time.monotonic()
         self._at_start: int | None = None
         self._last_line, self._told = self._began, -1
 
@@ -50,19 +51,23 @@ class _Board:
             messages.print(self._describe(done), highlight=False, soft_wrap=True)
 
     def draw(self, studies: Sequence[Study]) -> Table:
-        from alfred.training.search.analysts.tuning import find_best_by_family
+        from alfred.training.search.study import find_best_by_family
 
         done = _count(studies)
         self._at_start = done if self._at_start is None else self._at_start
         bests = {
             study.study_name.rpartition("@")[0].rpartition(".")[2]: find_best_by_family(study) for study in studies
         }
+        choose = {
+            symbol: max if study.direction.name == "MAXIMIZE" else min
+            for symbol, study in zip(bests, studies, strict=True)
+        }
         families = list(dict.fromkeys(family for best in bests.values() for family in best))
         table = Table(title=self._describe(done), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("symbol", *families):
             table.add_column(heading, justify="left" if heading == "symbol" else "right")
         for symbol, best in bests.items():
-            least = min(best.values(), default=None)
+            least = choose[symbol](best.values(), default=None)
             cells = []
             for family in families:
                 value = best.get(family)
@@ -77,7 +82,7 @@ class _Board:
         left = (
             f", about {_format_time(elapsed / own * (self._total - done))} left" if own and done < self._total else ""
         )
-        return f"{done} of {self._total} trials after {_format_time(elapsed)}{left}; MAE % so far"
+        return f"{done} of {self._total} trials after {_format_time(elapsed)}{left}; {self._what} so far"
 
 
 def _count(studies: Sequence[Study]) -> int:

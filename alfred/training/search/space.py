@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from optuna import Trial
+from optuna.trial import BaseTrial
 from pydantic import Field, TypeAdapter, model_validator
 
 from alfred.settings import Settings
@@ -34,7 +34,7 @@ class Real(Settings):
             raise ValueError(f"low is {self.low} and high is {self.high}; low must be smaller, and positive with log")
         return self
 
-    def suggest(self, trial: Trial, name: str) -> float:
+    def suggest(self, trial: BaseTrial, name: str) -> float:
         """Choose a value."""
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
@@ -69,7 +69,7 @@ class Whole(Settings):
             )
         return self
 
-    def suggest(self, trial: Trial, name: str) -> int:
+    def suggest(self, trial: BaseTrial, name: str) -> int:
         """Choose a value."""
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
@@ -90,7 +90,7 @@ class Choice(Settings):
     kind: Literal["choice"] = "choice"
     options: tuple[Value | tuple[Value, ...], ...] = Field(min_length=1)
 
-    def suggest(self, trial: Trial, name: str) -> object:
+    def suggest(self, trial: BaseTrial, name: str) -> object:
         """Choose a value; Optuna keeps texts, numbers and None only, so that lists travel as texts."""
         spelt = {_spell(option): option for option in self.options}
         return spelt[trial.suggest_categorical(name, list(spelt))]
@@ -107,7 +107,7 @@ Space = Mapping[str, Dimension]
 SPACE: TypeAdapter[dict[str, Dimension]] = TypeAdapter(dict[str, Dimension])
 
 
-def suggest_settings(trial: Trial, space: Space, prefix: str = "") -> dict[str, object]:
+def suggest_settings(trial: BaseTrial, space: Space, prefix: str = "") -> dict[str, object]:
     """Choose a value for each parameter of a space.
 
     Args:

@@ -17,7 +17,7 @@ from optuna.pruners import BasePruner, NopPruner, WilcoxonPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState
 
 from alfred.errors import CheckpointError, ConfigError
 from alfred.settings import check_name
@@ -38,7 +38,7 @@ Chosen = TypeVar("Chosen")
 class Objective(Protocol[Chosen]):
     """What a study optimises; it travels to worker processes, so that its class stands at the top of a module."""
 
-    def suggest(self, trial: Trial) -> Chosen:
+    def suggest(self, trial: BaseTrial) -> Chosen:
         """Choose all parameters of a trial, quickly: other workers wait meanwhile."""
         ...
 
@@ -173,6 +173,20 @@ def load_study(storage: BaseStorage, name: str) -> Study:
         raise ConfigError(f"there is no study '{name}'; known: {', '.join(known) or 'none'}")
     silence_optuna()
     return optuna.load_study(study_name=found[-1], storage=storage)
+
+
+def find_best_by_family(study: Study) -> dict[str, float]:
+    """Return the best value of each family of parameters that has a finished trial, in the order of their first ones.
+
+    The family is the first word that a search chooses, such as the kind of an analyst.
+    """
+    best: dict[str, float] = {}
+    choose = max if study.direction == StudyDirection.MAXIMIZE else min
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        family = next((value for value in trial.params.values() if isinstance(value, str)), "all")
+        value = float(trial.values[0])
+        best[family] = choose(best.get(family, value), value)
+    return best
 
 
 def silence_optuna() -> None:

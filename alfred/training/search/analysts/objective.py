@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 from optuna import Trial
+from optuna.trial import BaseTrial
 
 from alfred.analysts.chosen.entries import Scores
 from alfred.analysts.settings import AnalystSettings
@@ -182,7 +183,7 @@ class SymbolObjective:
     families: Mapping[str, Space]
     cache: Path | None
 
-    def suggest(self, trial: Trial) -> AnalystSettings:
+    def suggest(self, trial: BaseTrial) -> AnalystSettings:
         """Choose a family, and then what is searched in it."""
         family = str(trial.suggest_categorical(FAMILY, list(self.families)))
         chosen = suggest_settings(trial, self.families[family], f"{family}.")

@@ -206,15 +206,6 @@ def find_best(study: Study) -> FrozenTrial:
     return min(done, key=lambda trial: (trial.value, trial.number))
 
 
-def find_best_by_family(study: Study) -> dict[str, float]:
-    """Return the smallest error of each family that has a finished trial."""
-    best: dict[str, float] = {}
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        family = str(trial.params[FAMILY])
-        best[family] = min(best.get(family, float("inf")), float(trial.value or 0.0))
-    return best
-
-
 def _describe(symbol: str, plan: StudyPlan, study: Study) -> BestEntry:
     best = find_best(study)
     return BestEntry(

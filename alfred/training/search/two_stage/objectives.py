@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from optuna import Trial
+from optuna.trial import BaseTrial
 
 from alfred.agents.strategies.signals import KellySettings
 from alfred.analysts.settings import AnalystSettings
@@ -41,8 +41,6 @@ MODEL, STRATEGY, FOLDS, STOPPED = "model", "strategy", "folds", "stopped_after"
 
 SHARPE, TRADED, EXCESS = "sharpe", "traded", "excess"
 """User attributes: Sharpe ratio in excess of cash over all folds, whether it traded, excess over equal weights."""
-
-Chosen = TypeVar("Chosen")
 
 PREFIX = "strategy."
 """Begins the names of the parameters of a strategy in a one-stage study."""
@@ -99,27 +97,26 @@ class ModelObjective:
         """Return the score of a trial."""
         return self.evaluate(trial, self.suggest(trial))
 
-    def suggest(self, trial: Trial) -> AnalystSettings:
+    def suggest(self, trial: BaseTrial) -> AnalystSettings:
         """Return the model of a trial."""
         return self.space.suggest(trial)
 
-    def evaluate(self, trial: Trial, chosen: object) -> float:
+    def evaluate(self, trial: Trial, chosen: AnalystSettings) -> float:
         """Return the mean score over folds, or over those until the pruner stopped it.
 
         A stopped trial returns what it has, as Optuna advises for this pruner, so that the sampler learns from it; it
         says so in its attributes and is never chosen.
         """
-        model = _require(chosen, AnalystSettings)
-        strategy = build_strategy(dict(DEFAULTS), name_probability(model, self.evaluator.horizon))
+        strategy = build_strategy(dict(DEFAULTS), name_probability(chosen, self.evaluator.horizon))
         scores: list[FoldScore] = []
         order = self.evaluator.order(self.space.settings.seed)
         for place in order:
-            scores.append(self.evaluator.score(model, strategy, place))
+            scores.append(self.evaluator.score(chosen, strategy, place))
             trial.report(scores[-1].score, place)
             if len(scores) < len(order) and trial.should_prune():
                 trial.set_user_attr(STOPPED, len(scores))
                 break
-        _note_model(trial, model, scores)
+        _note_model(trial, chosen, scores)
         return float(np.mean([score.score for score in scores]))
 
 
@@ -149,15 +146,14 @@ class StrategyObjective:
         """Return the score of a trial."""
         return self.evaluate(trial, self.suggest(trial))
 
-    def suggest(self, trial: Trial) -> KellySettings:
+    def suggest(self, trial: BaseTrial) -> KellySettings:
         """Return the strategy of a trial."""
         return suggest_strategy(trial, self.signal)
 
-    def evaluate(self, trial: Trial, chosen: object) -> float:
+    def evaluate(self, trial: Trial, chosen: KellySettings) -> float:
         """Return the aggregated excess; never NaN."""
-        strategy = _require(chosen, KellySettings)
-        score, sharpe = self.score(strategy)
-        trial.set_user_attr(STRATEGY, strategy.model_dump(mode="json"))
+        score, sharpe = self.score(chosen)
+        trial.set_user_attr(STRATEGY, chosen.model_dump(mode="json"))
         trial.set_user_attr(EXCESS, list(score.excess))
         trial.set_user_attr(TRADED, score.traded)
         trial.set_user_attr(SHARPE, sharpe)
@@ -193,14 +189,14 @@ class JointObjective:
         """Return the value or the values of a trial."""
         return self.evaluate(trial, self.suggest(trial))
 
-    def suggest(self, trial: Trial) -> tuple[AnalystSettings, KellySettings]:
+    def suggest(self, trial: BaseTrial) -> tuple[AnalystSettings, KellySettings]:
         """Return model and strategy of a trial."""
         model = self.space.suggest(trial)
         return model, suggest_strategy(trial, name_probability(model, self.evaluator.horizon), PREFIX)
 
-    def evaluate(self, trial: Trial, chosen: object) -> float | Sequence[float]:
+    def evaluate(self, trial: Trial, chosen: tuple[AnalystSettings, KellySettings]) -> float | Sequence[float]:
         """Return the mean hybrid score over folds; or mean AUC and aggregated excess Sharpe ratio."""
-        model, strategy = _require(chosen, tuple)
+        model, strategy = chosen
         scores: list[FoldScore] = []
         order = self.evaluator.order(self.space.settings.seed)
         for place in order:
@@ -244,9 +240,3 @@ def _note_model(trial: Trial, model: AnalystSettings, scores: Sequence[FoldScore
     trial.set_user_attr(MODEL, model.model_dump(mode="json"))
     trial.set_user_attr(FOLDS, [score.to_json() for score in scores])
     trial.set_user_attr(TRADED, any(score.traded for score in scores))
-
-
-def _require(chosen: object, kind: type[Chosen]) -> Chosen:
-    if not isinstance(chosen, kind):
-        raise TypeError(f"this objective suggests {kind.__name__}, got {type(chosen).__name__}")
-    return chosen

@@ -32,6 +32,7 @@ from alfred.cli.options import (
 from alfred.cli.promote import promote
 from alfred.cli.sweep import sweep
 from alfred.cli.tune_agents import agents
+from alfred.cli.tune_models import models
 from alfred.errors import AlfredError
 from alfred.plugins import load_plugins
 
@@ -63,6 +64,7 @@ app.command()(new)
 app.command()(promote)
 app.command()(sweep)
 tune.app.command()(agents)
+tune.app.command()(models)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""A search for trading models in two stages: first what forecasts well, then what trades well."""

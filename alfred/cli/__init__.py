@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data, experiments, tune
+from alfred.cli import analysts, data, experiments, tune, tune_report
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
@@ -65,6 +65,9 @@ app.command()(promote)
 app.command()(sweep)
 tune.app.command()(agents)
 tune.app.command()(models)
+tune.app.command("report")(tune_report.report)
+tune.app.command("list")(tune_report.list_)
+app.command()(tune_report.dashboard)
 
 
 @app.command()

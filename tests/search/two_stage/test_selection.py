@@ -10,7 +10,8 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from alfred.training.search.two_stage.diagnostics import correlate, find_convergence, find_importance, find_traded_share
+from alfred.training.search.summary import find_importance
+from alfred.training.search.two_stage.diagnostics import correlate, find_convergence, find_traded_share
 from alfred.training.search.two_stage.objectives import STOPPED
 from alfred.training.search.two_stage.scoring import FoldScore
 from alfred.training.search.two_stage.selection import (

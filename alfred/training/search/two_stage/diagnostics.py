@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import optuna
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from alfred.training.search.claims import is_cut_off
 from alfred.training.search.study import count_trials
+from alfred.training.search.summary import find_importance
 from alfred.training.search.two_stage.locked import DEFAULT, LockedVerdict
 from alfred.training.search.two_stage.objectives import PREFIX, STOPPED, TRADED
 from alfred.training.search.two_stage.result import Diagnostics, StrategyResult
 from alfred.training.search.two_stage.selection import Candidate, Edge, list_finished
 from alfred.training.search.two_stage.settings import FAMILIES
-
-FEWEST_TRIALS = 10
-"""Trials from which on importance is told."""
 
 FEWEST_MODELS = 4
 """Models from which on correlations are told."""
@@ -69,28 +66,6 @@ def diagnose(
             for name, trials in stages.items()
         },
     )
-
-
-def find_importance(trials: Sequence[FrozenTrial], *, prefix: str) -> dict[str, float]:
-    """Return the share of each parameter that all trials have in what makes trials good; empty for too few trials.
-
-    Args:
-        trials: Finished trials.
-        prefix: Begins the names of the parameters that count; it is left out of the result.
-    """
-    shared = set.intersection(*(set(trial.params) for trial in trials)) if trials else set()
-    names = sorted(name for name in shared if name.startswith(prefix))
-    varied = [name for name in names if len({trial.params[name] for trial in trials}) > 1]
-    values = [trial.values[0] for trial in trials]
-    if len(trials) < FEWEST_TRIALS or not varied or len(set(values)) < 2:
-        return {}
-    study = optuna.create_study(direction="maximize")
-    for trial, value in zip(trials, values, strict=True):
-        params = {name: trial.params[name] for name in varied}
-        own = {name: trial.distributions[name] for name in varied}
-        study.add_trial(create_trial(params=params, distributions=own, value=value))
-    found = optuna.importance.get_param_importances(study)
-    return {name.removeprefix(prefix): float(share) for name, share in found.items()}
 
 
 def find_convergence(trials: Sequence[FrozenTrial]) -> list[float]:

@@ -85,13 +85,13 @@ def explain(
     stages = make_stages(settings, trained[label], prepared.folds)
     walk = make_walk(
         prepared.market,
-        prepared.signals.scaled(),
+        prepared.observed.scaled(),
         experiment.env,
         stages[0].policy,
         start=find_first_decision(prepared),
         end=prepared.folds[-1].test[1],
     )
-    names = prepared.signals.names
+    names = prepared.observed.names
     lanes = draw_lanes(len(names), walk.tape.n_bars - walk.warm_up, shifts, drop, experiment.seed)
     weights, excess = walk_lanes(stages, walk, lanes, (reporter or Silence()))
     level = 1.0 - (1.0 - experiment.intervals.level) / max(len(names), 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from alfred.agents.registry import AGENTS
@@ -172,7 +172,13 @@ class TrainingSettings(Settings):
 
 
 def _wrap(value: object) -> object:
-    """Return one name as a list of one."""
+    """Return one name as a list of one.
+
+    Raises:
+        ValueError: Nothing is named.
+    """
+    if value in ([], ()):
+        raise ValueError("it names nothing; name signals, or leave it out for all")
     return (value,) if isinstance(value, str) else value
 
 
@@ -208,7 +214,7 @@ class Experiment(Settings):
     )
     features: FeatureSettings | None = FeatureSettings()
     blend: BlendSettings | None = None
-    observe: Annotated[tuple[str, ...] | None, BeforeValidator(_wrap), Field(min_length=1)] = None
+    observe: Annotated[tuple[str, ...] | None, BeforeValidator(_wrap)] = None
     forecast: ForecastSettings = ForecastSettings()
     splits: SplitSettings = SplitSettings()
     env: PortfolioSettings = PortfolioSettings()
@@ -222,13 +228,13 @@ class Experiment(Settings):
     intervals: IntervalSettings = IntervalSettings()
     n_trials: int = Field(default=0, ge=0)
 
-    @model_validator(mode="after")
-    def _check_blend(self) -> Experiment:
-        if self.blend is not None:
-            taken = [item.label for item in self.analysts] + [FEATURE_PREFIX]
-            if self.blend.label.casefold() in (name.casefold() for name in taken):
-                raise ValueError(f"the blend is called '{self.blend.label}' like an analyst; set blend.name")
-        return self
+    @field_validator("blend")
+    @classmethod
+    def _check_blend(cls, blend: BlendSettings | None, info: ValidationInfo) -> BlendSettings | None:
+        taken = [*(item.label for item in info.data.get("analysts", ())), FEATURE_PREFIX]
+        if blend is not None and blend.label.casefold() in (name.casefold() for name in taken):
+            raise ValueError(f"it is called '{blend.label}' as an analyst or the features are; give it another name")
+        return blend
 
     def to_yaml(self) -> str:
         """Return the resolved configuration; reading it again gives the same experiment."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alfred.cli import analysts, data
+from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
+app.command()(ablate)
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)

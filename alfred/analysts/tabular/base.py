@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.inputs import ReadsInputs
 from alfred.analysts.tabular.examples import (
     Examples,
     choose_fields,
@@ -34,7 +35,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _FILE = "model.safetensors"
 
 
-class TabularAnalyst(Analyst):
+class TabularAnalyst(ReadsInputs, Analyst):
     """Forecasts the forward log return of a window from its features, in units of the window's volatility.
 
     A subclass learns in `_learn`, forecasts in `_forecast`, and names its arrays in `_to_tensors` and `_from_tensors`.
@@ -66,13 +67,21 @@ class TabularAnalyst(Analyst):
         self.is_fitted = True
         return self
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The features that are read; see the base class."""
+        return self.names_
+
     def predict(self, contexts: Contexts) -> Forecast:
         """Forecast each window; see the base class."""
         self.require_fitted()
-        table, names = read_columns(contexts, self.settings)
-        values = table[:, [names.index(name) for name in self.names_]]
+        values = self.read_inputs(contexts)
         scales = compute_scales(contexts, self.horizons)
         return Forecast.from_gaussian(self._forecast(values, scales), self.spread_ * scales, self.horizons)
+
+    def _make_inputs(self, contexts: Contexts) -> Float:
+        table, names = read_columns(contexts, self.settings)
+        return table[:, [names.index(name) for name in self.names_]]
 
     @abstractmethod
     def _learn(self, examples: Examples) -> tuple[str, ...]:

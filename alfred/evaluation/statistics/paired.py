@@ -68,12 +68,12 @@ def judge_changes(
     n_dates = len(influence)
     centred = influence - influence.mean(axis=0) if n_dates else influence
     moving = np.asarray(np.abs(centred).max(axis=0, initial=0.0) > _STILL) & np.isfinite(values)
-    # A whole family shares its blocks: the longest that any of them asks for.
+    # A whole family shares its blocks. The length that one series asks for is an estimate, and the longest of a hundred
+    # of them is long by luck: their median is not.
     lengths = [compute_block_lengths(centred[:, place]).circular for place in np.flatnonzero(moving)]
-    block = max(horizon, round(max(lengths, default=1.0)))
-    if not moving.any() or n_dates // block < _FEWEST_BLOCKS // 2:
+    block = max(horizon, min(round(float(np.median(lengths or [1.0]))), n_dates // _FEWEST_BLOCKS))
+    if not moving.any() or n_dates // block < _FEWEST_BLOCKS:
         return [_stay(float(value)) for value in values]
-    block = min(block, max(n_dates // _FEWEST_BLOCKS, horizon))
     sums = sum_blocks(centred[:, moving], block)
     # The variance of a mean of T sessions from all circular blocks.
     error = np.sqrt((sums**2).mean(axis=0) / (block * n_dates))
@@ -93,7 +93,8 @@ def judge_changes(
 
 
 def _stay(value: float) -> PairedChange:
-    return PairedChange(value if np.isfinite(value) else 0.0, value, value, 1.0, "no credible change")
+    known = value if np.isfinite(value) else 0.0
+    return PairedChange(known, known, known, 1.0, "no credible change")
 
 
 def _studentise(sums: FloatArray, starts: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> FloatArray:

@@ -37,7 +37,8 @@ def ablate(
 
     Every part is dropped (set to its missing value; an analyst of the blend is left out and the blend fitted again) and
     permuted, on the test of the run and without training anything again. All changes of one subject are judged as one
-    family; what adds nothing is reported as no credible change.
+    family; what adds nothing is reported as no credible change. The table shows what is credible, and of every other
+    part the change that comes nearest; ablation.json in the run (and --json) holds all.
     """
     from alfred.console import results, show_progress
     from alfred.data.files import write_atomically
@@ -92,19 +93,23 @@ def _print_ablation(found: Ablation) -> None:
     from alfred.console import print_table, results
     from alfred.evaluation.formatting import format_difference, format_interval
 
-    rows = [
-        (
-            part.name,
-            item.way,
-            item.measure + (f" {item.horizon}" if item.horizon else ""),
-            format_difference(item.value),
-            format_interval(item.low, item.high),
-            f"{item.p:.3f}",
-            item.verdict,
-        )
-        for part in found.parts
-        for item in part.changes
-    ]
+    rows = []
+    for part in found.parts:
+        credible = [item for item in part.changes if item.verdict != "no credible change"]
+        # What is nothing by all measures takes one line: that of the measure which says it least clearly.
+        shown = credible or sorted(part.changes, key=lambda item: item.p)[:1]
+        rows += [
+            (
+                part.name,
+                item.way,
+                item.measure + (f" {item.horizon}" if item.horizon else ""),
+                format_difference(item.value),
+                format_interval(item.low, item.high),
+                f"{item.p:.3f}",
+                item.verdict,
+            )
+            for item in shown
+        ]
     if rows:
         headings = (_NOUNS[found.kind], "taken away", "measure", "worth", "interval", "p", "verdict")
         print_table(f"What {found.subject} owes to each {_NOUNS[found.kind]}", headings, rows)
@@ -112,7 +117,7 @@ def _print_ablation(found: Ablation) -> None:
 
 
 def _print_attributions(shares: Sequence[Attribution]) -> None:
-    from alfred.console import print_table
+    from alfred.console import print_table, results
 
     for item in shares:
         total = sum(part.size for part in item.inputs) or 1.0
@@ -120,6 +125,9 @@ def _print_attributions(shares: Sequence[Attribution]) -> None:
         rows = [
             (part.name, f"{part.size:.4f}", f"{100 * part.size / total:.0f} %", f"{part.mean:+.4f}") for part in ordered
         ]
-        check = f"parts add up to {100 * item.gap:.2g} %" if item.adds_up else f"PARTS MISS {100 * item.gap:.2g} %"
-        title = f"{item.analyst}, {item.horizon} ahead, {item.method}, {item.n_windows} windows ({check})"
-        print_table(title, ("input", "size", "share", "mean"), rows)
+        told = "add up" if item.adds_up else "DO NOT ADD UP"
+        print_table(f"{item.analyst}, {item.horizon} ahead", ("input", "size", "share", "mean"), rows)
+        results.print(
+            f"{item.method}, {item.n_windows} windows: the parts {told}; the largest gap is {100 * item.gap:.2g} % of them",
+            highlight=False,
+        )

@@ -82,7 +82,9 @@ def judge_changes(
     starts = draw_blocks(n_dates, block, settings.n_replicates, np.random.default_rng(settings.seed))
     resampled = _studentise(sums, starts)
     adjusted = adjust_p_values(values[moving] / whole, resampled)
-    critical = float(np.quantile(np.abs(resampled).max(axis=1), settings.level))
+    # Each side by itself, as p-values have it.
+    sides = (resampled.max(axis=1), -resampled.min(axis=1))
+    critical = max(float(np.quantile(side, (1.0 + settings.level) / 2.0)) for side in sides)
     found = [_stay(float(value)) for value in values]
     for place, own, p in zip(np.flatnonzero(moving), whole, adjusted, strict=True):
         value, half = float(values[place]), critical * float(own)

@@ -128,6 +128,6 @@ def _print_attributions(shares: Sequence[Attribution]) -> None:
         told = "add up" if item.adds_up else "DO NOT ADD UP"
         print_table(f"{item.analyst}, {item.horizon} ahead", ("input", "size", "share", "mean"), rows)
         results.print(
-            f"{item.method}, {item.n_windows} windows: the parts {told}; the largest gap is {100 * item.gap:.2g} % of them",
+            f"{item.method}, {item.n_windows} windows: the parts {told}; the largest gap is {100 * item.gap:.2g} %",
             highlight=False,
         )

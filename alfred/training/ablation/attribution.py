@@ -144,8 +144,8 @@ def explain_forests(forests: list[Forest], shown: Float, background: Float) -> t
     """Return the SHAP values of the mean of forests, `[B, F]`, and their gap.
 
     Where an input is not known, both ways of a split are weighed by the windows that took them (path-dependent,
-    Lundberg et al., 2020). The interventional kind of the library rounds thresholds to single precision, so that its
-    parts do not add up where a value lies on a threshold, as those of histograms do.
+    Lundberg et al., 2020). The parts of the library's interventional kind, which reads thresholds in single precision,
+    do not add up on trees of histograms (`docs/log.md`).
 
     Args:
         forests: Members, whose forecasts are averaged.

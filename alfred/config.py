@@ -24,7 +24,7 @@ from alfred.envs.settings import PortfolioSettings
 from alfred.errors import ConfigError, suggest
 from alfred.evaluation.settings import IntervalSettings
 from alfred.registry import Registry
-from alfred.settings import Name, Settings, check_name
+from alfred.settings import REFUSED_ENTRY, Name, Settings, check_name, parse_entry
 
 # The lists of an experiment: what each holds by default, and where the settings class of an entry is found by kind.
 _DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
@@ -40,8 +40,6 @@ _DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
     "baselines": list(DEFAULT_BASELINES),
 }
 _REGISTRIES: Mapping[str, Registry[Any]] = {"analysts": ANALYSTS, "agents": AGENTS, "baselines": BASELINES}
-# An entry that its own model refuses: the error carries that model's errors, so that the line can name the key.
-_REFUSED = "refused_entry"
 
 
 def _parse_entries(name: str) -> Callable[[object], tuple[Settings, ...]]:
@@ -65,12 +63,8 @@ def _parse_entry(name: str, position: int, entry: object) -> Settings:
     try:
         model = _REGISTRIES[name].load_settings(entry.get("kind"))
     except ConfigError as error:
-        raise PydanticCustomError(_REFUSED, "{text}", {"text": str(error), "place": (position,)}) from error
-    try:
-        return cast("Settings", model.model_validate(entry))
-    except ValidationError as error:
-        details = {"text": str(error), "place": (position,), "errors": error.errors(), "model": model}
-        raise PydanticCustomError(_REFUSED, "{text}", details) from error
+        raise PydanticCustomError(REFUSED_ENTRY, "{text}", {"text": str(error), "place": (position,)}) from error
+    return cast("Settings", parse_entry(model, entry, position))
 
 
 def _check_labels(name: str, labels: Sequence[str]) -> None:
@@ -92,7 +86,7 @@ def _check_labels(name: str, labels: Sequence[str]) -> None:
                 f"{FEATURE_PREFIX}.NAME; give it another name"
             )
         if text:
-            raise PydanticCustomError(_REFUSED, "{text}", {"text": text, "place": (position, "name")})
+            raise PydanticCustomError(REFUSED_ENTRY, "{text}", {"text": text, "place": (position, "name")})
     # A file system may take PPO and ppo for one folder.
     alike = [pair for pair in itertools.combinations(labels, 2) if pair[0].casefold() == pair[1].casefold()]
     for one, other in alike:
@@ -102,7 +96,7 @@ def _check_labels(name: str, labels: Sequence[str]) -> None:
             continue
         else:
             text = f"two {name} are called '{one}' and '{other}', which differ only by case; give one another name"
-        raise PydanticCustomError(_REFUSED, "{text}", {"text": text, "place": ()})
+        raise PydanticCustomError(REFUSED_ENTRY, "{text}", {"text": text, "place": ()})
 
 
 # The training room sits above this file, so the two models that configure it stand here.
@@ -340,7 +334,7 @@ def _explain(
     """Return one line for the first of pydantic's errors, with a suggestion for an unknown key."""
     first = errors[0]
     place = (*prefix, *first["loc"])
-    if first["type"] == _REFUSED:
+    if first["type"] == REFUSED_ENTRY:
         details = first["ctx"]
         inner = (*place, *details["place"])
         if "errors" in details:

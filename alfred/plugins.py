@@ -12,12 +12,14 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from alfred.errors import ConfigError
+from alfred.errors import AlfredError, ConfigError
+from alfred.registry import list_used, name_package
 
 if TYPE_CHECKING:
     from alfred.data.signals import Signals
@@ -29,7 +31,7 @@ STAGES = "AUDIT_STAGES"
 """Name under which a plugin may bring stages for the audit: a mapping of names to functions."""
 
 VARIABLE = "ALFRED_PLUGINS"
-"""Files and modules, separated as in PATH."""
+"""Files and modules, separated as in PATH: by `:`, on Windows by `;`. A path that holds this sign cannot be named."""
 
 
 def load_plugins(names: Sequence[str] = ()) -> dict[str, AuditStage]:
@@ -42,8 +44,14 @@ def load_plugins(names: Sequence[str] = ()) -> dict[str, AuditStage]:
         The stages that they want audited, by name.
 
     Raises:
-        ConfigError: One cannot be imported; the text says why.
+        ConfigError: One cannot be imported, or its path cannot be handed on; the text says why.
     """
+    for name in names:
+        if os.pathsep in _make_absolute(name):
+            raise ConfigError(
+                f"--plugin {name}: its path, {_make_absolute(name)}, holds '{os.pathsep}', which separates the entries "
+                f"of {VARIABLE}, by which other processes find it; move it to a folder without"
+            )
     whole = list(dict.fromkeys([*list_plugins(), *map(_make_absolute, names)]))
     stages: dict[str, AuditStage] = {}
     for name in whole:
@@ -68,6 +76,43 @@ def describe_plugins() -> list[dict[str, str]]:
     return described
 
 
+def describe_packages() -> list[dict[str, object]]:
+    """Return the installed packages whose entry points this process used, for the record of a run.
+
+    Each has the name of its `distribution`, its `version`, a `sha256` over the Python files of the packages that hold
+    what it announces, and `kinds`: what was used of it, such as `analyst mine`.
+    """
+    used: dict[str, list[tuple[str, EntryPoint]]] = {}
+    for (what, kind), point in sorted(list_used().items()):
+        used.setdefault(name_package(point), []).append((f"{what} {kind}", point))
+    described: list[dict[str, object]] = []
+    for items in used.values():
+        dist = items[0][1].dist
+        described.append(
+            {
+                "distribution": "?" if dist is None else dist.name,
+                "version": "?" if dist is None else dist.version,
+                "sha256": _digest_packages({point.module.partition(".")[0] for _, point in items}),
+                "kinds": [kind for kind, _ in items],
+            }
+        )
+    return described
+
+
+def _digest_packages(names: Iterable[str]) -> str:
+    """Return a digest over the sources of modules and packages at the top level, by their names."""
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        spec = importlib.util.find_spec(name)
+        folders = [] if spec is None else [Path(place) for place in spec.submodule_search_locations or ()]
+        files = {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
+        if not folders and spec is not None and spec.origin is not None:
+            files = {Path(spec.origin).name: Path(spec.origin)}
+        for place, path in sorted(files.items()):
+            digest.update(f"{name}/{place} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
 def find_plugin_files() -> dict[str, Path]:
     """Return the file of each plugin of this process by the name of its module; those without a source are left out."""
     found = {}
@@ -86,32 +131,40 @@ def _load_plugin(name: str) -> ModuleType:
         ConfigError: It cannot be imported.
     """
     path = Path(name)
-    module_name = path.stem
+    module_name = path.stem if path.suffix == ".py" else name
     known = set(sys.modules)
     try:
-        if path.suffix != ".py":
-            return importlib.import_module(name)
-        loaded = sys.modules.get(module_name)
-        if loaded is not None and getattr(loaded, "__file__", None) == str(path.resolve()):
-            return loaded
-        if loaded is not None:
+        if path.suffix == ".py":
+            return _load_file(path)
+        if not all(part.isidentifier() for part in name.split(".")):
             raise ConfigError(
-                f"--plugin {name}: a module called '{module_name}' is loaded already; give the file another name"
+                f"it is neither a file that ends in .py nor the name of a module; entries of {VARIABLE} are separated "
+                f"by '{os.pathsep}'"
             )
-        spec = importlib.util.spec_from_file_location(module_name, path.resolve())
-        if spec is None or spec.loader is None or not path.is_file():
-            raise ConfigError(f"--plugin {name}: there is no such file; name a Python file or a module")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        spec.loader.exec_module(module)
-        return module
-    except ConfigError:
-        raise
-    except Exception as error:  # whatever a user's file does wrong
-        if module_name not in known:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever a user's file does wrong
+        if module_name not in known:  # half of a module must not be found again
             sys.modules.pop(module_name, None)
         reason = " ".join(str(error).split())
-        raise ConfigError(f"--plugin {name} cannot be imported: {type(error).__name__}: {reason}") from error
+        if isinstance(error, AlfredError):
+            raise ConfigError(f"--plugin {name}: {reason}") from error
+        ended = "it ends the process: " if isinstance(error, SystemExit) else ""
+        raise ConfigError(f"--plugin {name} cannot be imported: {ended}{type(error).__name__}: {reason}") from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None:
+        if getattr(loaded, "__file__", None) == str(path.resolve()):
+            return loaded
+        raise ConfigError(f"a module called '{path.stem}' is loaded already; give the file another name")
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError("there is no such file; name a Python file or a module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def _make_absolute(name: str) -> str:

@@ -10,12 +10,16 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections import UserDict
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import EntryPoint
+from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 from alfred.errors import ConfigError, suggest
+from alfred.settings import Settings
 
 Kind = TypeVar("Kind")
+# What this process took from installed packages: the kind of thing, its name, and who announced it.
+_USED: dict[tuple[str, str], EntryPoint] = {}
 
 
 class Registry(UserDict[str, str], Generic[Kind]):
@@ -27,35 +31,62 @@ class Registry(UserDict[str, str], Generic[Kind]):
         classes: `module:class` by kind.
         settings: `module:class` of the settings by kind, for classes that are slow to import: a configuration is
             checked without them. Of other classes `settings_class` is read.
+        reserved: Further names that alfred itself gives, which nothing else may have.
+        configured: Whether each entry needs settings: a `settings_class`, or to be one itself.
     """
 
-    def __init__(self, what: str, group: str, classes: Mapping[str, str], settings: Mapping[str, str]) -> None:
-        """Store the tables; packages are asked only when a kind is not in them."""
+    def __init__(
+        self,
+        what: str,
+        group: str,
+        classes: Mapping[str, str],
+        settings: Mapping[str, str],
+        *,
+        reserved: Collection[str] = (),
+        configured: bool = False,
+    ) -> None:
+        """Store the tables; packages are asked when the first kind is looked for."""
         super().__init__(classes)
         self.what, self.group = what, group
         self._built_in = dict(classes)
+        self._reserved = frozenset((*classes, *reserved))
         self._settings = settings
-        self._asked = False
+        self._configured = configured
+        self._packages: dict[str, list[EntryPoint]] | None = None
 
     def register(self, item: type[Kind], kind: str | None = None) -> type[Kind]:
-        """Add a class, as a decorator or as a call; another of this kind is replaced.
+        """Add a class, as a decorator or as a call; another of this kind that is not alfred's own is replaced.
 
         Args:
             item: Defined at the top of its module, where worker processes find it again.
             kind: What configurations call it; the default of `settings_class.kind` when left out.
 
         Raises:
-            ConfigError: The class names no kind, or is not at the top of its module.
+            ConfigError: The class names no kind or that of something built in, has no settings where it needs some, or
+                is not at the top of its module.
         """
+        called = getattr(item, "__qualname__", "")
+        if not callable(item) or not called or "<" in called:
+            raise ConfigError(
+                f"{called or repr(item)[:80]} cannot be registered as {self.what}: it must be a class or function "
+                "defined at the top of its module, not inside a function"
+            )
+        if self._configured:
+            self._check_settings(item, kind)
         name = kind or _read_kind(item)
         if not name:
             raise ConfigError(
                 f"{item.__name__} names no kind: give its settings class a default, kind: Literal['mine'] = 'mine', or "
                 f"call register({item.__name__}, 'mine')"
             )
-        if "<locals>" in item.__qualname__:
-            raise ConfigError(f"{item.__name__} is defined inside a function; define it at the top of its module")
-        self[name] = f"{item.__module__}:{item.__qualname__}"
+        place = f"{item.__module__}:{called}"
+        if name in self._reserved and place != self._built_in.get(name):
+            own = " with a settings class of its own, kind: Literal['mine'] = 'mine'" if self._configured else ""
+            raise ConfigError(
+                f"{item.__name__} cannot be registered as {self.what} '{name}', for alfred itself has one of this "
+                f"name; give it another{own}"
+            )
+        self[name] = place
         return item
 
     def load(self, kind: object) -> type[Kind]:
@@ -75,33 +106,77 @@ class Registry(UserDict[str, str], Generic[Kind]):
         name = self.find(kind)
         if name in self._settings and self[name] == self._built_in.get(name):
             return self._import(kind, self._settings[name])
-        return getattr(self.load(kind), "settings_class", None) or self.load(kind)
+        item = self.load(kind)
+        if self._configured:
+            self._check_settings(item, name)
+        return getattr(item, "settings_class", None) or item
 
     def find(self, kind: object, others: Sequence[str] = ()) -> str:
-        """Return a kind that exists, asking installed packages for it when it is not in the table.
+        """Return a kind that exists, here or in an installed package.
 
         Args:
             kind: What a configuration says.
             others: Further kinds that are known elsewhere, for the message.
 
         Raises:
-            ConfigError: There is none of this name.
+            ConfigError: There is none of this name, or two have it.
         """
-        if isinstance(kind, str) and kind not in self:
-            self._ask_packages()
+        found = self._ask_packages()
+        if isinstance(kind, str) and kind in found:
+            self.check_name(kind)
+            point = found[kind][0]
+            if self.setdefault(kind, point.value) == point.value:
+                _USED[self.what, kind] = point
         if not isinstance(kind, str) or kind not in self:
-            known = [*others, *self]
+            known = list(dict.fromkeys((*others, *self, *found)))
             raise ConfigError(
                 f"unknown {self.what} kind {kind!r}; known: {', '.join(known)}.{suggest(str(kind), known)} One of your "
                 "own is found when its file is named with --plugin, or its package is installed"
             )
         return kind
 
-    def _ask_packages(self) -> None:
-        if not self._asked:
-            self._asked = True
+    def check_name(self, kind: str) -> None:
+        """Refuse a kind that a package announces although alfred itself or another package has it.
+
+        Raises:
+            ConfigError: Nobody could tell which one is meant; the text names the packages.
+        """
+        points = self._ask_packages().get(kind, [])
+        names = ", ".join(sorted({name_package(point) for point in points}))
+        if points and kind in self._reserved:
+            raise ConfigError(
+                f"{self.what} '{kind}' is alfred's own, and the installed package {names} announces one of this name; "
+                "rename that one, or uninstall it"
+            )
+        if len({point.value for point in points}) > 1:
+            raise ConfigError(f"two installed packages announce {self.what} '{kind}': {names}; uninstall one of them")
+
+    def _ask_packages(self) -> dict[str, list[EntryPoint]]:
+        if self._packages is None:
+            self._packages = {}
             for point in importlib.metadata.entry_points(group=self.group):
-                self.setdefault(point.name, point.value)
+                self._packages.setdefault(point.name, []).append(point)
+        return self._packages
+
+    def _check_settings(self, item: type[Kind], kind: str | None) -> None:
+        """Refuse a class whose settings cannot be read from a configuration.
+
+        Raises:
+            ConfigError: It has none, or they are of another kind.
+        """
+        settings = getattr(item, "settings_class", item)
+        if not (isinstance(settings, type) and issubclass(settings, Settings)):
+            raise ConfigError(
+                f"{item.__name__} cannot be used as {self.what}: it has no settings; set settings_class to a class "
+                f"that is derived from the settings of every {self.what}, with kind: Literal['mine'] = 'mine'"
+            )
+        field = settings.model_fields.get("kind")
+        accepted = () if field is None or get_origin(field.annotation) is not Literal else get_args(field.annotation)
+        if kind is not None and accepted and kind not in accepted:
+            raise ConfigError(
+                f"{item.__name__} cannot be used as {self.what} '{kind}': its settings class {settings.__name__} "
+                f"accepts kind {', '.join(map(repr, accepted))} only; give it kind: Literal['{kind}'] = '{kind}'"
+            )
 
     def _import(self, kind: object, place: str) -> object:
         module, _, name = place.partition(":")
@@ -110,7 +185,7 @@ class Registry(UserDict[str, str], Generic[Kind]):
             for part in name.split("."):
                 found = getattr(found, part)
         except Exception as error:  # whatever the module of another package does wrong
-            if kind in self._built_in:
+            if place in (self._built_in.get(str(kind)), self._settings.get(str(kind))):
                 raise
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             raise ConfigError(
@@ -124,3 +199,13 @@ def _read_kind(item: type) -> str | None:
     settings = getattr(item, "settings_class", item)
     field = getattr(settings, "model_fields", {}).get("kind")
     return field.default if field is not None and isinstance(field.default, str) else None
+
+
+def list_used() -> dict[tuple[str, str], EntryPoint]:
+    """Return what this process took from installed packages, by what it is (`analyst`) and its kind."""
+    return dict(_USED)
+
+
+def name_package(point: EntryPoint) -> str:
+    """Return name and version of the package that announces something."""
+    return "?" if point.dist is None else f"{point.dist.name} {point.dist.version}"

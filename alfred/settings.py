@@ -6,11 +6,15 @@ A model stands beside the thing that it configures and holds its defaults; `alfr
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from alfred.errors import ConfigError
+
+REFUSED_ENTRY = "refused_entry"
+"""Type of the error of `parse_entry`."""
 
 MAX_NAME_LENGTH = 100
 """Letters of a name; file systems take 255 bytes, and endings and counters are added to it."""
@@ -62,6 +66,24 @@ def _check_name_field(name: str) -> str:
         return check_name(name, "entry")
     except ConfigError as error:
         raise ValueError(str(error)) from error  # pydantic adds the key to a ValueError only
+
+
+def parse_entry(model: type[BaseModel], entry: object, *place: str | int) -> Any:
+    """Return what a model makes of an entry whose model is found at run time, within the validator of another model.
+
+    Args:
+        model: The model.
+        entry: What the configuration says.
+        place: Keys and positions from the validated field to the entry.
+
+    Raises:
+        PydanticCustomError: The model refuses it; the error carries that model's errors, so that the key can be named.
+    """
+    try:
+        return model.model_validate(entry)
+    except ValidationError as error:
+        details = {"text": str(error), "place": place, "errors": error.errors(), "model": model}
+        raise PydanticCustomError(REFUSED_ENTRY, "{text}", details) from error
 
 
 Name = Annotated[str, AfterValidator(_check_name_field)]

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "alfred"
 # Each room with the rooms it may import; all may import the ground.
-GROUND = {"errors", "settings", "typing", "jit", "lazy", "registry", "version", "__init__"}
+GROUND = {"errors", "settings", "typing", "jit", "lazy", "registry", "version", "fresh", "__init__"}
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(GROUND, GROUND),
     "plugins": GROUND | {"data"},

@@ -72,8 +72,30 @@ class Agent(ABC):
         with torch.random.fork_rng():  # what it draws has no effect, and must have none on others
             network = make_network(describe_network(tape, self.settings, settings.action))
         return NetworkPolicy(
-            network, settings.action, name=self.settings.label, rebalance_every=settings.rebalance_every
+            network,
+            settings.action,
+            name=self.settings.label,
+            rebalance_every=settings.rebalance_every,
+            trained_on=TrainedOn.from_tape(tape),
         )
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What the numbers of a network's observations stood for in its training.
+
+    Attributes:
+        signals: Names of the signals, `[K]`.
+        symbols: Names of the assets, `[N]`.
+    """
+
+    signals: tuple[str, ...]
+    symbols: tuple[str, ...]
+
+    @classmethod
+    def from_tape(cls, tape: Tape) -> TrainedOn:
+        """Read them off the tape of a training."""
+        return cls(tape.signal_names, tape.symbols)
 
 
 class NetworkPolicy:
@@ -86,6 +108,7 @@ class NetworkPolicy:
         action: How scores become weights.
         name: Name in tables.
         rebalance_every: Sessions between decisions that it was trained for.
+        trained_on: What its observations stood for; None where nobody recorded it.
     """
 
     def __init__(
@@ -95,8 +118,10 @@ class NetworkPolicy:
         *,
         name: str,
         rebalance_every: int | None = None,
+        trained_on: TrainedOn | None = None,
     ) -> None:
         """Store the network in eval mode."""
+        self.trained_on = trained_on
         self.network = network.eval()
         self.action = action
         self.name = name
@@ -113,6 +138,32 @@ class NetworkPolicy:
             began = torch.zeros(self.recurrent_state[0].shape[1], dtype=torch.bool)
             began[torch.as_tensor(rows)] = True
             self.recurrent_state = forget(self.recurrent_state, began)
+
+    def check_fit(self, tape: Tape, settings: PortfolioSettings) -> None:
+        """Refuse a range that says something else than the training did with the same numbers; see `Policy`.
+
+        Raises:
+            ConfigError: The signals, the actions, or the assets of a network that is bound to them are others.
+        """
+        if settings.action != self.action:
+            raise ConfigError(
+                f"'{self.name}' was trained with the actions {_list_differences(self.action, settings.action)}; pass "
+                "the settings of its training"
+            )
+        expected = self.network.spec.shape.n_signals
+        known = self.trained_on
+        if tape.signals.shape[2] != expected or (known is not None and tape.signal_names != known.signals):
+            told = f"{expected}" if known is None else f"{expected} ({', '.join(known.signals) or 'none'})"
+            raise ConfigError(
+                f"'{self.name}' was trained on other signals: {told} there, {tape.signals.shape[2]} "
+                f"({', '.join(tape.signal_names) or 'none'}) here; pass those of its training, in their order"
+            )
+        if self.network.spec.kind == "flat" and known is not None and tape.symbols != known.symbols:
+            raise ConfigError(
+                f"'{self.name}' has a flat network, which is bound to its assets in their order, "
+                f"{_name(known.symbols)}, and is shown {_name(tape.symbols)}; select those, or "
+                "train with network=shared, which runs on any"
+            )
 
     def predict(self, observation: Observation) -> Float:
         """Return the weights of the mean action; see `Policy`.
@@ -156,6 +207,7 @@ class NetworkPolicy:
             "rebalance_every": self.rebalance_every,
             "network": asdict(self.network.spec),
             "action": self.action.model_dump(),
+            "trained_on": None if self.trained_on is None else asdict(self.trained_on),
         }
         text = json.dumps(description, indent=2)
         write_atomically(target / "policy.json", lambda path: path.write_text(text, encoding="utf-8"))
@@ -176,7 +228,10 @@ class NetworkPolicy:
             network.load_state_dict(load_file(source / "policy.safetensors"))
             action = ActionSettings.model_validate(raw["action"])
             facts = {key: raw[key] for key in ("name", "rebalance_every")}
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            told = raw.get("trained_on")  # runs of earlier versions do not say
+            if told is not None:
+                facts["trained_on"] = TrainedOn(**{key: tuple(map(str, names)) for key, names in told.items()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{source} does not hold a saved policy: {error}") from error
         return cls(network, action, **facts)
 
@@ -203,6 +258,12 @@ class EnsemblePolicy:
         for member in self.members:
             member.reset(rows)
 
+    def check_fit(self, tape: Tape, settings: PortfolioSettings) -> None:
+        """Ask every member that can tell; see `Policy`."""
+        for member in self.members:
+            if callable(check := getattr(member, "check_fit", None)):
+                check(tape, settings)
+
     def predict(self, observation: Observation) -> Float:
         """Return the mean of the members' weights; see `Policy`."""
         return np.asarray(np.mean([member.predict(observation) for member in self.members], axis=0))
@@ -224,6 +285,16 @@ def describe_network(
         start_cash=cash,
         squashed=squashed,
     )
+
+
+def _list_differences(theirs: ActionSettings, ours: ActionSettings) -> str:
+    names = [name for name in type(theirs).model_fields if getattr(theirs, name) != getattr(ours, name)]
+    told = [", ".join(f"{name}={getattr(action, name)}" for name in names) for action in (theirs, ours)]
+    return f"{told[0]}, and here they are {told[1]}"
+
+
+def _name(symbols: Sequence[str]) -> str:
+    return ", ".join(symbols[:6]) + (", ..." if len(symbols) > 6 else "")
 
 
 def _find_start(action: ActionSettings) -> tuple[float, float]:

@@ -34,6 +34,7 @@ AGENTS: Registry[Agent] = Registry(
         "ddpg": "alfred.agents.settings:DdpgSettings",
         "tqc": "alfred.agents.settings:TqcSettings",
     },
+    configured=True,
 )
 
 

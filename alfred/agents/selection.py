@@ -9,7 +9,7 @@ import math
 import numpy as np
 import torch
 
-from alfred.agents.base import NetworkPolicy, TrainingTask
+from alfred.agents.base import NetworkPolicy, TrainedOn, TrainingTask
 from alfred.agents.networks import ScoreNetwork
 from alfred.agents.settings import AgentSettings
 from alfred.learning.checkpoints import CheckpointFolder, Snapshot
@@ -102,6 +102,7 @@ class Selection:
             self.task.settings.action,
             name=self.settings.label,
             rebalance_every=self.task.settings.rebalance_every,
+            trained_on=TrainedOn.from_tape(self.task.tape),
         )
 
 

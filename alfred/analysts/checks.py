@@ -5,21 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import PRICE_FIELDS, Market
 from alfred.errors import NotFittedError, require_promise
+from alfred.fresh import call_afresh
 from alfred.typing import FloatArray
 
 # What a forecast may differ by in another unit or another batch, in spreads of the forecast; beside it what rounding
 # of float32 prices leaves of a log return.
 TOLERANCE = 1e-3
 _ROUNDING = 1e-6
+_WINDOWS, _FORECAST = "windows.npz", "forecast.npz"
 _UNITS = (1e-9, 1e-4, 1.0, 1e6)
 
 
@@ -29,8 +33,9 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     It must refuse to forecast before `fit`; return finite forecasts of the right shapes and horizons; forecast a window
     alike in any batch: alone, in part, in another order and beside windows of other prices; be fitted alike twice by
     the same seed; give the same forecasts, fit included, of symbols whose prices are a billionth, a ten-thousandth and
-    a million times as large; survive `save_pretrained` and `from_pretrained` unchanged; keep what it learnt to itself,
-    so that fitting another one changes nothing; and never write to what it was handed.
+    a million times as large; survive `save_pretrained` and `from_pretrained` unchanged, in a fresh process as well;
+    keep what it learnt to itself, so that fitting another one on other prices changes nothing; and never write to what
+    it was handed. Its class must be defined at the top of a module, where other processes find it.
 
     Args:
         make: Builds a fresh, unfitted analyst.
@@ -62,20 +67,69 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     require_promise(bool(np.isfinite(forecast.mean).all()), "the mean must be finite")
     other = make().fit(past)
     require_promise(_equal(forecast, other.predict(windows)), "the same seed and data must give the same forecast")
-    require_promise(_equal(forecast, other.fit(past).predict(windows)), "a second fit must start from nothing")
     _check_batches(analyst, windows, forecast)
     _check_units(make, past, forecast)
+    # What a class or a module keeps is of the last fit, so that fit is one on other prices.
+    third = make().fit(_invert_market(past))
     require_promise(_equal(forecast, analyst.predict(windows)), "fitting another analyst must not change this one")
+    require_promise(_equal(forecast, third.fit(past).predict(windows)), "a second fit must start from nothing")
     with tempfile.TemporaryDirectory() as folder:
         analyst.save_pretrained(folder)
         restored = type(analyst).from_pretrained(folder)
         require_promise(restored.settings == analyst.settings, "the settings must survive saving and loading")
         require_promise(_equal(forecast, restored.predict(windows)), "the forecast must survive saving and loading")
+        _check_afresh(analyst, windows, forecast, Path(folder))
     for name, array in _copy_arrays(past).items():
         require_promise(
             np.array_equal(before[name], array, equal_nan=name != "tradable"),
             f"the market must not be written to: {name}",
         )
+
+
+def _invert_market(market: Market) -> Market:
+    """Return a market in which what rose fell: every price is one over itself."""
+
+    def invert(array: FloatArray | None) -> FloatArray | None:
+        return None if array is None else 1.0 / array
+
+    return replace(
+        market, open=invert(market.open), high=invert(market.low), low=invert(market.high), close=1.0 / market.close
+    )
+
+
+def _check_afresh(analyst: Analyst, windows: Contexts, forecast: Forecast, folder: Path) -> None:
+    """Compare with what the saved analyst forecasts in a process that has seen no fit."""
+    np.savez(
+        folder / _WINDOWS,
+        values=windows.values,
+        fields=np.array(windows.fields),
+        symbols=np.array(windows.symbols),
+        dates=windows.dates.to_numpy(),
+        timestamps=windows.timestamps,
+    )
+    call_afresh("alfred.analysts.checks:forecast_afresh", type(analyst), folder)
+    with np.load(folder / _FORECAST, allow_pickle=False) as found:
+        there = replace(forecast, mean=found["mean"], quantiles=found["quantiles"])
+    require_promise(
+        _is_alike(forecast, there),
+        "a saved analyst must forecast alike in a fresh process: what it learnt belongs into `_save_weights`, not into "
+        "its class or module",
+    )
+
+
+def forecast_afresh(owner: type[Analyst], folder: str) -> None:
+    """Load a saved analyst and forecast the windows beside it; called in the fresh process."""
+    place = Path(folder)
+    with np.load(place / _WINDOWS, allow_pickle=False) as held:
+        windows = Contexts(
+            held["values"],
+            tuple(held["fields"].tolist()),
+            tuple(held["symbols"].tolist()),
+            pd.DatetimeIndex(held["dates"]),
+            held["timestamps"],
+        )
+    forecast = owner.from_pretrained(place).predict(windows)
+    np.savez(place / _FORECAST, mean=forecast.mean, quantiles=forecast.quantiles)
 
 
 def rescale_market(market: Market, factors: float | FloatArray) -> Market:

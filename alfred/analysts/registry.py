@@ -29,6 +29,7 @@ ANALYSTS: Registry[Analyst] = Registry(
         "trees": "alfred.analysts.tabular.trees:TreesAnalyst",
         "fracast": "alfred.analysts.foundation.fracast:FracastAnalyst",
         "chronos": "alfred.analysts.foundation.chronos:ChronosAnalyst",
+        "registry": "alfred.analysts.chosen.analyst:RegistryAnalyst",
     },
     {
         "naive": "alfred.analysts.settings:NaiveSettings",
@@ -44,7 +45,9 @@ ANALYSTS: Registry[Analyst] = Registry(
         "trees": "alfred.analysts.tabular.settings:TreesSettings",
         "fracast": "alfred.analysts.foundation.settings:FracastSettings",
         "chronos": "alfred.analysts.foundation.settings:ChronosSettings",
+        "registry": "alfred.analysts.chosen.settings:RegistrySettings",
     },
+    configured=True,
 )
 
 

@@ -81,6 +81,16 @@ class AnalystSettings(Settings):
         """Components of what the analyst makes of a window that are offered as signals; none unless overridden."""
         return 0
 
+    @property
+    def inner(self) -> tuple[AnalystSettings, ...]:
+        """Settings of further analysts that it forecasts with; none unless overridden."""
+        return ()
+
+    @property
+    def n_looks(self) -> int:
+        """Trials that were made to find it, for which the verdict on its user pays; none unless overridden."""
+        return 0
+
 
 class NaiveSettings(AnalystSettings):
     """Settings of `NaiveAnalyst`; nothing beyond those of every analyst."""

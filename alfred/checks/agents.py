@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,12 @@ from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import make_tape
 from alfred.errors import require_promise
+from alfred.fresh import call_afresh
 from alfred.typing import Observation
 
 _ENVIRONMENT = PortfolioSettings(cost_bps=5.0, slippage_bps=0.0, execution="next_close")
+_SETTINGS, _WEIGHTS = "settings.json", "weights.npy"
+_EXACT = 1e-6  # matrix products of another number of threads round differently
 
 
 class _KilledError(Exception):
@@ -31,7 +35,8 @@ def check_agent(make: Callable[[], Agent]) -> None:
 
     Training must return a policy that keeps the contract of a policy; tell its progress; give the same policy from the
     same seed and another from another; survive saving and loading bit for bit; and, when it is killed and started
-    again, end where it would have ended.
+    again, end where it would have ended. The last two hold in a fresh process as well, where nothing is left of what a
+    class or a module kept. Its class must be defined at the top of a module, where other processes find it.
 
     Args:
         make: Builds a fresh agent.
@@ -53,27 +58,48 @@ def check_agent(make: Callable[[], Agent]) -> None:
         policy.save(root / "saved")
         loaded = NetworkPolicy.load(root / "saved")
         require_promise(np.array_equal(expected, loaded.predict(seen)), "a policy must survive saving and loading")
-        resumed = _train_killed(make, root / "killed", max(told))
-        if resumed is not None:
-            require_promise(
-                np.array_equal(expected, resumed.predict(seen)), "a training that was killed must end as it would have"
-            )
+        agent = make()
+        _train_killed(agent, root / "killed", max(told))
+        _train_killed(make(), root / "killed again", max(told))
+        require_promise(
+            np.array_equal(expected, make().train(_make_task(root / "killed")).predict(seen)),
+            "a training that was killed must end as it would have",
+        )
+        text = agent.settings.model_dump_json()
+        (root / _SETTINGS).write_text(text, encoding="utf-8")
+        call_afresh("alfred.checks.agents:train_afresh", type(agent), root)
+        there = np.load(root / _WEIGHTS, allow_pickle=False)
+        require_promise(
+            bool(np.allclose(expected, there[0], atol=_EXACT)),
+            "a saved policy must decide alike in a fresh process: what it learnt belongs into its network, not into a "
+            "class or a module",
+        )
+        require_promise(
+            bool(np.allclose(expected, there[1], atol=_EXACT)),
+            "a training that was killed must end as it would have when it goes on in a fresh process",
+        )
     world = make_noise_market(n_assets=5, n_days=160, n_signals=5, seed=1)
     check_policy(lambda: loaded, world.market, world.signals, _ENVIRONMENT)
 
 
-def _train_killed(make: Callable[[], Agent], folder: Path, total: int) -> NetworkPolicy | None:
-    """Return what a training ends with that was killed halfway; None when it was over before it could be killed."""
+def train_afresh(owner: type[Agent], folder: str) -> None:
+    """Load the saved policy, and go on with the training that was killed; called in the fresh process."""
+    root, seen = Path(folder), _look()
+    loaded = NetworkPolicy.load(root / "saved").predict(seen)
+    settings = owner.settings_class.model_validate_json((root / _SETTINGS).read_text(encoding="utf-8"))
+    resumed = owner(settings).train(_make_task(root / "killed again")).predict(seen)
+    np.save(root / _WEIGHTS, np.stack([loaded, resumed]))
+
+
+def _train_killed(agent: Agent, folder: Path, total: int) -> None:
+    """Train and be killed halfway, unless the training is over before."""
 
     def kill(done: int) -> None:
         if done >= total // 2:
             raise _KilledError
 
-    try:
-        make().train(_make_task(folder, progress=kill))
-    except _KilledError:
-        return make().train(_make_task(folder))
-    return None
+    with contextlib.suppress(_KilledError):
+        agent.train(_make_task(folder, progress=kill))
 
 
 def _make_task(folder: Path, *, seed: int = 0, progress: Callable[[int], None] = lambda _done: None) -> TrainingTask:

@@ -33,9 +33,10 @@ def check_policy(
     """Check a policy against the contract.
 
     It must return finite weights `[P, N+1]` that sum to one, none of them negative in a long-only book; decide alike
-    for a portfolio alone and among others; decide alike twice, after `reset` as when it was made; never write to an
-    observation; and decide from what it is shown: what comes after a date changes no observation, and so nothing that
-    it decided until then. A policy that holds data of its own is beyond this; `alfred audit` asks it.
+    for a portfolio alone and among others; decide alike twice, after `reset` as when it was made, and whatever another
+    of its class decides in between; never write to an observation; and decide from what it is shown: what comes after a
+    date changes no observation, and so nothing that it decided until then. A policy that holds data of its own is
+    beyond this; `alfred audit` asks it.
 
     Args:
         make: Builds a fresh policy.
@@ -68,6 +69,12 @@ def check_policy(
     policy.reset()
     require_promise(np.array_equal(first, walk(policy, market)), "after reset a policy must decide as when it was made")
     require_promise(np.array_equal(first, walk(make(), market)), "two policies made alike must decide alike")
+    beside = _walk(make(), prepare_tape(market, signals, chosen, holdable=market.universe), chosen, 1, disturb=make())
+    require_promise(
+        np.array_equal(first, beside),
+        "a policy must not decide otherwise because another of its class decides as well: what it remembers belongs "
+        "into itself, not into its class or module",
+    )
     many = walk(make(), market, 3)
     alike = np.abs(many - first).max() < _EXACT
     require_promise(bool(alike), "a portfolio must be decided for alike, alone and among others")
@@ -79,12 +86,15 @@ def check_policy(
     require_promise(np.array_equal(first[:kept], other[:kept]), "what comes after a date must not change a decision")
 
 
-def _walk(policy: Policy, tape: Tape, settings: PortfolioSettings, count: int) -> Float:
-    """Return the weights of the first decisions, `[steps, P, N+1]`, all portfolios in the same window."""
+def _walk(policy: Policy, tape: Tape, settings: PortfolioSettings, count: int, disturb: Policy | None = None) -> Float:
+    """Return the weights of the first decisions, `[steps, P, N+1]`, all portfolios in the same window.
+
+    Another policy decides in between where one is given, of two portfolios, and is reset now and then.
+    """
     simulator = PortfolioSimulator(tape, settings, count)
     simulator.reset(np.zeros(count, dtype=int), np.full(count, tape.n_bars))
     decided = []
-    for _ in range(min(_STEPS, tape.n_bars)):
+    for step in range(min(_STEPS, tape.n_bars)):
         observation = observe(simulator)
         before = {name: values.copy() for name, values in observation.items()}
         weights = np.asarray(policy.predict(observation), dtype=np.float64)
@@ -93,4 +103,8 @@ def _walk(policy: Policy, tape: Tape, settings: PortfolioSettings, count: int) -
         require_promise(weights.shape == (count, len(tape.symbols) + 1), "weights must have shape [P, N+1], cash last")
         decided.append(weights)
         simulator.step(np.nan_to_num(weights))
+        if disturb is not None:
+            if step % 7 == 0:
+                disturb.reset()
+            disturb.predict({name: np.concatenate([values, values[::-1]]) for name, values in before.items()})
     return np.stack(decided)

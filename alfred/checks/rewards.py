@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from alfred.envs.rewards import Reward
 from alfred.errors import require_promise
+from alfred.typing import Float
 
 _STEPS, _PORTFOLIOS = 30, 4
+_HALF = _STEPS // 2
+_EVERYONE = np.arange(_PORTFOLIOS)
+_RESET = np.array([0, 2])  # some portfolios, neither all of them nor only the first
 
 
 def check_reward(make: Callable[[int], Reward]) -> None:
     """Check a reward of your own against the contract.
 
-    It must pay one finite number a portfolio, also to a portfolio that was ruined; pay a portfolio alike, alone and
-    among others; forget the past of the portfolios that are reset, and of no others; pay again what it paid once its
-    `state` is put back; never write to what it is handed; and, where it has `pay_torch`, pay the same in torch with a
-    gradient.
+    It must pay one finite number a portfolio, also to a portfolio that was ruined; pay each portfolio alike, alone and
+    among others, and whatever another reward of its class pays in between; forget the past of the portfolios that are
+    reset, and of no others; pay again what it paid once its `state` is put back; never write to what it is handed; and,
+    where it has `pay_torch`, pay the same in torch at every step, with a gradient.
 
     Args:
         make: Builds a fresh reward for so many portfolios.
@@ -26,71 +31,120 @@ def check_reward(make: Callable[[int], Reward]) -> None:
     Raises:
         ContractError: A promise is broken.
     """
-    rng = np.random.default_rng(0)
-    growth = 1.0 + rng.normal(0, 0.02, (_STEPS, _PORTFOLIOS))
-    reference = 1.0 + rng.normal(0, 0.01, (_STEPS, _PORTFOLIOS))
-    everyone = np.arange(_PORTFOLIOS)
-
-    def pay(reward: Reward, columns: np.ndarray, rows: range) -> np.ndarray:
-        paid = []
-        for row in rows:
-            given = growth[row, columns].copy(), reference[row, columns].copy()
-            paid.append(np.asarray(reward.pay(*given)))
-            same = np.array_equal(given[0], growth[row, columns]) and np.array_equal(given[1], reference[row, columns])
-            require_promise(same, "pay must not write to what it is handed")
-            require_promise(paid[-1].shape == (len(columns),), "pay must return one number a portfolio, [P]")
-        return np.stack(paid)
-
-    reward = make(_PORTFOLIOS)
-    reward.reset(everyone)
-    whole = pay(reward, everyone, range(_STEPS))
+    reward = _start(make)
+    whole = _pay(reward, _EVERYONE, range(_STEPS))
     require_promise(bool(np.isfinite(whole).all()), "rewards must be finite")
-    alone = make(1)
-    alone.reset(np.array([0]))
-    single = pay(alone, everyone[1:2], range(_STEPS))
-    require_promise(bool(np.allclose(single, whole[:, 1:2])), "a portfolio must be paid alike, alone and among others")
-    reward.reset(everyone)
+    for portfolio in _EVERYONE:
+        single = _pay(_start(make, 1), _EVERYONE[portfolio : portfolio + 1], range(_STEPS))
+        alike = np.allclose(single[:, 0], whole[:, portfolio])
+        require_promise(
+            bool(alike), f"a portfolio must be paid alike, alone and among others; number {portfolio} is not"
+        )
+    reward.reset(_EVERYONE)
+    again = _pay(reward, _EVERYONE, range(_STEPS))
+    require_promise(bool(np.array_equal(again, whole)), "after reset a reward must pay as when made")
+    other = _start(make)
+    beside = _pay(_start(make), _EVERYONE, range(_STEPS), lambda row: _disturb(other, row))
     require_promise(
-        bool(np.array_equal(pay(reward, everyone, range(_STEPS)), whole)), "after reset a reward must pay as when made"
+        bool(np.array_equal(beside, whole)),
+        "a reward must not pay otherwise because another of its class pays as well: what it remembers belongs into "
+        "itself, not into its class or module",
     )
-    _check_state(make, pay, everyone)
-    ruined = np.asarray(make(1).pay(np.zeros(1), np.ones(1)))
+    _check_state(make)
+    ruined = np.asarray(_start(make, 1).pay(np.zeros(1), np.ones(1)))
     require_promise(bool(np.isfinite(ruined).all()), "a portfolio that was ruined must be paid a finite number")
     if hasattr(reward, "pay_torch"):
-        _check_torch(make, growth, reference)
+        _check_torch(make)
 
 
-def _check_state(
-    make: Callable[[int], Reward], pay: Callable[[Reward, np.ndarray, range], np.ndarray], everyone: np.ndarray
-) -> None:
-    half = _STEPS // 2
-    reward = make(_PORTFOLIOS)
-    reward.reset(everyone)
-    pay(reward, everyone, range(half))
+def _make_growth() -> tuple[Float, Float]:
+    """Return growth and reference growth of all portfolios, `[steps, P]` each."""
+    rng = np.random.default_rng(0)
+    return (
+        1.0 + rng.normal(0, 0.02, (_STEPS, _PORTFOLIOS)),
+        1.0 + rng.normal(0, 0.01, (_STEPS, _PORTFOLIOS)),
+    )
+
+
+_GROWTH, _REFERENCE = _make_growth()
+
+
+def _start(make: Callable[[int], Reward], count: int = _PORTFOLIOS) -> Reward:
+    reward = make(count)
+    reward.reset(np.arange(count))
+    return reward
+
+
+def _pay(
+    reward: Reward,
+    portfolios: npt.NDArray[np.integer],
+    rows: Iterable[int],
+    between: Callable[[int], None] = lambda _row: None,
+) -> Float:
+    """Return what is paid for some steps, `[steps, P]`; `between` is called after each."""
+    paid = []
+    for row in rows:
+        given = _GROWTH[row, portfolios], _REFERENCE[row, portfolios]
+        paid.append(np.array(reward.pay(*given), dtype=np.float64))
+        same = np.array_equal(given[0], _GROWTH[row, portfolios])
+        same = same and np.array_equal(given[1], _REFERENCE[row, portfolios])
+        require_promise(same, "pay must not write to what it is handed")
+        require_promise(paid[-1].shape == (len(portfolios),), "pay must return one number a portfolio, [P]")
+        between(row)
+    return np.stack(paid)
+
+
+def _disturb(other: Reward, row: int) -> None:
+    """Pay another reward for other steps, and reset it now and then."""
+    other.pay(_GROWTH[-1 - row][::-1].copy(), _REFERENCE[-1 - row][::-1].copy())
+    if row % 7 == 0:
+        other.reset(_EVERYONE)
+
+
+def _check_state(make: Callable[[int], Reward]) -> None:
+    later = range(_HALF, _STEPS)
+    reward = _start(make)
+    _pay(reward, _EVERYONE, range(_HALF))
     kept = {name: np.array(getattr(reward, name), copy=True) for name in reward.state}
-    after = pay(reward, everyone, range(half, _STEPS))
-    resumed = make(_PORTFOLIOS)
-    resumed.reset(everyone)
-    for name, values in kept.items():
-        setattr(resumed, name, values.copy())
-    again = pay(resumed, everyone, range(half, _STEPS))
+    after = _pay(reward, _EVERYONE, later)
+    resumed = _start(make)
+    _restore(resumed, kept)
+    again = _pay(resumed, _EVERYONE, later)
     require_promise(bool(np.array_equal(after, again)), "`state` must name every array that later rewards depend on")
+    partial = _start(make)
+    _pay(partial, _EVERYONE, range(_HALF))
+    partial.reset(_RESET)
+    partly = _pay(partial, _EVERYONE, later)
+    others = np.setdiff1d(_EVERYONE, _RESET)
+    require_promise(
+        bool(np.array_equal(partly[:, others], after[:, others])), "reset must forget the portfolios named, only"
+    )
+    anew = _pay(_start(make), _EVERYONE, later)
+    require_promise(
+        bool(np.array_equal(partly[:, _RESET], anew[:, _RESET])),
+        "reset must forget the portfolios named, also when they are not all: episodes end at different steps",
+    )
+
+
+def _restore(reward: Reward, kept: dict[str, Float]) -> None:
     for name, values in kept.items():
-        setattr(resumed, name, values.copy())
-    resumed.reset(everyone[:1])
-    partly = pay(resumed, everyone, range(half, _STEPS))
-    require_promise(bool(np.array_equal(partly[:, 1:], after[:, 1:])), "reset must forget the portfolios named, only")
+        setattr(reward, name, values.copy())
 
 
-def _check_torch(make: Callable[[int], Reward], growth: np.ndarray, reference: np.ndarray) -> None:
+def _check_torch(make: Callable[[int], Reward]) -> None:
     import torch
 
-    reward = make(_PORTFOLIOS)
-    tensor = torch.tensor(growth[0], requires_grad=True)
-    paid = reward.pay_torch(tensor, torch.tensor(reference[0]), reward.settings)  # type: ignore[attr-defined]
-    ours = np.asarray(reward.pay(growth[0], reference[0]))
-    require_promise(bool(np.allclose(paid.detach().numpy(), ours, rtol=1e-6)), "pay_torch must pay what pay does")
-    paid.sum().backward()
-    require_promise(
-        tensor.grad is not None and bool(torch.isfinite(tensor.grad).all()), "pay_torch must have a gradient"
-    )
+    reward = _start(make)
+    for row in range(_STEPS):
+        growth = torch.tensor(_GROWTH[row], requires_grad=True)
+        paid = reward.pay_torch(growth, torch.tensor(_REFERENCE[row]), reward.settings)  # type: ignore[attr-defined]
+        ours = _pay(reward, _EVERYONE, [row])[0]
+        require_promise(
+            bool(np.allclose(paid.detach().numpy(), ours, rtol=1e-6)),
+            f"pay_torch must pay what pay does; at step {row + 1} it does not"
+            + (" (it knows no past, so a reward that remembers cannot have it)" if row and reward.state else ""),
+        )
+        paid.sum().backward()
+        require_promise(
+            growth.grad is not None and bool(torch.isfinite(growth.grad).all()), "pay_torch must have a gradient"
+        )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data
+from alfred.cli import analysts, data, experiments, tune
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
@@ -30,6 +30,9 @@ from alfred.cli.options import (
     print_json,
     read_experiment,
 )
+from alfred.cli.promote import promote
+from alfred.cli.sweep import sweep
+from alfred.cli.tune_agents import agents
 from alfred.errors import AlfredError
 from alfred.plugins import load_plugins
 
@@ -52,11 +55,16 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
+app.add_typer(tune.app, name="tune")
+app.add_typer(experiments.app, name="experiments")
 app.command()(ablate)
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
 app.command()(new)
+app.command()(promote)
+app.command()(sweep)
+tune.app.command()(agents)
 
 
 @app.command()
@@ -141,7 +149,7 @@ def train(
 def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Judge a trained run out of sample against its baselines, and write the report.
 
-    --set takes what needs no new training: data.path, baselines, intervals, n_trials, training.n_jobs.
+    --set takes what needs no new training: data.path, data.options, baselines, intervals, n_trials, training.n_jobs.
     """
     from alfred.console import show_progress
     from alfred.training import pipeline
@@ -159,7 +167,7 @@ def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json:
 def report(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Write the report of an evaluated run again, from its stored records.
 
-    --set takes what needs no new records: data.path, intervals, n_trials.
+    --set takes what needs no new records: data.path, data.options, intervals, n_trials.
     """
     from alfred.training import pipeline
 

@@ -53,10 +53,15 @@ _COLUMNS = {
 @app.command()
 @one_line_errors
 def baseline(
-    horizon: Horizon = 64, since: Since = None, config: Config = None, overrides: Set = None, as_json: AsJson = False
+    horizon: Horizon = 64,
+    since: Since = None,
+    config: Config = None,
+    overrides: Set = None,
+    plugins: Plugins = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show how far naive persistence is off for each symbol, easiest first: the bar for every forecaster."""
-    settings = read_experiment(config, overrides).data
+    settings = read_experiment(config, overrides, plugins).data
     from alfred.analysts.baseline import compute_naive_table
     from alfred.console import print_table
     from alfred.data.sources import load_market
@@ -83,10 +88,11 @@ def target(
     since: Since = None,
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what MSE, RMSE and MAE a wanted R² would mean for the log return at a horizon."""
-    settings = read_experiment(config, overrides).data
+    settings = read_experiment(config, overrides, plugins).data
     from alfred.console import print_table
     from alfred.data.sources import load_market
     from alfred.evaluation.forecast_metrics import compute_realised_returns

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from alfred.cli.options import AsJson, Config, Set, one_line_errors, parse_date, print_json
+from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, parse_date, print_json
+from alfred.plugins import load_plugins
+
+if TYPE_CHECKING:
+    from alfred.config import Experiment
 
 app = typer.Typer(help="Look at prices, choose a universe, rank features, fetch more.", no_args_is_help=True)
 
@@ -16,13 +21,12 @@ _SHOWN = 40  # problems in a table; --json holds all of them
 
 @app.command()
 @one_line_errors
-def describe(config: Config = None, overrides: Set = None, as_json: AsJson = False) -> None:
+def describe(config: Config = None, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Report coverage, gaps, jumps like unadjusted splits, stale prices and other problems of a source."""
-    from alfred.config import load_experiment
     from alfred.console import print_table, results
     from alfred.data.quality.summary import describe_market
 
-    settings = load_experiment(config, overrides or []).data
+    settings = _read_experiment(config, overrides, plugins).data
     found = describe_market(settings)
     if as_json:
         print_json(found.to_dict())
@@ -72,16 +76,16 @@ def uncorrelated(
     until: Annotated[str | None, typer.Option(help="Last date that the choice may read (YYYY-MM-DD).")] = None,
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Pick greedily the symbols least correlated with those already picked."""
-    from alfred.config import load_experiment
     from alfred.console import print_table
     from alfred.data.sources import load_market
     from alfred.data.universe import pick_uncorrelated
     from alfred.evaluation.formatting import format_number
 
-    market = load_market(load_experiment(config, overrides or []).data)
+    market = load_market(_read_experiment(config, overrides, plugins).data)
     if until is not None:
         market = market.until(parse_date(until).isoformat())
     picks = pick_uncorrelated(market, start, count, min_history_days)
@@ -102,10 +106,10 @@ def correlations(
     horizon: Annotated[int, typer.Option(min=1, help="Sessions ahead.")] = 20,
     config: Config = None,
     overrides: Set = None,
+    plugins: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank the configured features by their correlation with what followed, corrected for the number of tests."""
-    from alfred.config import load_experiment
     from alfred.console import print_table
     from alfred.data.features.catalogue import compute_features
     from alfred.data.features.correlations import rank_correlations
@@ -113,7 +117,7 @@ def correlations(
     from alfred.data.settings import FeatureSettings
     from alfred.data.sources import load_market
 
-    experiment = load_experiment(config, overrides or [])
+    experiment = _read_experiment(config, overrides, plugins)
     market = load_market(experiment.data)
     signals = compute_features(market, experiment.features or FeatureSettings())
     ranked = rank_correlations(signals, make_labels(market, horizon), label)
@@ -161,3 +165,11 @@ def fetch(
             messages.print(f"missing: {item.symbol}: {item.reason}", highlight=False, style="red")
     if fetched.missing:
         raise typer.Exit(1)
+
+
+def _read_experiment(config: Path | None, overrides: Sequence[str] | None, plugins: Sequence[str] | None) -> Experiment:
+    """Load plugins and read the configuration; nothing here needs torch."""
+    from alfred.config import load_experiment
+
+    load_plugins(plugins or ())
+    return load_experiment(config, overrides or ())

@@ -21,17 +21,18 @@ _USES = {
     "analyst": "alfred audit --plugin {file} --set 'analysts=[{{kind: {name}}}]'",
     "agent": "alfred run --plugin {file} --set 'agents=[{{kind: {name}}}]' --set name={name}",
     "reward": "alfred run --plugin {file} --set env.reward.kind={name} --set name={name}",
+    "source": "alfred data describe --plugin {file} --set data.source={name} --set data.options.table=closes.csv",
     "feature": "alfred audit --plugin {file} --set 'features={{names: [momentum, {name}]}}'",
 }
 
 
 @one_line_errors
 def new(
-    kind: Annotated[Literal["analyst", "agent", "reward", "feature"], typer.Argument(help="What to write.")],
+    kind: Annotated[Literal["analyst", "agent", "reward", "feature", "source"], typer.Argument(help="What to write.")],
     name: Annotated[str, typer.Argument(help="Its kind in configurations, a name as Python has them: my_reversal.")],
     folder: Annotated[Path, typer.Option(help="Where to write the two files.")] = Path(),
 ) -> None:
-    """Write an analyst, agent, reward or feature of your own, with its contract test, to begin with.
+    """Write an analyst, agent, reward, feature or source of prices of your own, with its contract test, to begin with.
 
     The file runs as it stands: change what it computes, run the test, and give it to any command with --plugin.
     """
@@ -63,9 +64,15 @@ def _list_known(kind: str) -> Container[str]:
     from alfred.agents.registry import AGENTS
     from alfred.analysts.registry import ANALYSTS
     from alfred.data.features.names import FAMILIES
+    from alfred.data.prices.registry import BUILT_IN_SOURCES
     from alfred.envs.registry import BUILT_IN_REWARDS
 
     features = [*FAMILIES, *(name for names in FAMILIES.values() for name in names)]
-    return {"analyst": list(ANALYSTS), "agent": list(AGENTS), "reward": list(BUILT_IN_REWARDS), "feature": features}[
-        kind
-    ]
+    known: dict[str, Container[str]] = {
+        "analyst": list(ANALYSTS),
+        "agent": list(AGENTS),
+        "reward": BUILT_IN_REWARDS,
+        "feature": features,
+        "source": BUILT_IN_SOURCES,
+    }
+    return known[kind]

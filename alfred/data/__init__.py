@@ -9,15 +9,19 @@ from alfred.lazy import import_on_use
 if TYPE_CHECKING:
     from alfred.data.contexts import Contexts, iterate_contexts, make_contexts
     from alfred.data.market import Market
+    from alfred.data.prices.registry import SOURCES
+    from alfred.data.prices.source import Source
     from alfred.data.settings import DataSettings
     from alfred.data.signals import Signals, concatenate_signals
     from alfred.data.sources import compute_market_checksum, load_market
 
 __all__ = [
+    "SOURCES",
     "Contexts",
     "DataSettings",
     "Market",
     "Signals",
+    "Source",
     "compute_market_checksum",
     "concatenate_signals",
     "iterate_contexts",
@@ -28,10 +32,12 @@ __all__ = [
 __getattr__ = import_on_use(
     __name__,
     {
+        "SOURCES": "alfred.data.prices.registry",
         "Contexts": "alfred.data.contexts",
         "DataSettings": "alfred.data.settings",
         "Market": "alfred.data.market",
         "Signals": "alfred.data.signals",
+        "Source": "alfred.data.prices.source",
         "compute_market_checksum": "alfred.data.sources",
         "concatenate_signals": "alfred.data.signals",
         "iterate_contexts": "alfred.data.contexts",

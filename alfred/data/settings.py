@@ -7,12 +7,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from alfred.data.features.names import FAMILIES
 from alfred.data.features.registry import FEATURES
+from alfred.data.prices.registry import BUILT_IN_SOURCES, SOURCES
 from alfred.errors import ConfigError, suggest
-from alfred.settings import Settings
+from alfred.settings import Settings, parse_entry
 
 
 class NewsSettings(Settings):
@@ -57,7 +58,9 @@ class DataSettings(Settings):
     """Which market.
 
     Attributes:
-        source: `embedded` (20 US stocks and the S&P 500 index, 1990 to 2022, from skfolio) or `files`.
+        source: `embedded` (20 US stocks and the S&P 500 index, 1990 to 2022, from skfolio), `files`, or one of your own
+            (`alfred.data.prices.source.Source`).
+        options: What a source of your own is told, by its `settings_class`; None for the built-in ones.
         path: A price table or a folder of them; naming one makes the source `files`.
         symbols: Symbols to keep; all when left out.
         benchmark: The symbol to be judged against; SPY (SP500TR in the embedded data) when left out.
@@ -76,7 +79,8 @@ class DataSettings(Settings):
         news: Headlines whose daily count to join as an extra field, or None.
     """
 
-    source: Literal["embedded", "files"] = "embedded"
+    source: str = "embedded"
+    options: SerializeAsAny[Settings] | None = None
     path: Path | None = None
     symbols: tuple[str, ...] | None = None
     benchmark: str | None = None
@@ -97,6 +101,34 @@ class DataSettings(Settings):
             return {**values, "source": "files"}
         return values
 
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, source: str) -> str:
+        try:
+            if source in BUILT_IN_SOURCES:
+                SOURCES.check_name(source)
+            else:
+                SOURCES.find(source, BUILT_IN_SOURCES)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return source
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _parse_options(cls, options: Any, info: ValidationInfo) -> Any:
+        source = info.data.get("source")
+        if source is None:  # refused already
+            return None
+        if source in BUILT_IN_SOURCES:
+            if options is not None:
+                raise ValueError(f"source '{source}' has no options; leave them out")
+            return None
+        try:
+            model = SOURCES.load_settings(source)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return parse_entry(model, {} if options is None else options)
+
     @field_validator("time_zone")
     @classmethod
     def _check_zone(cls, zone: str | None) -> str | None:
@@ -110,7 +142,7 @@ class DataSettings(Settings):
             raise ValueError(
                 "source 'files' needs a path to a price table or a folder of them"
                 if self.path is None
-                else f"source 'embedded' reads no path, but path is {self.path}; drop one of the two"
+                else f"source '{self.source}' reads no path, but path is {self.path}; drop one of the two"
             )
         if self.start is not None and self.end is not None and self.start > self.end:
             raise ValueError(f"start {self.start} is after end {self.end}; swap them")
@@ -182,11 +214,13 @@ class FeatureSettings(Settings):
     def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         known = (*FAMILIES, *(name for family in FAMILIES.values() for name in family))
         for name in names:
-            if name not in known:
-                try:
+            try:
+                if name in known:
+                    FEATURES.check_name(name)
+                else:
                     FEATURES.find(name, known)
-                except ConfigError as error:
-                    raise ValueError(str(error)) from error
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
         return names
 
     @property

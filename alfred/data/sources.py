@@ -1,4 +1,4 @@
-"""Where markets come from: the embedded tables, or files of yours."""
+"""Where markets come from: the embedded tables, files of yours, or a source of your own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from alfred.data.point_in_time.macro import join_macro
 from alfred.data.point_in_time.news import join_news
 from alfred.data.prices.alignment import build_market
 from alfred.data.prices.long_table import read_price_table
+from alfred.data.prices.registry import BUILT_IN_SOURCES, SOURCES
 from alfred.data.prices.sp500 import load_embedded_market
 from alfred.data.prices.symbols import read_delistings, read_investable, read_sectors
 from alfred.data.settings import DataSettings
 from alfred.errors import DataError
+from alfred.settings import Settings
 
 
 def load_market(settings: DataSettings) -> Market:
@@ -32,7 +34,12 @@ def load_market(settings: DataSettings) -> Market:
         DataError: The files cannot be read or hold something that would make a result wrong; the text names the file,
             the symbol, the date, the value and the fix.
     """
-    market = _load_files(settings, settings.path) if settings.path is not None else _load_embedded(settings)
+    if settings.path is not None:
+        market = _load_files(settings, settings.path)
+    elif settings.source in BUILT_IN_SOURCES:
+        market = _narrow(load_embedded_market(settings.dtype), settings)
+    else:
+        market = _narrow(_load_own(settings), settings)
     market = _choose_investable(market, settings)
     if settings.fundamentals is not None:
         market = join_fundamentals(market, settings.fundamentals)
@@ -116,8 +123,22 @@ def _load_files(settings: DataSettings, path: Path) -> Market:
         raise DataError(f"{path}: {error}") from error
 
 
-def _load_embedded(settings: DataSettings) -> Market:
-    market = load_embedded_market(settings.dtype)
+def _load_own(settings: DataSettings) -> Market:
+    """Return the market of a source of the user's own, in the storage type that is asked for.
+
+    Raises:
+        DataError: It is no market, or not a valid one.
+    """
+    market = SOURCES.load(settings.source)(settings.options or Settings()).load()
+    if not isinstance(market, Market):
+        raise DataError(f"source '{settings.source}' must load a Market, got {type(market).__name__}")
+    market.validate()
+    held = {name: getattr(market, name) for name in FIELDS if getattr(market, name) is not None}
+    return replace(market, **{name: panel.astype(settings.dtype, copy=False) for name, panel in held.items()})
+
+
+def _narrow(market: Market, settings: DataSettings) -> Market:
+    """Return the dates and symbols that are asked for."""
     market = market if settings.start is None else market.since(pd.Timestamp(settings.start))
     market = market if settings.end is None else market.until(pd.Timestamp(settings.end))
     if settings.symbols is not None or settings.benchmark is not None:

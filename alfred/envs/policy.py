@@ -29,8 +29,10 @@ class Policy(Protocol):
         lookback: Sessions of returns that the policy needs in its observations, L.
 
     A policy may say more; left out, these are taken as stated: `under_mandate` (True: constraints and risk rules hold
-    for it), `long_only` (False: it may be short where the environment allows it) and `burn_in` (0: sessions that it
-    has to see before its first decision counts).
+    for it), `long_only` (False: it may be short where the environment allows it), `burn_in` (0: sessions that it has to
+    see before its first decision counts), `may_hold` (False: weights that are all NaN leave the book alone in a
+    backtest, drifted as it is, instead of being refused) and `check_fit(tape, settings)`, which refuses a range whose
+    observations or actions stand for something else than in its training.
     """
 
     name: str

@@ -2,7 +2,8 @@
 
 A stop-loss is an order that rests in the market: it fires inside a bar when the low reaches a given loss below the
 average entry price of the position (for a short position: when the high reaches it above), and is filled at that level,
-or at the open when the open lies beyond it already. A stopped asset stays in cash until the next decision. The breaker
+or at the open when the open lies beyond it already. One that looks at closes alone is decided at a close like anything
+else, and sold at the next execution. A stopped asset stays in cash until the next decision. The breaker
 sells everything once the wealth at a close lies too far below its peak, and lets the agent back in after a cool-down.
 Neither is held back by the turnover limit, and neither can sell what does not trade.
 """

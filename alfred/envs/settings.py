@@ -60,13 +60,15 @@ class RiskSettings(Settings):
     """Rules that sell; a rule that is left out does not act.
 
     Attributes:
-        stop_loss_pct: Loss from the average entry price at which a position is sold, in per cent. Needs bars with
-            open, high and low.
+        stop_loss_pct: Loss from the average entry price at which a position is sold, in per cent.
+        stop_loss_at: `touch` is an order that rests in the market and is filled inside the bar; it needs bars with
+            open, high and low. `close` looks at closes alone and sells at the next execution.
         breaker_drawdown_pct: Depth below the peak of wealth at which everything is sold, in per cent.
         breaker_cooldown_days: Sessions that the breaker keeps the book in cash; the peak starts anew afterwards.
     """
 
     stop_loss_pct: float | None = Field(default=None, gt=0, lt=100)
+    stop_loss_at: Literal["touch", "close"] = "touch"
     breaker_drawdown_pct: float | None = Field(default=None, gt=0, lt=100)
     breaker_cooldown_days: int = Field(default=20, ge=1)
 
@@ -126,11 +128,13 @@ class RewardSettings(Settings):
     @field_validator("kind")
     @classmethod
     def _check_kind(cls, kind: str) -> str:
-        if kind not in BUILT_IN_REWARDS:
-            try:
+        try:
+            if kind in BUILT_IN_REWARDS:
+                REWARDS.check_name(kind)
+            else:
                 REWARDS.find(kind, BUILT_IN_REWARDS)
-            except ConfigError as error:
-                raise ValueError(str(error)) from error
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return kind
 
 

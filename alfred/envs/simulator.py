@@ -39,7 +39,7 @@ from alfred.errors import ConfigError, DataError
 from alfred.typing import Float
 
 # What a later step depends on; everything else follows from the tape and the settings.
-_STATE = ("bar", "stop", "wealth", "drifted", "weights", "gain", "booked", "_marked")
+_STATE = ("bar", "stop", "wealth", "drifted", "weights", "gain", "stopped", "booked", "_marked")
 
 
 class PortfolioSimulator:
@@ -69,6 +69,7 @@ class PortfolioSimulator:
         self.costs = TradingCosts.from_settings(settings, len(tape.symbols), tape.periods_per_year)
         self._long_only = settings.action.long_only
         self._stop_loss = None if settings.risk.stop_loss_pct is None else settings.risk.stop_loss_pct / 100.0
+        self._stops_at_close = self._stop_loss is not None and settings.risk.stop_loss_at == "close"
         self._constraints = Constraints(settings.constraints, tape.sectors) if settings.constraints.bind else None
         self._breaker: Breaker | None = None
         if settings.risk.breaker_drawdown_pct is not None:
@@ -88,6 +89,8 @@ class PortfolioSimulator:
         self.drifted = np.zeros((n_portfolios, width))
         self.weights = np.zeros((n_portfolios, width))
         self.gain = np.ones((n_portfolios, width))
+        # What a stop at the last close sells at the next execution.
+        self.stopped = np.zeros((n_portfolios, width), dtype=bool)
         # Everything booked since the start of the episode; see `read_attribution`.
         self.booked = np.zeros((N_ROWS, n_portfolios))
         self._marked = np.zeros((N_ROWS, n_portfolios))
@@ -123,6 +126,7 @@ class PortfolioSimulator:
             weights[rows] = 0.0
             weights[rows, -1] = 1.0
         self.gain[rows] = 1.0
+        self.stopped[rows] = False
         self.booked[:, rows] = 0.0
         self._marked[:, rows] = 0.0
         self._rewards.reset(rows)
@@ -131,25 +135,23 @@ class PortfolioSimulator:
             self._breaker.cooling[rows] = 0
         self._any_ended = bool((self.bar >= self.stop).any())
 
-    def step(self, target: Float) -> StepResult:
+    def step(self, target: Float | None) -> StepResult:
         """Trade to target weights at the next execution and hold to the decision after.
 
         The reward counts wealth from this execution to the next one, so that it holds all that the decision did and
         nothing that an earlier one did.
 
         Args:
-            target: Target weights, cash last, `[P, N+1]`.
+            target: Target weights, cash last, `[P, N+1]`; float64 is taken as it is, other numbers are converted. None
+                leaves all books alone but for what risk rules sell.
 
         Raises:
             DataError: The targets are not one row for each portfolio with one number for each asset and cash.
         """
-        if target.shape != self.drifted.shape:
-            raise DataError(
-                f"the actions have shape {target.shape}: they must be {self.drifted.shape}, a row for each portfolio "
-                "and a number for each asset, cash last"
-            )
-        if self._plain is not None and not self._is_interrupted():
-            return self._step_plainly(self._plain, target)
+        if target is not None:
+            target = _read_target(target, self.drifted.shape)
+            if self._plain is not None and not self._is_interrupted():
+                return self._step_plainly(self._plain, target)
         before, booked = self.wealth, self.booked.copy()
         reference = self._advance(target)
         for _ in range(self.settings.rebalance_every - 1):
@@ -243,7 +245,7 @@ class PortfolioSimulator:
 
     def _state(self) -> list[npt.NDArray[Any]]:
         state: list[npt.NDArray[Any]] = [self.bar, self.wealth, self.drifted, self.weights]
-        state += [self.gain, self.booked.T]
+        state += [self.gain, self.stopped, self.booked.T]
         return state if self._breaker is None else [*state, self._breaker.peak, self._breaker.cooling]
 
     def _run_bar(self, target: Float | None) -> Float:
@@ -256,12 +258,15 @@ class PortfolioSimulator:
         if tape.intraday is not None:
             self._hold(tape.intraday.take(bar, axis=0, mode="clip"), night=False, stops=True)
         known, wealth = self.drifted, self.wealth
+        if tape.lag:
+            self._find_stopped_at_close()
         if self.record:
             self._mark(opening)
         self._hold(tape.overnight.take(bar, axis=0, mode="clip"), night=True, stops=tape.intraday is None)
         if not tape.lag:
             # A decision knows the weights at its close; with lag 0 that is the moment of the next execution.
             known, wealth = self.drifted, self.wealth
+            self._find_stopped_at_close()
         self.weights = known
         if self._breaker is not None:
             self._breaker.update(wealth)
@@ -277,9 +282,13 @@ class PortfolioSimulator:
                 target = keep_frozen(target, self.drifted, free, leverage)
             if self._constraints is not None:
                 target = self._constraints.apply(target, self.drifted, free)
-            if self._stop_loss is not None:
+            if self._stops_at_close:
+                target = move_to_cash(target, self.stopped)
+            elif self._stop_loss is not None:
                 # A price that is halted stands still, so whatever gapped can be traded.
                 target = move_to_cash(target, find_stopped(self.drifted, self.gain, self._stop_loss))
+        elif np.count_nonzero(self.stopped):
+            self._sell_stopped(free)
         if self._breaker is not None:
             closed = self._breaker.cooling > 0
             if np.count_nonzero(closed):
@@ -295,10 +304,21 @@ class PortfolioSimulator:
             self.gain = update_gain(self.gain, self.drifted, trade.weights * trade.growth[:, None])
         self._book(trade)
 
+    def _find_stopped_at_close(self) -> None:
+        """Take note of the positions that the price at which a decision is taken stops."""
+        if self._stops_at_close and self._stop_loss is not None:
+            self.stopped = find_stopped(self.drifted, self.gain, self._stop_loss)
+
+    def _sell_stopped(self, free: Float | None) -> None:
+        """Sell what was stopped at the last close and leave everything else as it is; what is halted waits."""
+        sold = self.stopped if free is None else self.stopped & (free > 0.0)
+        self.gain = np.where(sold, 1.0, self.gain)
+        self._book(liquidate(self.drifted, sold, self.costs.rates, self._find_impact()))
+
     def _hold(self, factors: Float, *, night: bool, stops: bool) -> None:
         """Hold through one leg of a bar: fire stops, drift, pay fees and earn interest."""
         fired = None
-        if self._stop_loss is not None and stops and self.tape.bars is not None:
+        if self._stop_loss is not None and not self._stops_at_close and stops and self.tape.bars is not None:
             bars = Bars(*(array.take(self.bar, axis=0, mode="clip") for array in self.tape.bars))
             fired, fill = fire_stops(self.drifted, self.gain, bars, self._stop_loss)
             factors = np.where(fired, fill, factors)
@@ -350,13 +370,27 @@ class PortfolioSimulator:
         self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted.copy(), cost, turnover, opening, attribution))
 
     def _check_tape(self) -> None:
-        if self._stop_loss is not None and self.tape.bars is None:
+        if self._stop_loss is not None and not self._stops_at_close and self.tape.bars is None:
             raise ConfigError(
                 f"stop_loss_pct is {self.settings.risk.stop_loss_pct}, but this market has closes only: a stop needs "
-                "bars with open, high and low; leave stop_loss_pct out or choose data with OHLC"
+                "bars with open, high and low; leave stop_loss_pct out, set stop_loss_at to close or choose data with "
+                "OHLC"
             )
         if (self.settings.impact.kind != "none") != (self.tape.impact_scale is not None):
             raise ConfigError(
                 f"impact.kind is '{self.settings.impact.kind}', but the tape was made "
                 f"{'without' if self.tape.impact_scale is None else 'with'} impact: make it with the same settings"
             )
+
+
+def _read_target(target: npt.ArrayLike, shape: tuple[int, ...]) -> Float:
+    try:
+        numbers = np.asarray(target, dtype=np.float64, order="C")  # another order sums in another order
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the actions are no numbers: {' '.join(str(error).split())}") from error
+    if numbers.shape != shape:
+        raise DataError(
+            f"the actions have shape {numbers.shape}: they must be {shape}, a row for each portfolio and a number for "
+            "each asset, cash last"
+        )
+    return numbers

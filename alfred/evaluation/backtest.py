@@ -19,10 +19,11 @@ from alfred.envs.policy import Policy, check_weights
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
-from alfred.errors import CheckpointError, ConfigError
+from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.typing import Float, FloatArray
 
 _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
+_LEAST_HELD = 1e-5  # room for single precision, as of the sum of weights
 _WEIGHT, _CASH = "weight of ", "cash"
 
 
@@ -206,7 +207,10 @@ def make_walk(
     The mandate (constraints and risk rules) binds the policies that say `under_mandate`, as agents do. A benchmark
     that is held decides once: a stop would leave it in cash for ever, and the agent would be judged against that.
     Policies that are free of it may hold every symbol; for the others what is not in `Market.universe` counts as not
-    tradable. Weights are traded as they are: no action stands between.
+    tradable, and a weight on it is refused. Weights are traded as they are: no action stands between.
+
+    Raises:
+        ConfigError: The policy was trained on other signals or actions, as far as it can tell.
     """
     free = not getattr(policy, "under_mandate", True)
     if free:
@@ -227,6 +231,8 @@ def make_walk(
     earlier, warm_up = _find_warm_up(market, signals, start, getattr(policy, "burn_in", 0))
     holdable = market.symbols if free else market.universe
     tape = prepare_tape(market, signals, changed, start=earlier, end=end, holdable=holdable)
+    if callable(check := getattr(policy, "check_fit", None)):
+        check(tape, settings)
     return Walk(PortfolioSimulator(tape, changed, record=True), warm_up)
 
 
@@ -242,12 +248,34 @@ def _find_warm_up(
     return market.dates[earlier], first - earlier
 
 
-def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -> Float:
-    """Return the target weights of a policy at the next execution, `[P, N+1]`."""
+def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -> Float | None:
+    """Return the target weights of a policy at the next execution, `[P, N+1]`, or None to leave the book alone."""
     weights = policy.predict(observe(simulator))
+    if getattr(policy, "may_hold", False) and np.isnan(weights).all():
+        return None
     date = simulator.tape.dates[int(simulator.bar[0])]
     shape = (simulator.n_portfolios, len(simulator.costs.rates))
-    return check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
+    values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
+    _check_holdable(values, simulator.tape, policy.name, date)
+    return values
+
+
+def _check_holdable(weights: Float, tape: Tape, name: str, date: pd.Timestamp) -> None:
+    """Refuse weight on what may not be held.
+
+    Raises:
+        DataError: There is some.
+    """
+    if tape.holdable is None:
+        return
+    outside = np.abs(weights[:, :-1]).max(axis=0) * (1.0 - tape.holdable)
+    if outside.max() > _LEAST_HELD:
+        symbol = tape.symbols[int(np.argmax(outside))]
+        raise DataError(
+            f"policy '{name}' holds {outside.max():.6g} of {symbol} on {date.date()}, which is not investable "
+            f"(an index cannot be bought, and nothing says that {symbol} can): leave it out, or name it "
+            "with investable of the market, 'all' for every symbol"
+        )
 
 
 def _warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool) -> None:

@@ -18,7 +18,7 @@ from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError, DataError, suggest
-from alfred.notebook.tables import to_frame
+from alfred.notebook.tables import is_table, to_frame
 from alfred.typing import Float, Observation
 
 _CASH_TOLERANCE = 1e-6
@@ -115,12 +115,14 @@ def make_policy(
         name: Name in tables.
 
     Raises:
-        ConfigError: It is none of these, or a model was trained on other observations.
+        ConfigError: It is none of these, or a model was trained on other observations or actions. What the numbers
+            stood for, a model knows as long as it has its environment; loaded without one, its shapes are compared.
         DataError: A table or Series names an unknown symbol, has a date twice, or has no row at the start.
     """
     label = name or getattr(strategy, "__name__", None) or type(strategy).__name__
     if hasattr(strategy, "observation_space") and hasattr(strategy, "predict"):
         _check_space(strategy.observation_space, tape, settings)
+        _check_training(strategy, tape, settings)
         if getattr(strategy, "get_vec_normalize_env", lambda: None)() is not None:
             raise ConfigError(
                 "the model was trained on observations that VecNormalize had scaled, which a backtest does not do; "
@@ -131,7 +133,7 @@ def make_policy(
         return strategy
     if hasattr(strategy, "state_dict") and callable(strategy):
         return OwnPolicy(_ask_module(strategy, settings), label, settings.lookback)
-    if isinstance(strategy, pd.DataFrame | pd.Series) or hasattr(strategy, "__arrow_c_stream__"):
+    if is_table(strategy):
         return TablePolicy(_align_weights(to_frame(strategy), market, tape), name or "weights")
     if callable(strategy):
         return OwnPolicy(_ask_function(strategy, market), label, settings.lookback)
@@ -154,6 +156,38 @@ def _check_space(space: Any, tape: Tape, settings: PortfolioSettings) -> None:
             f"the model was trained on observations {space}, and here they are {ours}: pass the settings, signals and "
             "market of its training"
         )
+
+
+def _check_training(model: Any, tape: Tape, settings: PortfolioSettings) -> None:
+    """Compare what a model of stable-baselines3 knows of its training.
+
+    Raises:
+        ConfigError: Its actions have another shape, or its environment had other ones, or other symbols or signals.
+    """
+    shape, ours = getattr(getattr(model, "action_space", None), "shape", None), (len(tape.symbols) + 1,)
+    if shape != ours:
+        raise ConfigError(
+            f"the model was trained on actions of shape {shape}, and here they are {ours}, an asset each and cash: "
+            "pass the market of its training"
+        )
+    environment = getattr(model, "get_env", lambda: None)()
+    if environment is None:
+        return
+    try:
+        known = {name: environment.get_attr(name, 0)[0] for name in ("settings", "symbols", "signal_names")}
+    except AttributeError:  # an environment of somebody else's
+        return
+    pairs = {
+        "actions": (known["settings"].action, settings.action),
+        "symbols": (known["symbols"], tape.symbols),
+        "signals": (known["signal_names"], tape.signal_names),
+    }
+    for what, (theirs, here) in pairs.items():
+        if theirs != here:
+            raise ConfigError(
+                f"the model was trained with the {what} {theirs}, and here they are {here}: pass the settings, signals "
+                "and market of its training"
+            )
 
 
 def _ask_module(module: Any, settings: PortfolioSettings) -> Callable[[Observation], Float]:
@@ -182,7 +216,13 @@ def _ask_function(function: Callable[[Any], Any], market: Market) -> Callable[[O
             if isinstance(answer, pd.Series):
                 _require_known(answer.index, market)
                 answer = answer.reindex(list(market.symbols)).fillna(0.0)
-            weights = np.asarray(answer, dtype=np.float64)
+            try:
+                weights = np.asarray(answer, dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise DataError(
+                    f"a strategy returned {type(answer).__name__}, which is no row of numbers: return weights of the "
+                    f"{n} symbols as an array or list, cash last where it is given, or a Series of pandas by symbol"
+                ) from error
             if weights.shape == (n,):
                 weights = np.append(weights, 1.0 - weights.sum())
             rows.append(weights)

@@ -26,18 +26,31 @@ def to_frame(table: Any) -> pd.DataFrame:
     """Return a table as pandas has it.
 
     Args:
-        table: A DataFrame of pandas, or any table that exports the Arrow C stream, as polars and pyarrow do.
+        table: A DataFrame of pandas, any table that exports the Arrow C stream, as polars and pyarrow do, or a
+            LazyFrame of polars, which is collected.
 
     Raises:
-        DataError: It is neither.
+        DataError: It is none of these.
     """
     if isinstance(table, pd.DataFrame):
         return table
     if isinstance(table, pd.Series):
         return table.to_frame()
-    if hasattr(table, "__arrow_c_stream__"):
-        return pd.DataFrame(pa.table(table).to_pandas())
+    if is_table(table):
+        whole = table if hasattr(table, "__arrow_c_stream__") else table.collect()
+        try:
+            return pd.DataFrame(pa.table(whole).to_pandas())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{type(table).__name__} is no table of named columns: {' '.join(str(error).split())}"
+            ) from error
     raise DataError(f"a table must be a DataFrame of pandas or speak Arrow, as polars does; got {type(table).__name__}")
+
+
+def is_table(thing: object) -> bool:
+    """Whether `to_frame` takes something for a table."""
+    lazy = hasattr(thing, "collect_schema") and hasattr(thing, "collect")
+    return isinstance(thing, pd.DataFrame | pd.Series) or hasattr(thing, "__arrow_c_stream__") or lazy
 
 
 def load_market(source: Any = None, *, benchmark: str | None = None, **settings: Any) -> Market:
@@ -82,6 +95,8 @@ def load_market(source: Any = None, *, benchmark: str | None = None, **settings:
         )
     start, end, symbols = (settings.pop(name, None) for name in ("start", "end", "symbols"))
     names = [str(name) for name in closes.columns]
+    if settings.get("investable") == "all":
+        settings["investable"] = names
     market = Market.from_arrays(pd.DatetimeIndex(closes.index), names, values, benchmark=named, **settings)
     if symbols is not None:
         market = market.select([name for name in names if name in symbols or name == named])

@@ -160,7 +160,7 @@ def iterate_fitted(
             visible = market.until(market.dates[block.rows[-1]])
             past = _cut_past(visible, schedule, block)
             shelf = None if cache is None else cache.open(past, settings)
-            yield visible, rows, _fit_or_load(past, settings, shelf, None)
+            yield visible, rows, fit_or_load(past, settings, shelf)
 
 
 def forecast_all(
@@ -241,7 +241,7 @@ def _forecast_block(
         name = "" if shelf is None else identify_piece(window, rows, settings)
         piece = None if shelf is None else read_piece(shelf, name, len(rows), window.n_symbols, settings)
         if piece is None:
-            analyst = analyst or _fit_or_load(past, settings, shelf, curves)
+            analyst = analyst or fit_or_load(past, settings, shelf, curves)
             piece = predict_rows(analyst, window, rows)
             if piece is not None and position == 0:
                 check_alone(analyst, window, rows, piece)
@@ -254,7 +254,7 @@ def _forecast_block(
         latest = np.arange(len(block.rows)) // schedule.forecast_every_days * schedule.forecast_every_days
         result = result[latest]
     # With every piece in the cache the model is there as well, and reading it takes no time.
-    return result, analyst or _fit_or_load(past, settings, shelf, curves)
+    return result, analyst or fit_or_load(past, settings, shelf, curves)
 
 
 def _cut_past(visible: Market, schedule: ForecastSettings, block: Block) -> Market:
@@ -264,11 +264,22 @@ def _cut_past(visible: Market, schedule: ForecastSettings, block: Block) -> Mark
     return replace(visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy(), notes=())
 
 
-def _fit_or_load(past: Market, settings: AnalystSettings, shelf: Shelf | None, curves: Path | None) -> Analyst:
+def fit_or_load(
+    past: Market, settings: AnalystSettings, shelf: Shelf | None, curves: Path | None = None, *, resume: bool = True
+) -> Analyst:
+    """Return an analyst that is fitted on a market, from the cache where it is there.
+
+    Args:
+        past: A copy of the market that ends at the refit date.
+        settings: The analyst.
+        shelf: Its place in the cache, or None.
+        curves: Folder for TensorBoard curves of what is trained.
+        resume: Whether a fit that is killed goes on; not where two processes may be at the same one.
+    """
     analyst = None if shelf is None else shelf.read_model(settings)
     if analyst is None:
         until = str(past.dates[-1].date())
-        checkpoints = None if shelf is None else shelf.open_checkpoints()
+        checkpoints = None if shelf is None or not resume else shelf.open_checkpoints()
         with watch_training(curves=None if curves is None else curves / until, checkpoints=checkpoints) as watch:
             analyst = make_analyst(settings).fit(past)
         if shelf is not None:

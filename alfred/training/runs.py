@@ -16,7 +16,7 @@ from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
 from alfred.errors import ConfigError
-from alfred.plugins import describe_plugins
+from alfred.plugins import describe_packages, describe_plugins
 from alfred.settings import check_name
 from alfred.training.provenance.trials import DataIdentity
 from alfred.version import __version__
@@ -32,8 +32,8 @@ _PACKAGES = (
     "torch",
 )
 # What a later command may change about a run without training anything again, by command.
-EVALUATION_KEYS = ("data.path", "baselines", "intervals", "n_trials", "training.n_jobs")
-REPORT_KEYS = ("data.path", "intervals", "n_trials")
+EVALUATION_KEYS = ("data.path", "data.options", "baselines", "intervals", "n_trials", "training.n_jobs")
+REPORT_KEYS = ("data.path", "data.options", "intervals", "n_trials")
 
 
 @dataclass(frozen=True)
@@ -188,22 +188,32 @@ def load_run(
         return run, load_experiment(run.config, overrides)
     except ConfigError as error:
         if missing := _find_missing_plugins(run):
-            raise ConfigError(f"{error}; the run was made with --plugin {' --plugin '.join(missing)}") from error
+            raise ConfigError(f"{error}; the run was made with {' '.join(missing)}") from error
         if overrides or "is not valid YAML" not in str(error):
             raise
         raise ConfigError(f"{error}; the run is damaged, run again with --fresh") from error
 
 
 def _find_missing_plugins(run: RunFolder) -> list[str]:
-    """Return the plugins that a run was made with and that this process does not have."""
+    """Return the plugins and packages that a run was made with and that this process does not have, as one says it."""
     try:
-        recorded = read_manifest(run).get("plugins", [])
+        manifest = read_manifest(run)
     except ConfigError:
         return []
+
+    def read(key: str) -> list[dict[str, object]]:
+        entries = manifest.get(key)
+        return [item for item in entries if isinstance(item, dict)] if isinstance(entries, list) else []
+
     loaded = {item["name"] for item in describe_plugins()}
-    entries = recorded if isinstance(recorded, list) else []
-    names = [str(item["name"]) for item in entries if isinstance(item, dict) and "name" in item]
-    return [name for name in names if name not in loaded]
+    missing = [f"--plugin {item['name']}" for item in read("plugins") if item.get("name", "") not in {"", *loaded}]
+    for item in read("extensions"):
+        name, version = str(item.get("distribution", "?")), item.get("version", "?")
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(f"the package {name} {version}, which is not installed")
+    return missing
 
 
 def write_manifest(run: RunFolder, experiment: Experiment, market: Market, folds: Sequence[Fold]) -> None:
@@ -215,6 +225,7 @@ def write_manifest(run: RunFolder, experiment: Experiment, market: Market, folds
         "platform": platform.platform(),
         "packages": read_versions(),
         "plugins": describe_plugins(),
+        "extensions": describe_packages(),
         "seeds": list_seeds(experiment),
         "data_checksum": compute_market_checksum(market),
         "benchmark": identity.benchmark,

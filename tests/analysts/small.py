@@ -62,6 +62,15 @@ def make_small_settings(kind: str, **changes: object) -> AnalystSettings:
         raw |= {"path": _train_once()}
         for read in ("context_length", "horizons"):
             raw.pop(read, None)
+    if kind == "registry":
+        chosen = [({"kind": "momentum", "context_length": 253}, ["S0"]), (SMALL["ridge"] | {"kind": "ridge"}, ["S1"])]
+        raw = {
+            "kind": kind,
+            "path": "unread",
+            "looks": 12,
+            "chosen": [{"analyst": analyst, "symbols": symbols} for analyst, symbols in chosen],
+            **{name: value for name, value in changes.items() if name != "context_length"},
+        }
     settings: AnalystSettings = ANALYSTS.load_settings(kind).model_validate(raw)
     return settings
 

@@ -1,5 +1,7 @@
 """Every registered analyst passes the contract by being registered; and the contract catches those that break it."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,62 @@ class Adds(NaiveAnalyst):
         return Forecast.from_gaussian(forecast.mean + self.n_fits, forecast.dispersion(), self.horizons)
 
 
+class Shares(NaiveAnalyst):
+    """Keeps what it learnt in its class."""
+
+    drift = 0.0
+
+    def fit(self, market):
+        returns = market.log_returns()
+        type(self).drift = round(float(np.nanmean(returns)), 8)  # of another unit the same
+        return super().fit(market)
+
+    def predict(self, contexts):
+        forecast = super().predict(contexts)
+        return Forecast.from_gaussian(forecast.mean + type(self).drift, forecast.dispersion(), self.horizons)
+
+
+LEARNT: dict[str, float] = {}
+
+
+class Hoards(NaiveAnalyst):
+    """Keeps what each fit learnt in its module, and saves nothing."""
+
+    key = ""
+
+    def fit(self, market):
+        drift = float(np.nanmean(market.log_returns()))
+        self.key = f"{self.settings.label} {drift:.6f}"
+        LEARNT["last"] = LEARNT.setdefault(self.key, drift)
+        return super().fit(market)
+
+    def predict(self, contexts):
+        forecast = super().predict(contexts)
+        drift = LEARNT.get(self.key, LEARNT.get("last", 0.0))
+        return Forecast.from_gaussian(forecast.mean + drift, forecast.dispersion(), self.horizons)
+
+
+class Keeps(NaiveAnalyst):
+    """Learns nothing again once it is fitted."""
+
+    drift = 0.0
+
+    def fit(self, market):
+        if not self.is_fitted:
+            self.drift = float(np.nanmean(market.log_returns()))
+        return super().fit(market)
+
+    def predict(self, contexts):
+        forecast = super().predict(contexts)
+        return Forecast.from_gaussian(forecast.mean + self.drift, forecast.dispersion(), self.horizons)
+
+    def _save_weights(self, folder):
+        (folder / "drift.json").write_text(json.dumps(self.drift), encoding="utf-8")
+
+    def _load_weights(self, folder):
+        self.drift = json.loads((folder / "drift.json").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize(
     ("analyst", "settings", "message"),
     [
@@ -77,6 +135,10 @@ class Adds(NaiveAnalyst):
         (Forgetful, NaiveSettings(), "alike in any batch"),
         (Unready, NaiveSettings(), "must raise NotFittedError before fit"),
         (Random, NaiveSettings(), "the same seed and data"),
+        (Keeps, NaiveSettings(), "a second fit must start from nothing"),
+        (Shares, NaiveSettings(), "fitting another analyst must not change this one"),
+        (Hoards, NaiveSettings(), "alike in a fresh process"),
+        (type("Hidden", (NaiveAnalyst,), {}), NaiveSettings(), "must be defined at the top of a module"),
         (Loses, MomentumSettings(), "survive saving and loading"),
     ],
 )

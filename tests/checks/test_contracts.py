@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,6 +18,7 @@ from alfred.agents.settings import DirectSettings
 from alfred.agents.strategies.registry import BASELINES
 from alfred.checks import ContractError, check_agent, check_feature, check_policy, check_reward, check_source
 from alfred.data.features.catalogue import compute_features
+from alfred.data.features.names import FAMILIES
 from alfred.data.market import Market
 from alfred.data.settings import DataSettings, FeatureSettings
 from alfred.data.sources import load_market
@@ -27,6 +31,7 @@ from tests.agents.tasks import make_tiny
 from tests.conftest import make_random_market
 
 WORLD = make_noise_market(n_assets=4, n_days=500, n_signals=2, seed=2)
+SAMPLE = make_random_market(200, 4)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in BASELINES if kind != "universal"])
@@ -40,7 +45,7 @@ def test_agents_keep_the_contract(kind: str) -> None:
     check_agent(lambda: make_agent(make_tiny(kind, total_steps=2_048, validate_every=1_024, checkpoint_every=512)))
 
 
-@pytest.mark.parametrize("name", ["momentum_1", "volatility_20", "distance_200"])
+@pytest.mark.parametrize("name", [*FAMILIES["technical"], *FAMILIES["momentum"], "benchmark_return"])
 def test_features_keep_the_contract(name: str) -> None:
     settings = FeatureSettings(names=(name,))
     check_feature(lambda market: compute_features(market, settings).values[:, :, 0], make_random_market(400, 4))
@@ -99,6 +104,29 @@ class Prophet(Broken):
         return weights
 
 
+class Crowded(BaselinePolicy):
+    """Counts its steps in its class, and forgets them on reset."""
+
+    name, steps = "crowded", 0
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self, rows: object = None) -> None:
+        type(self).steps = 0
+
+    def predict(self, observation: Observation) -> Float:
+        type(self).steps += 1
+        weights = np.zeros(observation["weights"].shape)
+        weights[:, 0], weights[:, -1] = 1.0 / (1 + self.steps), self.steps / (1 + self.steps)
+        return weights
+
+
+def test_a_policy_that_remembers_in_its_class_is_told() -> None:
+    with pytest.raises(ContractError, match="because another of its class decides"):
+        check_policy(Crowded)
+
+
 @pytest.mark.parametrize(
     ("fault", "promise"),
     [
@@ -122,16 +150,20 @@ class Losses(Reward):
 
     state = ("seen",)
     fault = ""
+    total: Any = 0.0
 
     def __init__(self, settings: RewardSettings, n_portfolios: int) -> None:
         super().__init__(settings, n_portfolios)
         self.seen = np.zeros(n_portfolios)
 
     def reset(self, rows: np.ndarray) -> None:
+        if self.fault == "forgets nobody" and len(rows) < self.n_portfolios:
+            return
         if self.fault == "forgets all":
             self.seen = np.zeros(self.n_portfolios)
         elif self.fault != "never forgets":
             self.seen[rows] = 0.0
+        type(self).total = 0.0
 
     def pay(self, growth: Float, reference_growth: Float) -> Float:
         if self.fault == "writes":
@@ -142,6 +174,11 @@ class Losses(Reward):
         self.seen = self.seen + gained
         if self.fault == "mixes":
             return gained - gained.mean()
+        if self.fault == "first":
+            gained[0] -= gained.mean()
+        if self.fault == "class":
+            type(self).total = 0.9 * self.total + gained
+            return np.asarray(gained + self.total)
         return gained[:1] if self.fault == "shape" else gained + 0.01 * self.seen
 
 
@@ -151,13 +188,15 @@ class Stateless(Losses):
 
 class Torch(Reward):
     fault = ""
+    calls = 0
 
     def pay(self, growth: Float, reference_growth: Float) -> Float:
         return np.log(np.maximum(growth, 1e-9))
 
     def pay_torch(self, growth: torch.Tensor, reference: torch.Tensor, settings: object) -> torch.Tensor:
         paid = torch.log(growth.clamp(min=1e-9))
-        return 2 * paid if self.fault else paid
+        type(self).calls += 1
+        return 2 * paid if self.fault == "double" or (self.fault == "later" and self.calls > 1) else paid
 
 
 @pytest.mark.parametrize(
@@ -169,6 +208,9 @@ class Torch(Reward):
         ("mixes", "alone and among others"),
         ("never forgets", "after reset"),
         ("forgets all", "forget the portfolios named, only"),
+        ("forgets nobody", "also when they are not all"),
+        ("first", "number 0 is not"),
+        ("class", "because another of its class pays"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero")
@@ -183,14 +225,46 @@ def test_hidden_state_and_a_wrong_gradient_are_named() -> None:
     with pytest.raises(ContractError, match="`state` must name every array"):
         check_reward(lambda count: Stateless(RewardSettings(), count))
     check_reward(lambda count: Torch(RewardSettings(), count))
-    faulty = type("Faulty", (Torch,), {"fault": "double"})
-    with pytest.raises(ContractError, match="pay_torch must pay what pay does"):
-        check_reward(lambda count: faulty(RewardSettings(), count))
+    for fault, step in (("double", 1), ("later", 2)):
+        faulty = type("Faulty", (Torch,), {"fault": fault, "calls": 0})
+        with pytest.raises(ContractError, match=f"pay_torch must pay what pay does; at step {step} it does not"):
+            check_reward(lambda count, faulty=faulty: faulty(RewardSettings(), count))
+
+
+# What a feature could have read from a file: the whole of one market, by symbol and date, and by row.
+TABLE = pd.DataFrame(SAMPLE.close, index=SAMPLE.dates, columns=list(SAMPLE.symbols))
+
+
+def look_up(market: Market) -> Float:
+    return np.asarray(np.log(TABLE.loc[market.dates, list(market.symbols)].to_numpy()))
+
+
+def look_up_softly(market: Market) -> Float:
+    momentum = np.log(market.close / np.roll(market.close, 1, axis=0))
+    momentum[0] = np.nan
+    return np.asarray(momentum + TABLE.iloc[-1].reindex(market.symbols).fillna(0.0).to_numpy())
+
+
+def look_up_by_row(market: Market) -> Float:
+    return np.asarray(np.log(TABLE.to_numpy()[: market.n_dates]))
+
+
+def know_the_weekday(market: Market) -> Float:
+    return np.repeat(market.dates.day_of_week.to_numpy(dtype=float)[:, None], market.n_symbols, axis=1)
+
+
+def test_a_calendar_is_no_data_of_ones_own() -> None:
+    check_feature(know_the_weekday, SAMPLE)
 
 
 @pytest.mark.parametrize(
     ("feature", "promise"),
     [
+        (look_up, "fails with KeyError"),
+        (look_up_softly, "the same numbers give another feature"),
+        (look_up_by_row, "the same for a market of other prices"),
+        (lambda market: np.log(market.close), "the ratio of a later split"),
+        (lambda market: np.log(market.volume), "the ratio of a later split"),
         (lambda market: market.close[:, 0], r"must return \[T, N\]"),
         (lambda market: market.close / market.close.mean(axis=0), "nothing after t"),
         (lambda market: np.roll(market.close, -1, axis=0), "nothing after t"),
@@ -200,7 +274,7 @@ def test_hidden_state_and_a_wrong_gradient_are_named() -> None:
 )
 def test_a_feature_that_breaks_a_promise_is_told_which(feature: Callable[[Market], Float], promise: str) -> None:
     with pytest.raises(ContractError, match=promise):
-        check_feature(feature, make_random_market(200, 4))
+        check_feature(feature, SAMPLE)
 
 
 def test_a_source_that_breaks_a_promise_is_told_which() -> None:
@@ -244,6 +318,27 @@ def test_an_agent_that_breaks_a_promise_is_told_which(fault: str, promise: str) 
     faulty = type("Faulty", (Faulty,), {"fault": fault})
     with pytest.raises(ContractError, match=promise):
         check_agent(lambda: faulty(small))
+
+
+MEMORY: dict[int, NetworkPolicy] = {}
+
+
+class Hoarder(DirectAgent):
+    """Hands out of its module what it trained before; what it trains in another process is another network."""
+
+    def train(self, task: TrainingTask) -> NetworkPolicy:
+        known = MEMORY.get(task.seed)
+        policy = super().train(task)
+        if known is None:
+            with torch.no_grad():
+                next(policy.network.parameters()).add_(float(os.getpid() % 1009) / 100)
+        return MEMORY.setdefault(task.seed, policy)
+
+
+def test_an_agent_that_remembers_in_its_module_is_told() -> None:
+    small = DirectSettings(total_steps=1_024, n_portfolios=16, episode_length=16, hidden=(4,), patience=None)
+    with pytest.raises(ContractError, match="when it goes on in a fresh process"):
+        check_agent(lambda: Hoarder(small))
 
 
 class Levered:

@@ -11,13 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_random_market
 from tests.training.small import DIRECT, make_small, write_prices
 
 ALFRED = [sys.executable, "-c", "from alfred.cli import main; main()"]
-KINDS = ("analyst", "agent", "reward", "feature")
+KINDS = ("analyst", "agent", "reward", "feature", "source")
 
 
 def call(folder: Path, *words: object, path: Path | None = None, command: list[str] = ALFRED) -> tuple[int, str, str]:
@@ -40,6 +41,10 @@ def write_config(folder: Path, **changes: object) -> Path:
         "analysts": [{"kind": "mine_analyst"}],
         **changes,
     }
+    closes = pd.read_csv(prices).pivot_table(index="date", columns="symbol", values="close")
+    closes.to_csv(folder / "closes.csv")
+    options = {"table": str(folder / "closes.csv"), "benchmark": make_random_market(9).benchmark}
+    raw["data"] = {"source": "mine_source", "options": options}
     raw["env"]["reward"]["kind"] = "mine_reward"
     raw["features"] = {"names": ["momentum_1", "mine_feature"]}
     (folder / "config.yaml").write_text(json.dumps(raw), encoding="utf-8")
@@ -110,7 +115,12 @@ def install(folder: Path, written: Path) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("", encoding="utf-8")
     lines = []
-    classes = {"analyst": "MineAnalystAnalyst", "agent": "MineAgentAgent", "reward": "MineRewardReward"}
+    classes = {
+        "analyst": "MineAnalystAnalyst",
+        "agent": "MineAgentAgent",
+        "reward": "MineRewardReward",
+        "source": "MineSourceSource",
+    }
     for kind in KINDS:
         source = (written / f"mine_{kind}.py").read_text(encoding="utf-8")
         # An entry point announces it, so that nothing registers itself.
@@ -137,6 +147,13 @@ def test_an_installed_package_trains_and_goes_on_after_a_kill(written: Path, tmp
     assert code == 0, problem
     expected = read_policies(tmp_path / "clean" / "small")
     assert expected
+    manifest = json.loads((tmp_path / "clean" / "small" / "manifest.json").read_text(encoding="utf-8"))
+    (recorded,) = manifest["extensions"]
+    assert (recorded["distribution"], recorded["version"], len(recorded["sha256"])) == ("mine-pack", "1.0", 64)
+    assert recorded["kinds"] == sorted(f"{kind} mine_{kind}" for kind in KINDS)
+    # Without the package, whoever goes on with the run is told which one it was.
+    code, _, problem = call(tmp_path, "evaluate", "clean/small")
+    assert code == 2 and "made with the package mine-pack 1.0, which is not installed" in problem
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)]), "OMP_NUM_THREADS": "1"}
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(

@@ -37,6 +37,7 @@ BASELINES: Registry[BaselineSettings] = Registry(
         "kelly": "alfred.agents.strategies.signals:KellySettings",
     },
     {},
+    configured=True,
 )
 
 # What an experiment compares with beside the two that every report judges by; see `make_baselines`.

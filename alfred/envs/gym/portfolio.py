@@ -16,12 +16,11 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.attribution import PnLAttribution
 from alfred.envs.gym.episodes import draw_windows, prepare_tape, read_settings
-from alfred.envs.gym.rendering import draw_frame
+from alfred.envs.gym.rendering import RENDER_MODES, check_render_mode, draw_frame
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
-from alfred.errors import ConfigError
 
 __all__ = ["PortfolioEnv", "PortfolioSettings"]
 
@@ -83,7 +82,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
     * v0: first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  gymnasium's way
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 10}  # noqa: RUF012  gymnasium's way
 
     def __init__(
         self,
@@ -103,9 +102,7 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         Raises:
             ConfigError: The render mode is unknown, or the settings ask for what the data do not hold.
         """
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ConfigError(f"unknown render_mode '{render_mode}'; accepted are 'rgb_array' and None")
-        self.render_mode = render_mode
+        self.render_mode = check_render_mode(render_mode)
         self.settings = read_settings(settings)
         self.tape = tape or prepare_tape(market, signals, self.settings, start=start, end=end)
         self.warm_up = warm_up
@@ -142,6 +139,16 @@ class PortfolioEnv(gym.Env[AnyObservation, npt.NDArray[np.float32]]):
         }
         reward, terminated, truncated = result.reward[0], result.terminated[0], result.truncated[0]
         return self._observe(), float(reward), bool(terminated), bool(truncated), info
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the assets, `[N]`."""
+        return self.tape.symbols
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """Names of the signals, `[K]`."""
+        return self.tape.signal_names
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         """Return the picture of the episode so far, `[height, width, 3]`; None without a render mode."""

@@ -16,6 +16,7 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.attribution import PnLAttribution
 from alfred.envs.gym.episodes import draw_windows, prepare_tape, read_settings
+from alfred.envs.gym.rendering import RENDER_MODES, check_render_mode, draw_frame
 from alfred.envs.observations import AnyObservation, flatten, make_observation_space, observe
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
@@ -32,10 +33,15 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
     Spaces, rewards, info and settings are those of `PortfolioEnv`. A portfolio whose episode ends is reset in the same
     step, as gymnasium's `AutoresetMode.SAME_STEP` has it: the observation and the info are those of the new episode,
     and the last ones of the old are in `info["final_obs"]` (an array of observations, None where nothing ended) and
-    `info["final_info"]`, with the masks `_final_obs` and `_final_info`.
+    `info["final_info"]`, with the masks `_final_obs` and `_final_info`. With `render_mode="rgb_array"` every close is
+    kept, and `render` returns a picture of each portfolio's episode.
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012  gymnasium declares it so
+    metadata: dict[str, Any] = {  # noqa: RUF012  gymnasium declares it so
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+        "render_modes": RENDER_MODES,
+        "render_fps": 10,
+    }
 
     def __init__(
         self,
@@ -47,20 +53,24 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
         start: pd.Timestamp | str | None = None,
         end: pd.Timestamp | str | None = None,
         tape: Tape | None = None,
+        render_mode: str | None = None,
     ) -> None:
         """Prepare the tape; see `PortfolioEnv` for the arguments.
 
         Raises:
-            ConfigError: The settings ask for what the data do not hold.
+            ConfigError: The render mode is unknown, or the settings ask for what the data do not hold.
         """
+        self.render_mode = check_render_mode(render_mode)
         self.settings = read_settings(settings)
         self.num_envs = num_envs
         self.tape = tape or prepare_tape(market, signals, self.settings, start=start, end=end)
-        self.simulator = PortfolioSimulator(self.tape, self.settings, num_envs)
+        self.simulator = PortfolioSimulator(self.tape, self.settings, num_envs, record=render_mode is not None)
         self.single_observation_space = make_observation_space(self.tape, self.settings)
         self.single_action_space = spaces.Box(-1.0, 1.0, (len(self.tape.symbols) + 1,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        # Where in the marks the episode of each portfolio began.
+        self._first_mark = np.zeros(num_envs, dtype=np.int64)
         self._everyone = np.ones(num_envs, dtype=bool)
         self._masks = (self._everyone,) * len(_INFO)
 
@@ -112,9 +122,32 @@ class PortfolioVectorEnv(VectorEnv[AnyObservation, npt.NDArray[np.float32], npt.
             observation = self._observe()
         return observation, result.reward, result.terminated, result.truncated, info
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the assets, `[N]`."""
+        return self.tape.symbols
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """Names of the signals, `[K]`."""
+        return self.tape.signal_names
+
+    def render(self) -> tuple[npt.NDArray[np.uint8], ...] | None:
+        """Return a picture of each portfolio's episode so far, `[height, width, 3]`; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        marks = self.simulator.marks
+        return tuple(draw_frame(self.tape, marks[first:], place) for place, first in enumerate(self._first_mark))
+
     def _start(self, which: npt.NDArray[np.integer]) -> None:
         start, stop = draw_windows(self.tape, self.settings, len(which), self.np_random)
         self.simulator.reset(start, stop, which)
+        if self.render_mode is not None:
+            self._first_mark[which] = len(self.simulator.marks)
+            past = int(self._first_mark.min())  # of no running episode
+            del self.simulator.marks[:past]
+            self._first_mark -= past
+            self.simulator.trades.clear()
 
     def _observe(self) -> AnyObservation:
         observation = observe(self.simulator)

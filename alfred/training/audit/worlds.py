@@ -60,6 +60,7 @@ def write_world(folder: Path, market: Market, experiment: Experiment, date: pd.T
     data = experiment.data
     changes: dict[str, object] = {
         "source": "files",
+        "options": None,
         "path": folder / PRICES,
         "symbols": None,
         "start": None,

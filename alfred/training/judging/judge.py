@@ -304,7 +304,7 @@ def _describe(
         market=MarketFacts.from_market(market),
         benchmark=market.benchmark,
         equal_weight=EQUAL_WEIGHT,
-        n_trials=experiment.n_trials + len(trials) + missing,
+        n_trials=experiment.n_trials + len(trials) + missing + sum(item.n_looks for item in experiment.analysts),
         trial_sharpes=[math.nan if trial.sharpe is None else trial.sharpe for trial in trials],
         seed_backtests=[record for record in seeds if record.name in _name_first_seeds(experiment)],
         extra_tables={HEADING: tabulate(prepared, seeds)},

@@ -108,7 +108,8 @@ def digest_analyst(settings: AnalystSettings, exclude: Set[str] = frozenset()) -
     folders = [Path(value).expanduser() for value in fields.values() if isinstance(value, str) and value]
     weights = [folder / WEIGHTS_FILE for folder in folders if (folder / WEIGHTS_FILE).is_file()]
     trained = [digest_folder(folder) for folder in folders if (folder / CARD_FILE).is_file()]
-    return compute_digest(fields, [compute_checksum(path) for path in weights], *trained)
+    inner = [digest_analyst(item) for item in settings.inner]
+    return compute_digest(fields, [compute_checksum(path) for path in weights], *trained, *inner)
 
 
 def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
@@ -119,7 +120,7 @@ def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
 def fingerprint_analyst(settings: AnalystSettings) -> str:
     """Return the digest of the code of an analyst, and of what asks it for forecasts."""
     kinds = (settings.kind, settings.trained_kind) if isinstance(settings, SavedSettings) else (settings.kind,)
-    classes = [ANALYSTS.load(kind) for kind in kinds]
+    classes = [ANALYSTS.load(kind) for kind in dict.fromkeys((*kinds, *(item.kind for item in settings.inner)))]
     return fingerprint_code(*classes, alone=("alfred.training.forecasting", "alfred.training.pieces"))
 
 

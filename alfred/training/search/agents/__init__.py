@@ -1,0 +1,1 @@
+"""Which agent, with which network, reward and selection: searched on validation folds before the test."""

@@ -1,0 +1,177 @@
+"""New bests against the registry, on sessions that neither was chosen on: only what is credibly better replaces.
+
+The best of many trials on a validation range flatters. So the new one and the one that stands are both walked forward
+over a later holdout, and their losses are compared window by window (Diebold and Mariano, 1995, with a variance that
+allows for overlapping outcomes). Where nothing stands yet, naive persistence does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from alfred.analysts.chosen.entries import BestEntry, Scores
+from alfred.analysts.settings import AnalystSettings, NaiveSettings
+from alfred.data.market import Market
+from alfred.errors import ConfigError
+from alfred.evaluation.forecasts.by_date import estimate_by_date
+from alfred.training.progress import Reporter
+from alfred.training.search.analysts.history import History, Look
+from alfred.training.search.analysts.objective import Errors, Walk, forecast_symbol
+
+Decision = Literal["better", "not credibly better", "worse", "the same"]
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A new best beside what stands in the registry.
+
+    Attributes:
+        symbol: Whom they forecast.
+        old: Settings of what stands; naive persistence where nothing does.
+        new: Settings of the new best.
+        old_scores: On the holdout.
+        new_scores: On the same windows.
+        gain_pct: How much smaller the error of the new one is, in per cent of that of the old one.
+        low: Lower end of the 95 % interval of the gain.
+        high: Upper end.
+        p: Probability of such a gain, or a larger one, where there is none (one-sided).
+        n_looks: New bests of this symbol that were compared on overlapping sessions, this one included; p has to be
+            below 5 % of one over this number.
+        decision: What follows.
+    """
+
+    symbol: str
+    old: AnalystSettings
+    new: AnalystSettings
+    old_scores: Scores
+    new_scores: Scores
+    gain_pct: float
+    low: float
+    high: float
+    p: float
+    n_looks: int
+    decision: Decision
+
+    @property
+    def prices_disagree(self) -> bool:
+        """Whether the error in the unit of prices would choose otherwise."""
+        by_return = self.new_scores.mae_pct < self.old_scores.mae_pct
+        return by_return != (self.new_scores.price_mae < self.old_scores.price_mae)
+
+
+def compare_bests(
+    market: Market,
+    candidates: Mapping[str, BestEntry],
+    standing: Mapping[str, BestEntry],
+    history: History,
+    *,
+    since: pd.Timestamp | None,
+    every: int,
+    refit_every: int,
+    cache: Path | None,
+    reporter: Reporter,
+) -> list[Promotion]:
+    """Compare each new best with what stands, on a common later holdout; every comparison is a look, and is noted.
+
+    Args:
+        market: The whole market, with the holdout.
+        candidates: New bests by symbol.
+        standing: The registry.
+        history: Earlier looks.
+        since: First session of the holdout; the one after all validation ranges when None.
+        every: Sessions from one forecast to the next.
+        refit_every: Sessions from one fit to the next.
+        cache: Folder that keeps fits.
+        reporter: Progress callback.
+
+    Raises:
+        ConfigError: The holdout begins inside a range that one was chosen on, or holds too few sessions; or a symbol is
+            not in the data.
+    """
+    update = reporter.begin("promotion", len(candidates))
+    found = []
+    for done, (symbol, entry) in enumerate(candidates.items(), 1):
+        if symbol not in market.symbols:
+            raise ConfigError(f"there is no '{symbol}' in the data; name the data that it was tuned on")
+        new = entry.settings
+        own = standing.get(symbol)
+        old = NaiveSettings(horizons=new.horizons) if own is None else own.settings
+        horizon = new.horizons[0]
+        if horizon not in old.horizons:
+            raise ConfigError(
+                f"the new best of {symbol} forecasts {horizon} session(s) ahead, what stands {old.horizons}; tune for "
+                "the same horizon, or use another --registry"
+            )
+        walk = _place_holdout(market, [entry, *([] if own is None else [own])], horizon, since, every, refit_every)
+        pair = [forecast_symbol(market, symbol, settings, walk, cache) for settings in (old, new)]
+        found.append(_judge(market, symbol, old, new, pair[0], pair[1], horizon, history))
+        update(done)
+    return found
+
+
+def _place_holdout(
+    market: Market, entries: list[BestEntry], horizon: int, since: pd.Timestamp | None, every: int, refit_every: int
+) -> Walk:
+    chosen_until = max(pd.Timestamp(entry.validation.last) for entry in entries)
+    first = pd.Timestamp(chosen_until) + pd.Timedelta(days=1) if since is None else since
+    symbol = entries[0].symbol
+    if first <= chosen_until:
+        raise ConfigError(
+            f"the holdout begins on {first.date()}, but an analyst of {symbol} was chosen on sessions until "
+            f"{chosen_until.date()}; choose a later --since"
+        )
+    row = int(market.dates.searchsorted(first))
+    if row + horizon + 2 * every >= market.n_dates:
+        raise ConfigError(
+            f"{max(market.n_dates - row, 0)} sessions after {chosen_until.date()} are too few to compare analysts of "
+            f"{symbol}; load a longer history, or tune with an earlier --test-from"
+        )
+    return Walk(row, market.n_dates - 1, horizon, every, refit_every)
+
+
+def _judge(
+    market: Market,
+    symbol: str,
+    old: AnalystSettings,
+    new: AnalystSettings,
+    standing: Errors,
+    challenger: Errors,
+    horizon: int,
+    history: History,
+) -> Promotion:
+    old_scores, new_scores = standing.score(market, horizon), challenger.score(market, horizon)
+    known = np.isfinite(standing.outcome)
+    gains = np.where(known, standing.losses - challenger.losses, 0.0)
+    gain = estimate_by_date(gains, known.astype(np.float64), standing.rows, horizon=horizon, level=LEVEL)
+    same = old.model_dump(exclude={"name"}) == new.model_dump(exclude={"name"})
+    p = float(gain.p / 2 if gain.value > 0 else 1 - gain.p / 2) if np.isfinite(gain.p) else 1.0
+    look = Look(symbol, new.model_dump_json(exclude={"name"}), new_scores.first, new_scores.last)
+    n_looks = history.count(look) if same else history.note(look)
+    decision: Decision = "not credibly better"
+    if same:
+        decision = "the same"
+    elif gain.value <= 0:
+        decision = "worse"
+    elif p <= (1 - LEVEL) / n_looks:
+        decision = "better"
+    scale = 100 / old_scores.mae_pct
+    return Promotion(
+        symbol=symbol,
+        old=old,
+        new=new,
+        old_scores=old_scores,
+        new_scores=new_scores,
+        gain_pct=gain.value * scale,
+        low=gain.low * scale,
+        high=gain.high * scale,
+        p=p,
+        n_looks=n_looks,
+        decision=decision,
+    )

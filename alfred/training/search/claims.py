@@ -1,0 +1,99 @@
+"""Which process works on which trial: a lock tells a live worker from a dead one.
+
+A journal has no heartbeat, so that a trial whose process was killed would count as running for ever. Each worker holds
+a lock of the operating system for its whole life and signs its trials with its name; a trial whose worker's lock is
+free was cut off. It is told as failed, without a reason, and its parameters are queued again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from optuna import Study
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.trial import FrozenTrial, TrialState
+
+WORKER, ERROR, AGAIN, ATTEMPT = "worker", "error", "again", "attempt"
+"""User attributes of a trial: who works on it, why it failed, which cut-off trial it repeats, for which time."""
+MOST_ATTEMPTS = 2
+"""Times that a trial may take its process with it before it counts as failed."""
+
+
+@contextmanager
+def hold_worker(folder: Path) -> Iterator[str]:
+    """Hold the lock of a worker; the value is its name.
+
+    Args:
+        folder: Folder of the locks of all workers of a study.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = uuid.uuid4().hex
+    path = folder / f"{name}.lock"
+    with FileLock(path):
+        yield name
+    path.unlink(missing_ok=True)
+
+
+def lock_asking(folder: Path) -> FileLock:
+    """Return the lock under which trials are handed out: counting, suggesting and signing happen in one step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".asking.lock")
+
+
+def is_cut_off(trial: FrozenTrial) -> bool:
+    """Return whether a trial ended with its process: it failed, and nobody was left to say why."""
+    return trial.state == TrialState.FAIL and ERROR not in trial.user_attrs
+
+
+def requeue_lost(study: Study, storage: BaseStorage, folder: Path) -> int:
+    """Queue the trials again whose process died; return how many.
+
+    A trial that took its process with it twice, most often for want of memory, has failed.
+
+    Args:
+        study: The study.
+        storage: Where it is kept.
+        folder: Folder of the locks; the caller holds the lock of `lock_asking`.
+    """
+    trials = study.get_trials(deepcopy=False)
+    repeated = {trial.user_attrs.get(AGAIN) for trial in trials}
+    queued = 0
+    for trial in trials:
+        attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + 1
+        if trial.state == TrialState.RUNNING and _is_lost(storage, trial, folder):
+            if attempt >= MOST_ATTEMPTS:
+                text = f"its process was killed {attempt} times, most often for want of memory"
+                # Optuna has no public way to say something about a trial that another process began.
+                storage.set_trial_user_attr(trial._trial_id, ERROR, text)
+            study.tell(trial.number, state=TrialState.FAIL)
+        elif not is_cut_off(trial):
+            continue
+        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        if trial.number not in repeated and attempt < MOST_ATTEMPTS and params:
+            study.enqueue_trial(params, user_attrs={AGAIN: trial.number, ATTEMPT: attempt})
+            queued += 1
+    return queued
+
+
+def _is_lost(storage: BaseStorage, trial: FrozenTrial, folder: Path) -> bool:
+    """Return whether nobody works on a running trial.
+
+    On a database it may be another machine's, whose locks are not here: its heartbeat tells.
+    """
+    worker = trial.user_attrs.get(WORKER)
+    path = folder / f"{worker}.lock"
+    # Signing happens under the lock that the caller holds: who has not signed on this disk never will.
+    if worker is None or not path.exists():
+        return isinstance(storage, JournalStorage)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return False
+    lock.release()
+    path.unlink(missing_ok=True)
+    return True

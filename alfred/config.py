@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from alfred.agents.registry import AGENTS
@@ -17,7 +17,7 @@ from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.prices import BaselineSettings
 from alfred.agents.strategies.registry import BASELINES, DEFAULT_BASELINES
 from alfred.analysts.registry import ANALYSTS
-from alfred.analysts.settings import AnalystSettings
+from alfred.analysts.settings import MOST_SESSIONS, AnalystSettings, CalibrationSettings
 from alfred.data.settings import PREFIX as FEATURE_PREFIX
 from alfred.data.settings import DataSettings, FeatureSettings, SplitSettings
 from alfred.envs.settings import PortfolioSettings
@@ -121,6 +121,38 @@ class ForecastSettings(Settings):
     cache: Path | None = Path(".cache")
 
 
+class BlendSettings(Settings):
+    """How the forecasts of all analysts are combined into one; see `alfred.training.blending`.
+
+    Attributes:
+        name: Name in signals and reports.
+        horizons: Sessions ahead; all at which an analyst forecasts when left out.
+        refit_every_days: Sessions from one fit of the weights to the next.
+        min_days: Sessions with known outcomes before the first fit; until then all weights are equal.
+        max_train_days: Sessions that a fit reads at most, the latest ones; all when left out.
+        penalties: Strengths of the shrinkage towards equal weights to choose from, in units of the forecasts'
+            variance. Equal weights, an infinite penalty, are always among the choices.
+        n_blocks: Later parts of the past on which the choice is made, each fitted on what came before it.
+        nonnegative: Whether weights below zero, bets against an analyst, are ruled out.
+        calibration: How the dispersion is calibrated.
+    """
+
+    name: str = Field(default="blend", pattern=r"^[A-Za-z0-9_-]+$")
+    horizons: tuple[Annotated[int, Field(ge=1, le=MOST_SESSIONS)], ...] | None = Field(default=None, min_length=1)
+    refit_every_days: int = Field(default=63, ge=1)
+    min_days: int = Field(default=252, ge=2)
+    max_train_days: int | None = Field(default=None, ge=2)
+    penalties: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    n_blocks: int = Field(default=5, ge=1)
+    nonnegative: bool = True
+    calibration: CalibrationSettings = CalibrationSettings()
+
+    @property
+    def label(self) -> str:
+        """The name, as that of an analyst."""
+        return self.name
+
+
 class TrainingSettings(Settings):
     """How many agents are trained, and on how many cores.
 
@@ -133,6 +165,17 @@ class TrainingSettings(Settings):
     n_jobs: int | None = Field(default=None, ge=1)
 
 
+def _wrap(value: object) -> object:
+    """Return one name as a list of one.
+
+    Raises:
+        ValueError: Nothing is named.
+    """
+    if value in ([], ()):
+        raise ValueError("it names nothing; name signals, or leave it out for all")
+    return (value,) if isinstance(value, str) else value
+
+
 class Experiment(Settings):
     """One run, from prices to the report. The defaults are the demonstration.
 
@@ -142,6 +185,9 @@ class Experiment(Settings):
         data: Which market.
         analysts: Who forecasts; each needs a `kind` and a name of its own.
         features: Which features the agent sees beside the forecasts, or None.
+        blend: How the forecasts are combined into one, or None.
+        observe: Which signals the agents see: names of analysts, `blend` (or the name of the blend), `feature` for all
+            features, or single signals by their full name. All when left out.
         forecast: When analysts are refitted.
         splits: How the sessions are cut into folds.
         env: How a portfolio is traded and paid.
@@ -161,6 +207,8 @@ class Experiment(Settings):
         Field(default_factory=lambda: _DEFAULT_LISTS["analysts"], min_length=1, validate_default=True)
     )
     features: FeatureSettings | None = FeatureSettings()
+    blend: BlendSettings | None = None
+    observe: Annotated[tuple[str, ...] | None, BeforeValidator(_wrap)] = None
     forecast: ForecastSettings = ForecastSettings()
     splits: SplitSettings = SplitSettings()
     env: PortfolioSettings = PortfolioSettings()
@@ -173,6 +221,14 @@ class Experiment(Settings):
     training: TrainingSettings = TrainingSettings()
     intervals: IntervalSettings = IntervalSettings()
     n_trials: int = Field(default=0, ge=0)
+
+    @field_validator("blend")
+    @classmethod
+    def _check_blend(cls, blend: BlendSettings | None, info: ValidationInfo) -> BlendSettings | None:
+        taken = [*(item.label for item in info.data.get("analysts", ())), FEATURE_PREFIX]
+        if blend is not None and blend.label.casefold() in (name.casefold() for name in taken):
+            raise ValueError(f"it is called '{blend.label}' as an analyst or the features are; give it another name")
+        return blend
 
     def to_yaml(self) -> str:
         """Return the resolved configuration; reading it again gives the same experiment."""

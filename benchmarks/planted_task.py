@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alfred.agents.base import TrainingTask
+from alfred.data.signals import Signals
 from alfred.data.synthetic import PlantedModel, SyntheticMarket, make_planted_market
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
@@ -47,16 +48,30 @@ class PlantedTask:
         ic: Information coefficient of the planted signal.
         train_days: Sessions to train on.
         test_seed: Seed of the path to measure on.
+        train_seed: Seed of the path to train on.
+        model: The market, instead of the usual one with `ic`.
+        view: What an agent sees of a path; asked for the training path first. All signals when left out.
     """
 
-    def __init__(self, ic: float, train_days: int = TRAIN_DAYS, test_seed: int = 3) -> None:
+    def __init__(
+        self,
+        ic: float,
+        train_days: int = TRAIN_DAYS,
+        test_seed: int = 3,
+        *,
+        train_seed: int = 1,
+        model: PlantedModel | None = None,
+        view: Callable[[SyntheticMarket], Signals] = lambda world: world.signals,
+    ) -> None:
         """Draw the three paths."""
-        self.model = PlantedModel(ic=ic)
-        self.train = self.draw(train_days, seed=1)
+        self.model = model or PlantedModel(ic=ic)
+        self.train = self.draw(train_days, seed=train_seed)
         self.test = self.draw(TEST_DAYS, seed=test_seed)
         self.optimum = self.test.optimum
-        self.train_tape, self.test_tape = _lay_out(self.train), _lay_out(self.test)
-        self._validation_tape = _lay_out(self.draw(VALIDATION_DAYS, seed=2))
+        self.train_tape = _lay_out(self.train, view(self.train))
+        self.test_tape = _lay_out(self.test, view(self.test))
+        validation = self.draw(VALIDATION_DAYS, seed=train_seed + 1)
+        self._validation_tape = _lay_out(validation, view(validation))
 
     def make_training(
         self, folder: Path, seed: int, watch: Callable[[Policy, int], None] | None = None
@@ -116,8 +131,8 @@ class PlantedTask:
         )
 
 
-def _lay_out(world: SyntheticMarket) -> Tape:
-    return make_tape(world.market, world.signals, execution="next_close", holdable=world.market.universe)
+def _lay_out(world: SyntheticMarket, signals: Signals) -> Tape:
+    return make_tape(world.market, signals, execution="next_close", holdable=world.market.universe)
 
 
 def _walk(policy: Policy, tape: Tape) -> Iterator[tuple[np.ndarray, np.ndarray, PortfolioSimulator, StepResult]]:

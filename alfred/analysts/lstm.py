@@ -50,6 +50,11 @@ class LstmAnalyst(NetworkAnalyst):
         answer, scale = to_array(self._evaluate(self._prepare(contexts), self.network_)), self._scale(contexts)
         return Forecast.from_gaussian(answer[:, 0] * scale, np.exp(answer[:, 1]) * scale, self.horizons)
 
+    def compute_mean(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the mean in spreads of the window, `[B, H]`; see the base class."""
+        answer: torch.Tensor = self.network_(inputs)
+        return answer[:, 0]
+
     def _build(self) -> ReturnLstm:
         s = self.settings
         return ReturnLstm(len(self.fields), s.hidden_size, s.n_layers, len(self.horizons))

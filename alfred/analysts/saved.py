@@ -119,6 +119,11 @@ class SavedAnalyst(Analyst):
         )
 
     @property
+    def trained(self) -> Analyst:
+        """The analyst of the folder."""
+        return self._trained
+
+    @property
     def min_history(self) -> int:
         """What the trained analyst needs; see the base class."""
         return self._trained.min_history

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alfred.cli import analysts, data, experiments, tune, tune_report
+from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
@@ -57,6 +58,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tune.app, name="tune")
 app.add_typer(experiments.app, name="experiments")
+app.command()(ablate)
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)

@@ -111,7 +111,7 @@ def _draw_curve(
         market = load_market(experiment.data)
     else:
         prepared = pipeline.reopen(run)
-        experiment, market, signals = prepared.experiment, prepared.market, prepared.signals.scaled()
+        experiment, market, signals = prepared.experiment, prepared.market, prepared.observed.scaled()
     with show_progress() as reporter:
         found = draw_curve(
             experiment, market, strengths, max_steps=steps, n_seeds=seeds, signals=signals, reporter=reporter

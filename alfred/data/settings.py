@@ -202,7 +202,7 @@ class FeatureSettings(Settings):
     """Which features, on which scale.
 
     Attributes:
-        names: Features, or families (`technical`, `momentum`, `quarterly`), in the order of the signals.
+        names: Features, or families (`technical`, `momentum`, `risk`, `quarterly`), in the order of the signals.
         normalise: `rank` across the symbols of the day (-1 to 1), `zscore` over the symbol's own trailing year, or
             `none`. What is the same for all symbols (a yield) has no rank: it comes out as 0.
         zscore_days: Sessions of the trailing statistics.

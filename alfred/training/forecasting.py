@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import list_signals
@@ -137,6 +138,31 @@ def forecast_walk_forward(
     )
 
 
+def iterate_fitted(
+    market: Market, settings: AnalystSettings, schedule: ForecastSettings, since: pd.Timestamp
+) -> Iterator[tuple[Market, npt.NDArray[np.int64], Analyst]]:
+    """Yield the models of a walk from a date on, out of the cache where they are in it.
+
+    Args:
+        market: The whole market.
+        settings: The analyst.
+        schedule: When it is refitted.
+        since: First date that is forecast.
+
+    Yields:
+        The market cut at the last row of the refit, the rows that it forecasts from the date on, and the model.
+    """
+    schedule = specialise(schedule, settings)
+    cache = None if schedule.cache is None else Cache(schedule.cache, fingerprint_analyst(settings))
+    for block in make_blocks(market.n_dates, schedule):
+        rows = block.rows[market.dates[block.rows] >= since]
+        if len(rows):
+            visible = market.until(market.dates[block.rows[-1]])
+            past = _cut_past(visible, schedule, block)
+            shelf = None if cache is None else cache.open(past, settings)
+            yield visible, rows, fit_or_load(past, settings, shelf)
+
+
 def forecast_all(
     market: Market,
     analysts: Sequence[AnalystSettings],
@@ -202,9 +228,7 @@ def _forecast_block(
     curves: Path | None,
 ) -> tuple[Grid, Analyst]:
     """Return the signals of a block, `[R, N, K]`, forecasts from the cache where it has them, and their analyst."""
-    start = 0 if schedule.max_train_days is None else max(0, block.fit_row + 1 - schedule.max_train_days)
-    # A copy: the memory behind a cut goes on past its end. Notes are of the whole market, and may tell what comes.
-    past = replace(visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy(), notes=())
+    past = _cut_past(visible, schedule, block)
     shelf = None if cache is None else cache.open(past, settings)
     analyst: Analyst | None = None
     names, _ = list_signals(settings)
@@ -231,6 +255,13 @@ def _forecast_block(
         result = result[latest]
     # With every piece in the cache the model is there as well, and reading it takes no time.
     return result, analyst or fit_or_load(past, settings, shelf, curves)
+
+
+def _cut_past(visible: Market, schedule: ForecastSettings, block: Block) -> Market:
+    """Return what a refit may read."""
+    start = 0 if schedule.max_train_days is None else max(0, block.fit_row + 1 - schedule.max_train_days)
+    # A copy: the memory behind a cut goes on past its end. Notes are of the whole market, and may tell what comes.
+    return replace(visible.until(visible.dates[block.fit_row]).since(visible.dates[start]).copy(), notes=())
 
 
 def fit_or_load(

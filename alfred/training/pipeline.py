@@ -21,12 +21,14 @@ from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.splits import Fold
 from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.evaluation.results import ResultRow
+from alfred.training.blending.stage import explain_blend, make_blend
+from alfred.training.blending.walk import find_blended, name_blend
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.jobs import count_cores
 from alfred.training.judging.judge import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report
 from alfred.training.locks import hold_run
-from alfred.training.prepared import Prepared, cut_folds
+from alfred.training.prepared import Prepared, cut_folds, find_observed
 from alfred.training.progress import Reporter, Silence
 from alfred.training.provenance.stages import (
     describe_forecast,
@@ -145,7 +147,7 @@ def reopen(path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[s
 def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, list[TrainedAgent]]:
     """Train every agent on every fold from every seed, by the agent's label; finished trainings are read."""
     experiment = prepared.experiment
-    scaled = prepared.signals.scaled()
+    scaled = prepared.observed.scaled()
     with hold_run(prepared.run.path):
         return {
             settings.label: train_agents(
@@ -177,6 +179,10 @@ def _check_signals(run: RunFolder, experiment: Experiment, checksum: str, signal
                 f"the signals of {settings.label} in {run.path} were made from something else: {reason}; "
                 f"`alfred run {run.config}` makes them again"
             )
+    if reason := explain_blend(checksum, signals, experiment, run.forecasts):
+        raise CheckpointError(
+            f"the blend in {run.path} was made from something else: {reason}; `alfred run {run.config}` makes it again"
+        )
     if list(signals.names) != _name_signals(experiment):
         raise CheckpointError(
             f"{run.signals} holds other signals than the configuration names; `alfred run {run.config}` makes them "
@@ -204,8 +210,10 @@ def _check_names(experiment: Experiment, market: Market) -> None:
     """Refuse what the evaluation would refuse after hours of training.
 
     Raises:
-        ConfigError: An agent has the name of the benchmark or of a baseline, or a baseline cannot be built.
+        ConfigError: An agent has the name of the benchmark or of a baseline, a baseline cannot be built, the blend has
+            nothing to combine, or agents are to see a signal that there is not.
     """
+    find_observed(_name_signals(experiment), experiment)
     baselines = [policy.name for policy in make_baselines(experiment.baselines, market, _name_signals(experiment))]
     for settings in experiment.agents:
         if settings.label in baselines:
@@ -217,6 +225,9 @@ def _check_names(experiment: Experiment, market: Market) -> None:
 
 def _name_signals(experiment: Experiment) -> list[str]:
     names = [name for item in experiment.analysts for name in list_signals(item)[0]]
+    if experiment.blend is not None:
+        horizons = [horizon for item in experiment.analysts for horizon in list_signals(item)[1]]
+        names += name_blend(experiment.blend, find_blended(names, horizons, experiment.blend))
     if experiment.features is not None:
         names += [f"{PREFIX}.{name}" for name in experiment.features.features]
     return names
@@ -243,6 +254,10 @@ def _forecast(plan: _Plan, fresh: bool, reporter: Reporter) -> Prepared:
             folder=run.forecasts,
             fresh=fresh,
         )
+        if experiment.blend is not None:
+            folder = run.forecasts / experiment.blend.label
+            joined = concatenate_signals(parts)
+            parts.append(make_blend(market, joined, experiment.blend, folder, fresh=fresh, reporter=reporter))
         if experiment.features is not None:
             parts.append(compute_features(market, experiment.features))
         signals = concatenate_signals(parts)

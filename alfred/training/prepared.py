@@ -9,6 +9,7 @@ from alfred.config import Experiment
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
+from alfred.errors import ConfigError, suggest
 from alfred.training.jobs import count_cores
 from alfred.training.runs import RunFolder
 
@@ -22,7 +23,7 @@ class Prepared:
         run: Where it writes.
         market: The whole market.
         folds: Walk-forward folds over the dates that have signals.
-        signals: Joined, unscaled signals of analysts and features.
+        signals: Joined, unscaled signals of analysts, blend and features.
     """
 
     experiment: Experiment
@@ -32,9 +33,39 @@ class Prepared:
     signals: Signals
 
     @property
+    def observed(self) -> Signals:
+        """The signals that agents see, unscaled."""
+        names = find_observed(self.signals.names, self.experiment)
+        return self.signals if self.experiment.observe is None else self.signals.select(names)
+
+    @property
     def n_jobs(self) -> int:
         """Processes to use."""
         return self.experiment.training.n_jobs or count_cores()
+
+
+def find_observed(names: Sequence[str], experiment: Experiment) -> list[str]:
+    """Return the signals that agents see, in the order of all signals.
+
+    Args:
+        names: Of all signals.
+        experiment: Its `observe` chooses among them.
+
+    Raises:
+        ConfigError: `observe` names nothing that there is.
+    """
+    if experiment.observe is None:
+        return list(names)
+    own = {name: (name, name.partition(".")[0]) for name in names}
+    known = list(dict.fromkeys(group for _, group in own.values()))
+    for wanted in experiment.observe:
+        if not any(wanted in parts for parts in own.values()):
+            missing = "" if experiment.blend else " (there is no blend; add `blend: {}`)" * (wanted == "blend")
+            raise ConfigError(
+                f"observe names '{wanted}', and no signal is called so{missing}; known: {', '.join(known)}, or the "
+                f"full name of a signal such as {names[0]}.{suggest(wanted, [*known, *names])}"
+            )
+    return [name for name, parts in own.items() if any(part in experiment.observe for part in parts)]
 
 
 def cut_folds(market: Market, experiment: Experiment) -> list[Fold]:

@@ -102,6 +102,11 @@ class RunFolder:
         return self.path / "explain.json"
 
     @property
+    def ablation(self) -> Path:
+        """What is lost without each signal, feature and analyst, JSON."""
+        return self.path / "ablation.json"
+
+    @property
     def verdict(self) -> Path:
         """Folder of the event file that shows the verdict in TensorBoard."""
         return self.path / "verdict"

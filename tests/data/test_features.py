@@ -11,6 +11,7 @@ from alfred.data.features.catalogue import compute_features
 from alfred.data.features.indicators import INDICATORS
 from alfred.data.features.momentum import MOMENTUM_FEATURES
 from alfred.data.features.names import FAMILIES
+from alfred.data.features.risk import RISK_FEATURES
 from alfred.data.features.rollup import ROLLUP_FEATURES
 from alfred.data.market import Market
 from alfred.data.settings import FeatureSettings
@@ -126,6 +127,20 @@ def test_momentum_against_a_plain_loop_over_symbols(name: str) -> None:
         assert found[-1, n] == pytest.approx(expected, rel=1e-5)
 
 
+def test_risk_against_a_plain_loop_over_symbols() -> None:
+    market = make_random_market(n_dates=200, seed=4)
+    moves = np.diff(np.log(market.close), axis=0)
+    benchmark = moves[:, market.index_of(market.benchmark)]
+    found = compute(market, "risk")
+    for n in range(market.n_symbols):
+        for column, window in enumerate((5, 60)):
+            expected = moves[-window:, n].std(ddof=1) * np.sqrt(252)
+            assert found[-1, n, column] == pytest.approx(expected, rel=1e-5)
+        correlation = np.corrcoef(moves[-60:, n], benchmark[-60:])[0, 1]
+        assert found[-1, n, 2] == pytest.approx(correlation, abs=1e-6)
+    assert np.isnan(found[29, :, 2]).all() and np.isfinite(found[30, :, 2]).all()
+
+
 def test_a_halt_leaves_a_gap_and_no_scar() -> None:
     market = make_random_market(n_dates=300, seed=5)
     halted = np.array(market.tradable)
@@ -178,5 +193,6 @@ def test_every_feature_that_is_computed_has_its_name_in_the_list() -> None:
     assert {
         "technical": tuple(INDICATORS),
         "momentum": tuple(MOMENTUM_FEATURES),
+        "risk": tuple(RISK_FEATURES),
         "quarterly": tuple(ROLLUP_FEATURES),
     } == FAMILIES

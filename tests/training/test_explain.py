@@ -130,5 +130,9 @@ def test_a_run_that_kept_its_start_says_so(tmp_path: Path) -> None:
     assert "did not learn: no signal moves its weights" in page
     stored = json.loads(prepared.run.explanation.read_text(encoding="utf-8"))
     assert stored["signals"] == raw["signals"]
+    result = CliRunner().invoke(app, ["ablate", str(prepared.run.path), "--agent", "direct", "--json"])
+    [ablated] = json.loads(result.stdout)["ablations"]
+    assert ablated["sentence"].endswith("It did not learn: no signal moves its weights.")
+    assert {part["verdict"] for part in ablated["parts"]} == {"no credible change"}
     result = CliRunner().invoke(app, ["explain", str(prepared.run.path), "--agent", "ppo"])
     assert result.exit_code == 2 and "no agent is called 'ppo'" in result.output

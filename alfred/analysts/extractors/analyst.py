@@ -37,6 +37,11 @@ class ExtractorAnalyst(NetworkAnalyst):
             quantiles=to_array(quantiles) * scale[:, :, None],
         )
 
+    def compute_mean(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the mean in spreads of the window, `[B, H]`; see the base class."""
+        mean: torch.Tensor = self.network_.head.describe(self.network_(inputs))[0]
+        return mean
+
     def embed(self, contexts: Contexts) -> FloatArray:
         """Return the features that the head reads, `[B, E]` float64, each window on its own.
 

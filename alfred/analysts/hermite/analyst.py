@@ -43,6 +43,11 @@ class HermiteAnalyst(NetworkAnalyst):
         blended = (1 - weight) * mean + weight * spread * ndtri(probability) if weight else mean
         return Forecast.from_gaussian(blended * scale, spread * scale, self.horizons)
 
+    def compute_mean(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the mean in spreads of the window, `[B, H]`, before the classifier has its say; see the base class."""
+        answer: torch.Tensor = self.network_(inputs)
+        return answer[:, 0]
+
     def predict_direction(self, contexts: Contexts) -> FloatArray:
         """Return the probability of a rise by `prob_source`, `[B, H]`, each window on its own.
 

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
 from alfred.analysts.base import Analyst
+from alfred.analysts.inputs import ReadsInputs
 from alfred.analysts.networks.examples import make_examples, standardise_windows
 from alfred.analysts.settings import NetworkSettings
 from alfred.analysts.windows import compute_window_volatility, scale_by_horizon
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
+from alfred.errors import ConfigError
 from alfred.learning.devices import find_device
 from alfred.learning.fitting import FittingReport, fit_module
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
@@ -27,7 +30,7 @@ _PIECE = 4096  # windows in one pass: memory stays bounded, whatever is asked fo
 _FILE = "model.safetensors"
 
 
-class NetworkAnalyst(Analyst):
+class NetworkAnalyst(ReadsInputs, Analyst):
     """One network for all symbols, trained on returns in units of each window's volatility.
 
     A subclass builds the network, says its loss, and turns what it puts out into a forecast. The examples are moved to
@@ -39,6 +42,8 @@ class NetworkAnalyst(Analyst):
     """
 
     settings: NetworkSettings
+    # Inputs are standardised: zero is a bar without a return, at the usual volume.
+    missing = 0.0
 
     network_: nn.Module
     report_: FittingReport | None = None
@@ -78,6 +83,24 @@ class NetworkAnalyst(Analyst):
         self.is_fitted = True
         return self
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The fields of a window; see the base class."""
+        return self.fields
+
+    def compute_mean(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the mean that is forecast in spreads of the window, `[B, H]`, so that gradients reach the inputs.
+
+        Args:
+            inputs: Standardised windows, `[B, C-1, F]`.
+
+        Raises:
+            ConfigError: This analyst does not say which of its answers is the mean.
+        """
+        raise ConfigError(
+            f"analyst '{self.settings.label}' does not say which answer of its network is the mean; define compute_mean"
+        )
+
     @abstractmethod
     def _build(self) -> nn.Module:
         """Return a fresh network; its chance comes from torch's global generator, which the caller seeds."""
@@ -110,7 +133,10 @@ class NetworkAnalyst(Analyst):
         """
         self.require_fitted()
         device = next(self.network_.parameters()).device
-        return torch.from_numpy(standardise_windows(contexts)).to(device)
+        return torch.from_numpy(self.read_inputs(contexts)).to(device)
+
+    def _make_inputs(self, contexts: Contexts) -> npt.NDArray[np.float32]:
+        return standardise_windows(contexts)
 
     def _scale(self, contexts: Contexts) -> FloatArray:
         """Return the unit of the network's answers, the window's volatility over each horizon, `[B, H]`."""

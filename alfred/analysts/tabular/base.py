@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.inputs import ReadsInputs
 from alfred.analysts.tabular.examples import (
     Examples,
     Names,
@@ -36,7 +37,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _FILE = "model.safetensors"
 
 
-class TableAnalyst(Analyst):
+class TableAnalyst(ReadsInputs, Analyst):
     """Forecasts the forward log return of a window from numbers read off it, in units of the window's volatility.
 
     A subclass reads windows in `_read` and says by `_choose_fields` what they must hold; it learns in `_learn`,
@@ -70,13 +71,21 @@ class TableAnalyst(Analyst):
         self.is_fitted = True
         return self
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The features that are read; see the base class."""
+        return self.names_
+
     def predict(self, contexts: Contexts) -> Forecast:
         """Forecast each window; see the base class."""
         self.require_fitted()
-        table, names = self._read(contexts)
-        values = table[:, [names.index(name) for name in self.names_]]
+        values = self.read_inputs(contexts)
         scales = compute_scales(contexts, self.horizons)
         return Forecast.from_gaussian(self._forecast(values, scales), self.spread_ * scales, self.horizons)
+
+    def _make_inputs(self, contexts: Contexts) -> Float:
+        table, names = self._read(contexts)
+        return table[:, [names.index(name) for name in self.names_]]
 
     @abstractmethod
     def _choose_fields(self, market: Market) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from alfred.data.features.indicators import INDICATORS, compute_indicators
 from alfred.data.features.momentum import MOMENTUM_FEATURES, compute_panels
 from alfred.data.features.normalise import rank_across, standardise_trailing
 from alfred.data.features.registry import FEATURES
+from alfred.data.features.risk import RISK_FEATURES
 from alfred.data.features.rollup import ROLLUP_FEATURES
 from alfred.data.market import FIELDS, Market
 from alfred.data.settings import PREFIX, FeatureSettings
@@ -17,7 +18,7 @@ from alfred.data.signals import Signals
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 
-_PANELS = {**MOMENTUM_FEATURES, **ROLLUP_FEATURES}
+_PANELS = {**MOMENTUM_FEATURES, **RISK_FEATURES, **ROLLUP_FEATURES}
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     **{name: indicator.fields for name, indicator in INDICATORS.items()},
     **{name: feature.fields for name, feature in _PANELS.items()},

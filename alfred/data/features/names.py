@@ -27,6 +27,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         *("momentum_12_1", "momentum_6_1", "momentum_3_1", "momentum_1", "roc_20", "roc_60", "distance_200"),
         *("relative_strength", "volume_trend", "volatility_20"),
     ),
+    "risk": ("volatility_5", "volatility_60", "correlation_60"),
     "quarterly": (
         *_REPORTED,
         *(f"{name}_delta" for name in _REPORTED),

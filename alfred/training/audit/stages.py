@@ -25,8 +25,9 @@ from alfred.evaluation.backtest import backtest, make_walk
 from alfred.plugins import AuditStage, load_plugins
 from alfred.training.audit.layers import Layer, save_layers
 from alfred.training.audit.worlds import World
+from alfred.training.blending.walk import blend_walk_forward
 from alfred.training.forecasting import forecast_walk_forward, specialise
-from alfred.training.prepared import cut_folds
+from alfred.training.prepared import cut_folds, find_observed
 
 STEPS = 2_048  # of an agent: enough to leave its start
 
@@ -59,9 +60,13 @@ def _compute_pipeline(world: World) -> list[Layer]:
         schedule = specialise(experiment.forecast, settings)
         parts.append(forecast_walk_forward(market, settings, schedule))
         layers.append(Layer.from_signals(f"forecasts of {settings.label}", parts[-1]))
+    if experiment.blend is not None:
+        parts.append(blend_walk_forward(market, concatenate_signals(parts), experiment.blend))
+        layers.append(Layer.from_signals(f"forecasts of {experiment.blend.label}", parts[-1]))
     if experiment.features is not None:
         parts.append(features)
-    signals = concatenate_signals(parts).scaled()
+    joined = concatenate_signals(parts)
+    signals = joined.select(find_observed(joined.names, experiment)).scaled()
     layers.append(Layer.from_signals("signals", signals))
     tape = prepare_tape(market, signals, experiment.env, start=signals.dates[0], holdable=market.universe)
     known = market.dates[market.dates.get_indexer(tape.dates) - tape.lag]

@@ -42,7 +42,7 @@ _LEAST_SHIFT = 0.1  # of the test: a slow signal is not out of step after a few 
 
 
 @dataclass(frozen=True)
-class _Lane:
+class Lane:
     """What one portfolio sees instead of the truth: a signal shifted, or (`shift` None) set to zero."""
 
     signal: int
@@ -81,18 +81,8 @@ def explain(
     label = labels[0] if agent is None else agent
     if label not in labels:
         raise ConfigError(f"no agent is called '{label}'; the run has {', '.join(labels)}.{suggest(label, labels)}")
-    settings = experiment.agents[labels.index(label)]
-    stages = make_stages(settings, trained[label], prepared.folds)
-    walk = make_walk(
-        prepared.market,
-        prepared.signals.scaled(),
-        experiment.env,
-        stages[0].policy,
-        start=find_first_decision(prepared),
-        end=prepared.folds[-1].test[1],
-    )
-    names = prepared.signals.names
-    lanes = draw_lanes(len(names), walk.tape.n_bars - walk.warm_up, shifts, drop, experiment.seed)
+    names = prepared.observed.names
+    stages, walk, lanes = prepare_lanes(prepared, trained[label], label, shifts, drop=drop)
     weights, excess = walk_lanes(stages, walk, lanes, (reporter or Silence()))
     level = 1.0 - (1.0 - experiment.intervals.level) / max(len(names), 1)
     effects = [
@@ -102,7 +92,34 @@ def explain(
     return Explanation(label, tuple(effects), all(item.kept.untrained for item in trained[label]))
 
 
-def draw_lanes(n_signals: int, n_bars: int, shifts: int, drop: bool, seed: int) -> list[_Lane | None]:
+def prepare_lanes(
+    prepared: Prepared, trained: Sequence[TrainedAgent], label: str, shifts: int, *, drop: bool
+) -> tuple[list[Stage], Walk, list[Lane | None]]:
+    """Return what a walk through the test without each signal stands on: stages of the agent, walk and lanes.
+
+    Args:
+        prepared: The run.
+        trained: The trainings of the agent.
+        label: Its name.
+        shifts: Shifts of each signal.
+        drop: Whether each signal is set to zero as well.
+    """
+    experiment = prepared.experiment
+    settings = next(item for item in experiment.agents if item.label == label)
+    stages = make_stages(settings, trained, prepared.folds)
+    walk = make_walk(
+        prepared.market,
+        prepared.observed.scaled(),
+        experiment.env,
+        stages[0].policy,
+        start=find_first_decision(prepared),
+        end=prepared.folds[-1].test[1],
+    )
+    bars = walk.tape.n_bars - walk.warm_up
+    return stages, walk, draw_lanes(prepared.observed.n_signals, bars, shifts, drop, experiment.seed)
+
+
+def draw_lanes(n_signals: int, n_bars: int, shifts: int, drop: bool, seed: int) -> list[Lane | None]:
     """Return the lanes, the truth (None) first.
 
     Args:
@@ -114,16 +131,16 @@ def draw_lanes(n_signals: int, n_bars: int, shifts: int, drop: bool, seed: int) 
     """
     rng = np.random.default_rng(seed)
     least = max(int(_LEAST_SHIFT * n_bars), 1)
-    lanes: list[_Lane | None] = [None]
+    lanes: list[Lane | None] = [None]
     for signal in range(n_signals):
         drawn = rng.integers(least, max(n_bars - least, least) + 1, size=shifts)
-        lanes += [_Lane(signal, int(shift)) for shift in drawn]
-        lanes += [_Lane(signal, None)] if drop else []
+        lanes += [Lane(signal, int(shift)) for shift in drawn]
+        lanes += [Lane(signal, None)] if drop else []
     return lanes
 
 
 def walk_lanes(
-    stages: Sequence[Stage], walk: Walk, lanes: Sequence[_Lane | None], reporter: Reporter
+    stages: Sequence[Stage], walk: Walk, lanes: Sequence[Lane | None], reporter: Reporter
 ) -> tuple[FloatArray, FloatArray]:
     """Walk the stages of an agent through the test once for every lane.
 
@@ -166,7 +183,7 @@ def walk_lanes(
 def measure_effect(
     name: str,
     number: int,
-    lanes: Sequence[_Lane | None],
+    lanes: Sequence[Lane | None],
     distance: FloatArray,
     excess: FloatArray,
     periods_per_year: int,
@@ -239,7 +256,7 @@ def _digest_records(prepared: Prepared) -> str:
 
 
 def _disguise(
-    observation: Observation, simulator: PortfolioSimulator, lanes: Sequence[_Lane | None], first: int
+    observation: Observation, simulator: PortfolioSimulator, lanes: Sequence[Lane | None], first: int
 ) -> Observation:
     """Return the observations with the signal of each lane shifted, or set to zero."""
     tape = simulator.tape
@@ -266,7 +283,7 @@ def _shift(bar: np.integer, shift: int, first: int, stop: int) -> int:
     return first + (int(bar) - first + shift) % (stop - first)
 
 
-def _warm_up(policy: Policy, walk: Walk, lanes: Sequence[_Lane | None], bar: int) -> None:
+def _warm_up(policy: Policy, walk: Walk, lanes: Sequence[Lane | None], bar: int) -> None:
     """Reset a policy and walk it, with a portfolio of its own, through the sessions before it takes over."""
     policy.reset()
     begin = max(bar - getattr(policy, "burn_in", 0), 0)

@@ -96,7 +96,7 @@ def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:
     Raises:
         CheckpointError: One of them is not finished, or was trained on anything but what stands in the run.
     """
-    scaled = prepared.signals.scaled()
+    scaled = prepared.observed.scaled()
     for fold in prepared.folds:
         known, known_signals = prepared.market.until(fold.validation[1]), scaled.until(fold.validation[1])
         for settings in prepared.experiment.agents:
@@ -184,11 +184,14 @@ def _walk_all(
 ) -> tuple[list[Backtest], list[Backtest]]:
     """Walk everyone through the test range; return the records of all strategies, and those of every seed."""
     experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
+    # Rules name the signals that they follow; agents see those that they were trained on.
     scaled = prepared.signals.scaled()
+    observed = scaled.select(prepared.observed.names)
     start = find_first_decision(prepared)
 
     def walk(policy: Policy, stages: Sequence[Stage] | None = None) -> Backtest:
-        test = make_walk(market, scaled, experiment.env, policy, start=start, end=folds[-1].test[1])
+        shown = scaled if stages is None else observed
+        test = make_walk(market, shown, experiment.env, policy, start=start, end=folds[-1].test[1])
         return backtest(policy if stages is None else stages, test)
 
     baselines = make_baselines(experiment.baselines, market, prepared.signals.names)

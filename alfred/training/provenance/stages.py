@@ -18,7 +18,7 @@ from alfred.agents.settings import AgentSettings
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.saved import digest_folder
 from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
-from alfred.config import Experiment, ForecastSettings
+from alfred.config import BlendSettings, Experiment, ForecastSettings
 from alfred.data.features.registry import FEATURES
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
@@ -39,6 +39,7 @@ STAGE_FILE = "stage.json"
 
 # Whose new versions may change what is computed at length; those of all others stand in the manifest only.
 FORECAST_PACKAGES = ("numpy", "torch")
+BLEND_PACKAGES = ("numpy", "scipy")
 TRAINING_PACKAGES = (*FORECAST_PACKAGES, "stable-baselines3")
 
 # What walks a policy through a market, for training and for judging alike.
@@ -47,6 +48,7 @@ _CROSS_FITTING = (
     *(f"alfred.training.cross_fitting.{name}" for name in ("folds", "blocks", "choice", "held_out")),
     "alfred.training.tensorboard",
 )
+_BLENDING = tuple(f"alfred.training.blending.{name}" for name in ("walk", "panels", "ridge"))
 _CALIBRATION = ("alfred.analysts.calibration.calibrator",)
 _SPELT = {
     "data": "the data",
@@ -132,6 +134,12 @@ def digest_calibration(settings: AnalystSettings) -> str:
     return compute_digest(settings.calibration.model_dump(mode="json") if is_on else None, code)
 
 
+def fingerprint_blend() -> str:
+    """Return the digest of the code that combines forecasts."""
+    modules = (*_CALIBRATION, "alfred.analysts.forecast", "alfred.data.labels")
+    return fingerprint_code(modules=modules, alone=(*_BLENDING, "alfred.training.recalibration"))
+
+
 def fingerprint_agent(settings: AgentSettings, reward: RewardSettings | None = None) -> str:
     """Return the digest of the code of an agent, of the ledger that it learns in and of what chooses its policy.
 
@@ -152,6 +160,17 @@ def describe_forecast(market_checksum: str, settings: AnalystSettings, schedule:
         "schedule": compute_digest(schedule.model_dump(mode="json", exclude={"cache"})),
         "code": fingerprint_analyst(settings),
         "packages": read_public_versions(FORECAST_PACKAGES),
+    }
+
+
+def describe_blend(market_checksum: str, signals: Signals, settings: BlendSettings) -> Parts:
+    """Return what the signals of the blend are computed from; `signals` are those of the analysts."""
+    return {
+        "data": market_checksum,
+        "signals": digest_signals(signals),
+        "settings": compute_digest(settings.model_dump(mode="json")),
+        "code": fingerprint_blend(),
+        "packages": read_public_versions(BLEND_PACKAGES),
     }
 
 
@@ -218,9 +237,11 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
     file holds, wherever it is.
     """
     agent = settings.model_dump(mode="json", exclude={"name", "checkpoint_every"})
+    # What was not chosen does not count: trials made before there was a blend keep their hash.
+    extra = {"blend", "observe"} if experiment.blend is not None or experiment.observe is not None else set()
     chosen = experiment.model_dump(
         mode="json",
-        include={"seed", "data", "analysts", "features", "forecast", "splits", "env", "training"},
+        include={"seed", "data", "analysts", "features", "forecast", "splits", "env", "training", *extra},
         exclude={"data": {"source", "path", "end"}, "forecast": {"cache"}, "training": {"n_jobs"}},
     )
     if isinstance(experiment.env.cash_rate_pct, Path):
@@ -231,6 +252,7 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
         *(fingerprint_analyst(item) for item in experiment.analysts),
         *(digest_calibration(item) for item in experiment.analysts),
     ]
+    code += [] if experiment.blend is None else [fingerprint_blend()]
     own = () if experiment.features is None else (name for name in experiment.features.names if name in FEATURES)
     # Tuning a feature of one's own is a choice like any other.
     code += [fingerprint_code(FEATURES.load(name)) for name in own]

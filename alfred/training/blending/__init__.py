@@ -1,0 +1,1 @@
+"""The blend: what all analysts said before, weighed by how right it was."""

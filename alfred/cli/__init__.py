@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data, experiments, tune, tune_report
+from alfred.cli import analysts, data, experiments, tuning
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
@@ -30,10 +30,9 @@ from alfred.cli.options import (
     print_json,
     read_experiment,
 )
-from alfred.cli.promote import promote
-from alfred.cli.sweep import sweep
-from alfred.cli.tune_agents import agents
-from alfred.cli.tune_models import models
+from alfred.cli.tuning.promote import promote
+from alfred.cli.tuning.report import dashboard
+from alfred.cli.tuning.sweep import sweep
 from alfred.errors import AlfredError
 from alfred.plugins import load_plugins
 
@@ -56,7 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
-app.add_typer(tune.app, name="tune")
+app.add_typer(tuning.app, name="tune")
 app.add_typer(experiments.app, name="experiments")
 app.command()(ablate)
 app.command()(audit)
@@ -65,11 +64,7 @@ app.command()(explain)
 app.command()(new)
 app.command()(promote)
 app.command()(sweep)
-tune.app.command()(agents)
-tune.app.command()(models)
-tune.app.command("report")(tune_report.report)
-tune.app.command("list")(tune_report.list_)
-app.command()(tune_report.dashboard)
+app.command()(dashboard)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, print_json, read_experiment
-from alfred.cli.tune import SEARCHES, read_stamp
+from alfred.cli.tuning.options import SEARCHES, read_stamp
 from alfred.errors import ConfigError
 
 if TYPE_CHECKING:

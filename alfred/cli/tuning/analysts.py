@@ -1,53 +1,34 @@
-"""`alfred tune`: search configurations with Optuna, resumed after a kill, and see what was found."""
+"""`alfred tune analysts`: search the best analyst of each symbol."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alfred.analysts.settings import MOST_SESSIONS
-from alfred.cli.options import (
-    AsJson,
-    Config,
-    Fresh,
-    Plugins,
-    Set,
-    one_line_errors,
-    parse_date,
-    print_json,
-    read_experiment,
+from alfred.cli.options import AsJson, Config, Fresh, Plugins, Set, one_line_errors, print_json, read_experiment
+from alfred.cli.tuning.options import (
+    SEARCHES,
+    Folder,
+    Mode,
+    Name,
+    Seed,
+    Storage,
+    Trials,
+    Workers,
+    check_mode,
+    find_folder,
+    read_stamp,
+    split_names,
 )
-from alfred.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
     from alfred.analysts.chosen.entries import BestEntry
 
-app = typer.Typer(
-    help="Search configurations with Optuna; the same command goes on after a kill.", no_args_is_help=True
-)
 
-SEARCHES = Path("runs/tuning")
-Name = Annotated[str, typer.Option(help="Name of the search, and of its folder.")]
-Folder = Annotated[Path, typer.Option("--folder", help="Folder of all searches.")]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        help="Where trials are kept: a journal file, sqlite:///FILE or postgresql://USER@HOST/NAME; a journal in the "
-        "folder of the search when left out. Several commands may share one."
-    ),
-]
-Trials = Annotated[int, typer.Option(min=1, help="Trials in all, those of earlier calls included.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one a core when left out.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the sampler.")]
-Mode = Annotated[
-    str, typer.Option(help="tpe and random draw; grid tries every corner and middle, quick each family's defaults.")
-]
-SearchName = Annotated[str, typer.Argument(help="Name of a search.")]
-
-
-@app.command()
 @one_line_errors
 def analysts(
     config: Config = None,
@@ -84,7 +65,7 @@ def analysts(
     `kind: registry`; `alfred promote` says whether it is better than what stood before, on later sessions.
     """
     experiment = read_experiment(config, overrides, plugins)
-    from alfred.cli.board import show_board
+    from alfred.cli.tuning.board import show_board
     from alfred.data.sources import load_market
     from alfred.training.jobs import count_cores
     from alfred.training.search.analysts.families import choose_families
@@ -122,53 +103,6 @@ def analysts(
     _print_entries(found.entries, found.best)
 
 
-def split_names(text: str | None, option: str) -> list[str]:
-    """Return names that are separated by commas.
-
-    Raises:
-        ConfigError: One is empty.
-    """
-    names = [] if text is None else [item.strip() for item in text.split(",")]
-    if not all(names):
-        raise ConfigError(f"{option} {text}: a name is empty; separate names by single commas")
-    return names
-
-
-def check_mode(mode: str) -> Any:
-    """Return how trials are chosen.
-
-    Raises:
-        ConfigError: There is no such mode.
-    """
-    from alfred.training.search.study import MODES
-
-    if mode not in MODES:
-        raise ConfigError(f"--mode {mode} is unknown; known: {', '.join(MODES)}.{suggest(mode, MODES)}")
-    return mode
-
-
-def read_stamp(text: str | None) -> Any:
-    """Return a date of the command line as pandas knows it, or None.
-
-    Raises:
-        ConfigError: It is not a date.
-    """
-    import pandas as pd
-
-    return None if text is None else pd.Timestamp(parse_date(text))
-
-
-def find_folder(folder: Path, name: str) -> Path:
-    """Return the folder of a search.
-
-    Raises:
-        ConfigError: The name cannot be that of a folder.
-    """
-    from alfred.settings import check_name
-
-    return folder / check_name(name, "search")
-
-
 def _to_json(entry: BestEntry, best: Path) -> dict[str, Any]:
     return {
         **entry.model_dump(mode="json"),
@@ -177,7 +111,7 @@ def _to_json(entry: BestEntry, best: Path) -> dict[str, Any]:
     }
 
 
-def _print_entries(entries: dict[str, BestEntry] | Any, best: Path) -> None:
+def _print_entries(entries: Mapping[str, BestEntry], best: Path) -> None:
     from alfred.console import print_table, results
 
     rows = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alfred.cli.options import AsJson, one_line_errors, print_json
-from alfred.cli.tune import SEARCHES, Folder, SearchName, Storage, find_folder
+from alfred.cli.tuning.options import SEARCHES, Folder, SearchName, Storage, find_folder
 from alfred.errors import ConfigError, import_extra, suggest
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alfred.cli.options import AsJson, Config, Fresh, Plugins, Set, one_line_errors, print_json, read_experiment
-from alfred.cli.tune import (
+from alfred.cli.tuning.options import (
     SEARCHES,
     Folder,
     Mode,
@@ -59,7 +59,7 @@ def agents(
     number of trials that its verdict has to pay for.
     """
     experiment = read_experiment(config, overrides, plugins)
-    from alfred.cli.board import show_board
+    from alfred.cli.tuning.board import show_board
     from alfred.console import show_progress
     from alfred.data.sources import load_market
     from alfred.training.jobs import count_cores

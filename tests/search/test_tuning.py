@@ -121,6 +121,15 @@ def test_an_analyst_that_leaves_windows_out_is_not_compared(tmp_path: Path) -> N
     assert found.entries["S0"].analyst["kind"] != "momentum"
 
 
+def test_a_symbol_that_cannot_be_forecast_costs_itself_alone(tmp_path: Path) -> None:
+    market = make_random_market(700, 4)
+    tradable = market.tradable.copy()
+    tradable[440:, market.index_of("S1")] = False
+    found = tune(tmp_path, replace(market, tradable=tradable), n_trials=2)
+    assert list(found.entries) == ["S2"] and list(found.failures) == ["S1"]
+    assert "no successful trial" in found.failures["S1"]
+
+
 @pytest.mark.parametrize("mode", ["quick", "grid", "random"])
 def test_modes(tmp_path: Path, mode: str) -> None:
     found = tune(tmp_path, symbols=("S1",), mode=mode, n_trials=30)

@@ -98,9 +98,17 @@ def analysts(
             watch=watch,
         )
     if as_json:
-        print_json({"best": {s: _to_json(e, found.best) for s, e in found.entries.items()}, "folder": str(place)})
+        print_json(
+            {
+                "best": {s: _to_json(e, found.best) for s, e in found.entries.items()},
+                "failures": dict(found.failures),
+                "folder": str(place),
+            }
+        )
         return
     _print_entries(found.entries, found.best)
+    for symbol, why in found.failures.items():
+        typer.echo(f"no best analyst for {symbol}: it {why}")
 
 
 def _to_json(entry: BestEntry, best: Path) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def run_studies(
     *,
     n_workers: int,
     fresh: bool = False,
+    need_all: bool = True,
     watch: Watch | None = None,
     finished: Finished | None = None,
 ) -> list[Study]:
@@ -47,6 +48,7 @@ def run_studies(
         folder: Folder of the search, for locks where the storage is a database.
         n_workers: Processes; with 1 everything runs in this one.
         fresh: Begin a study again whose data, code, space or dates changed, instead of refusing.
+        need_all: Whether every study has to have a successful trial, or one of them is enough.
         watch: Told the studies while they run, and once at the end.
         finished: Called in the worker after each trial; a function at the top of a module, or a partial of one.
 
@@ -55,7 +57,7 @@ def run_studies(
 
     Raises:
         CheckpointError: A study of the name was begun with something else.
-        AlfredError: No trial of a study succeeded; the text says why the last one failed.
+        AlfredError: No trial of a study succeeded, where that is needed; the text says why the last one failed.
     """
     locks = place_locks(storage, folder)
     opened = open_storage(storage)
@@ -67,8 +69,13 @@ def run_studies(
         _Crew(plans, storage, locks, finished, opened, studies).run(n_workers, watch or (lambda _studies: None))
     if watch is not None:
         watch(studies)
-    for plan, study in zip(plans, studies, strict=True):
-        _require_success(plan, study)
+    failures = [
+        f"study '{plan.name}' {why}"
+        for plan, study in zip(plans, studies, strict=True)
+        if (why := explain_failure(study))
+    ]
+    if failures and (need_all or len(failures) == len(plans)):
+        raise AlfredError(failures[0])
     return studies
 
 
@@ -158,10 +165,11 @@ class _Crew:
             ) from error
 
 
-def _require_success(plan: StudyPlan, study: Study) -> None:
+def explain_failure(study: Study) -> str:
+    """Return why no trial of a study succeeded; empty when one did."""
     trials = study.get_trials(deepcopy=False)
     if any(trial.state == TrialState.COMPLETE for trial in trials):
-        return
+        return ""
     errors = [trial.user_attrs[ERROR] for trial in trials if ERROR in trial.user_attrs]
     why = f"the last one failed with {errors[-1]}" if errors else "none was finished"
-    raise AlfredError(f"study '{plan.name}' has no successful trial: {why}")
+    return f"has no successful trial: {why}"

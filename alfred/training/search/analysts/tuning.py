@@ -23,7 +23,7 @@ from alfred.training.provenance.fingerprint import fingerprint_code
 from alfred.training.provenance.stages import FORECAST_PACKAGES, Parts, compute_digest, read_public_versions
 from alfred.training.search.analysts.families import find_kind, make_settings
 from alfred.training.search.analysts.objective import FAMILY, SCORES, SETTINGS, SymbolObjective, Walk
-from alfred.training.search.crew import Watch, run_studies
+from alfred.training.search.crew import Watch, explain_failure, run_studies
 from alfred.training.search.curves import write_trial
 from alfred.training.search.space import Space, Value, iterate_grid, read_defaults
 from alfred.training.search.study import Mode, StudyPlan, count_trials
@@ -72,11 +72,13 @@ class Tuned:
     Attributes:
         entries: The best analyst of each symbol.
         studies: The studies by symbol.
+        failures: Why a symbol has no entry.
         best: Folder of the entries.
     """
 
     entries: Mapping[str, BestEntry]
     studies: Mapping[str, Study]
+    failures: Mapping[str, str]
     best: Path
 
 
@@ -105,7 +107,7 @@ def tune_analysts(
         ConfigError: A symbol or a date is not one of the market.
         DataError: There is too little history.
         CheckpointError: The studies were begun with something else.
-        AlfredError: No trial of a symbol succeeded.
+        AlfredError: No trial of any symbol succeeded.
     """
     plans = plan_studies(market, request, folder / _CACHE)
     studies = run_studies(
@@ -114,14 +116,18 @@ def tune_analysts(
         folder,
         n_workers=n_workers,
         fresh=fresh,
+        need_all=False,
         watch=watch,
         finished=partial(write_trial, folder / _CURVES),
     )
     found = dict(zip(plans, studies, strict=True))
-    entries = {symbol: _describe(symbol, plans[symbol], study) for symbol, study in found.items()}
+    failures = {symbol: why for symbol, study in found.items() if (why := explain_failure(study))}
+    entries = {
+        symbol: _describe(symbol, plans[symbol], study) for symbol, study in found.items() if symbol not in failures
+    }
     for entry in entries.values():
         entry.write(folder / BEST_FOLDER)
-    return Tuned(entries, found, folder / BEST_FOLDER)
+    return Tuned(entries, found, failures, folder / BEST_FOLDER)
 
 
 def plan_studies(market: Market, request: Request, cache: Path | None) -> dict[str, StudyPlan]:

@@ -50,6 +50,7 @@ def models(
     objective: Annotated[str | None, typer.Option(help="two_stage, hybrid or pareto.")] = None,
     name: Annotated[str, typer.Option(help="Name of the search.")] = "two-stage",
     folder: Annotated[Path, typer.Option(help="Folder of all searches.")] = Path("runs/tuning"),
+    root: Annotated[Path, typer.Option("--runs", help="Folder of all runs, with the log of trials.")] = Path("runs"),
     storage: Annotated[
         str | None, typer.Option(help="Journal file or address of a database; a journal in the folder when left out.")
     ] = None,
@@ -93,6 +94,7 @@ def models(
             storage=storage,
             n_workers=workers or count_cores(),
             fresh=fresh,
+            root=root,
             reporter=reporter,
         )
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError
+from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.comparisons import Pair, judge
 from alfred.evaluation.statistics.deflation import Trials
@@ -148,6 +149,7 @@ def judge_locked(
     trials: Trials,
     looks: int = 1,
     intervals: IntervalSettings | None = None,
+    note: Callable[[Backtest], None] | None = None,
 ) -> LockedVerdict:
     """Judge the winner on the locked part.
 
@@ -162,12 +164,15 @@ def judge_locked(
             here errs on the side of caution.
         looks: Winners judged on the part, this one included.
         intervals: How the intervals are made.
+        note: Told what the winner did.
     """
     records = [walk(market, signals, env, strategy, segments.locked) for _, signals, strategy in entries]
     records.append(walk(market, None, env, MixSettings(), segments.locked))
     names = [*(name for name, _, _ in entries[1:]), EQUAL_WEIGHT]
     returns = np.column_stack([record.excess for record in records])
     own = records[0]
+    if note is not None:
+        note(own)
     pairs = [Pair(0, place + 1, name) for place, name in enumerate(names)]
     verdicts = judge(returns, pairs, intervals or IntervalSettings(), trials, own.periods_per_year)
     sharpes = [find_sharpe(record) for record in records]

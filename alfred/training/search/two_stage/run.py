@@ -15,11 +15,14 @@ from alfred.config import Experiment
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
+from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.statistics.deflation import Trials
 from alfred.settings import check_name
 from alfred.training.progress import Reporter, Silence
 from alfred.training.provenance.stages import compute_digest
+from alfred.training.provenance.trials import TrialLog
 from alfred.training.search.crew import run_studies
+from alfred.training.search.curves import write_trial
 from alfred.training.search.storage import JOURNAL_FILE
 from alfred.training.search.study import StudyPlan, count_trials
 from alfred.training.search.two_stage.choosing import (
@@ -67,10 +70,18 @@ class _Search:
     reporter: Reporter
     segments: Segments
     space: ModelSpace
+    root: Path | None
 
     def run(self, plans: Sequence[StudyPlan]) -> list[Study]:
         """Run studies; one whose model came into the second stage of another search on other data begins again."""
-        return run_studies(plans, self.storage, self.folder, n_workers=self.n_workers, fresh=self.fresh)
+        return run_studies(
+            plans,
+            self.storage,
+            self.folder,
+            n_workers=self.n_workers,
+            fresh=self.fresh,
+            finished=partial(write_trial, self.folder / "tensorboard"),
+        )
 
 
 def search_models(
@@ -83,6 +94,7 @@ def search_models(
     storage: str | None = None,
     n_workers: int = 1,
     fresh: bool = False,
+    root: Path | None = None,
     reporter: Reporter | None = None,
 ) -> TwoStageResult:
     """Search for a model and a strategy, judge the winner on the locked part, and write what was found.
@@ -98,6 +110,7 @@ def search_models(
         storage: Journal file or address of a database; a journal in `folder` when left out.
         n_workers: Processes.
         fresh: Begin studies again that were made from something else, instead of refusing.
+        root: Folder of all runs, in whose log of trials the winner is entered; it is entered nowhere when left out.
         reporter: Progress callback.
 
     Raises:
@@ -119,6 +132,7 @@ def search_models(
         reporter=reporter or Silence(),
         segments=segments,
         space=make_space(market, segments, settings),
+        root=root,
     )
     plan = plan_models(market, experiment.env, segments, search.space, name)
     search.reporter.say(f"first stage: {plan.n_trials} trials on {len(segments.model_folds)} folds")
@@ -243,9 +257,15 @@ def _judge(
         trials=Trials.declare(n_made + earlier, sharpes),
         looks=looks + 1,
         intervals=search.experiment.intervals,
+        note=None if search.root is None else partial(_log, search.root, search.market, digest, search.name),
     )
     ledger.add(verdict)
     return verdict
+
+
+def _log(root: Path, market: Market, config: str, name: str, record: Backtest) -> None:
+    """Enter the winner in the log of trials: later verdicts on these sessions pay for it."""
+    TrialLog(root).add(record, market, config, name)
 
 
 def _make_default(search: _Search, candidate: Candidate) -> KellySettings:

@@ -157,6 +157,7 @@ def test_a_nested_setting_keeps_the_others_of_its_analyst() -> None:
     [
         ({"symbols": ("APPL",)}, "there is no 'APPL'", ConfigError),
         ({"test_from": MARKET.dates[0]}, "--validate-from must lie after", ConfigError),
+        ({"test_from": MARKET.dates[-1] + pd.Timedelta(days=1)}, "nothing would be left to judge on", ConfigError),
         ({"validate_from": MARKET.dates[557]}, "too few for a horizon of 5", DataError),
     ],
 )

@@ -180,6 +180,11 @@ def cut_search(market: Market, request: Request) -> tuple[Market, Walk]:
     first = int(test * (1 - _VALIDATION_SHARE))
     if request.validate_from is not None:
         first = int(market.dates.searchsorted(request.validate_from))
+    if test >= market.n_dates:
+        raise ConfigError(
+            f"--test-from lies after the last session, {market.dates[-1].date()}: the search would know everything, and "
+            "nothing would be left to judge on"
+        )
     if not 0 < first < test:
         raise ConfigError(
             f"validation begins at session {first} and the test at {test} of {market.n_dates}; --validate-from must "

@@ -182,8 +182,8 @@ def cut_search(market: Market, request: Request) -> tuple[Market, Walk]:
         first = int(market.dates.searchsorted(request.validate_from))
     if test >= market.n_dates:
         raise ConfigError(
-            f"--test-from lies after the last session, {market.dates[-1].date()}: the search would know everything, and "
-            "nothing would be left to judge on"
+            f"--test-from lies after the last session, {market.dates[-1].date()}: the search would know everything, "
+            "and nothing would be left to judge on"
         )
     if not 0 < first < test:
         raise ConfigError(

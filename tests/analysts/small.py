@@ -93,6 +93,7 @@ def make_small_settings(kind: str, **changes: object) -> AnalystSettings:
             "kind": kind,
             "path": "unread",
             "looks": 12,
+            "chosen_until": "2009-12-31",
             "chosen": [{"analyst": analyst, "symbols": symbols} for analyst, symbols in chosen],
             **{name: value for name, value in changes.items() if name != "context_length"},
         }

@@ -50,6 +50,22 @@ class Whole(Parabola):
         return float(trial.suggest_int("x", 0, 2))
 
 
+@dataclass(frozen=True)
+class Undefined(Parabola):
+    """Not a number below zero."""
+
+    def evaluate(self, trial: optuna.Trial, x: float) -> float:
+        return float("nan") if x < 0 else super().evaluate(trial, x)
+
+
+@dataclass(frozen=True)
+class Pair(Parabola):
+    """A space of two numbers, of which the first counts."""
+
+    def suggest(self, trial: optuna.Trial) -> float:
+        return trial.suggest_float("x", -1, 1) + 0 * trial.suggest_float("y", -1, 1)
+
+
 def make_plan(log: Path, n_trials: int = 12, kind: type[Parabola] = Parabola, **changes: object) -> StudyPlan:
     seconds = float(changes.pop("seconds", 0.0))  # type: ignore[arg-type]
     told: dict[str, object] = {"name": "square", "parts": {"data": "1", "code": "1"}, "n_startup": 4, **changes}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 from alfred.cli import app
 from alfred.errors import ConfigError
 from alfred.training.search.crew import run_studies
-from alfred.training.search.page import write_search_report
+from alfred.training.search.page import draw_convergence, write_search_report
 from alfred.training.search.summary import summarise_study, tabulate_top
 from tests.search.objectives import make_plan
 
@@ -49,6 +50,22 @@ def test_a_summary_by_hand() -> None:
     assert found.edges == ("a.x = 1, the upper end of its range",)
     assert found.last_error == "<i>second</i>"
     assert found.importance["all"] == {"family": 1.0} and found.importance["a"] == {"x": 1.0}
+
+
+def test_a_trial_that_was_stopped_is_never_the_best() -> None:
+    study = make_study()
+    study.add_trial(create_trial(params={}, distributions={}, value=-9.0, user_attrs={"stopped_after": 2}))
+    found = summarise_study(study)
+    assert found.best == 0.0 and found.counts["pruned"] == 1
+    assert tabulate_top(study)["value"].min() == 0.0
+
+
+def test_curves_of_several_studies_begin_together_whatever_their_sign() -> None:
+    one, two = (
+        replace(summarise_study(make_study()), convergence=values) for values in ((-0.5, -0.1, 0.5), (2.0, 3.0))
+    )
+    lines = draw_convergence([one, two]).axes[0].get_lines()
+    assert list(lines[0].get_ydata()) == pytest.approx([0.0, 0.4, 1.0])
 
 
 def test_what_is_maximised_is_told_so() -> None:
@@ -89,5 +106,9 @@ def test_the_commands(tmp_path: Path) -> None:
         arguments = [command] if command == "dashboard" else ["tune", command]
         wrong = runner.invoke(app, [*arguments, "sqare", "--folder", str(folder)])
         assert wrong.exit_code == 2 and "Did you mean 'square'" in wrong.output
+    shared = runner.invoke(
+        app, ["tune", "report", "other", "--folder", str(folder), "--storage", str(place / "journal.log")]
+    )
+    assert shared.exit_code == 2 and "known: square" in shared.output
     outside = runner.invoke(app, ["tune", "report", "../square", "--folder", str(folder)])
     assert outside.exit_code == 2 and "cannot be the name" in outside.output

@@ -13,16 +13,18 @@ import pytest
 from optuna.trial import TrialState
 
 from alfred.errors import AlfredError, CheckpointError, ConfigError
+from alfred.training.search import claims
 from alfred.training.search.claims import is_cut_off
 from alfred.training.search.crew import run_studies
 from alfred.training.search.storage import hide_password, open_storage
-from alfred.training.search.study import count_trials, load_study
-from tests.search.objectives import Fatal, Whole, make_plan
+from alfred.training.search.study import begin_study, count_looks, count_trials, load_study, make_sampler, place_locks
+from tests.search.objectives import Fatal, Pair, Undefined, Whole, make_plan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signal")
 
 
 def run(folder: Path, n_trials: int = 12, n_workers: int = 1, **changes: object) -> optuna.Study:
+    folder.mkdir(exist_ok=True)
     (study,) = run_studies(
         [make_plan(folder / "log", n_trials, **changes)], str(folder / "journal.log"), folder, n_workers=n_workers
     )
@@ -166,6 +168,79 @@ def test_a_damaged_journal_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "journal.log").write_text("not a journal\nat all\n")
     with pytest.raises(CheckpointError, match=r"journal\.log is not a journal of studies"):
         run(tmp_path, 1)
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0 and more", b'{"a": 1}', b"text without an end"])
+def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "study.db"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="not a journal"):
+        open_storage(str(path))
+    assert path.read_bytes() == content
+
+
+def test_reading_writes_nothing(tmp_path: Path) -> None:
+    run(tmp_path, 2)
+    journal = tmp_path / "journal.log"
+    torn = journal.read_bytes() + b'{"op_code":4,"wor'
+    journal.write_bytes(torn)
+    assert len(load_study(open_storage(str(journal), reading=True), "square").trials) == 2
+    assert journal.read_bytes() == torn
+    with pytest.raises(ConfigError, match="no such database"):
+        open_storage(f"sqlite:///{tmp_path / 'none.db'}", reading=True)
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("line", [b"\n", b"nonsense\n", b'{"op_code":4,\n'])
+def test_a_last_line_that_says_nothing_is_dropped(tmp_path: Path, line: bytes) -> None:
+    run(tmp_path, 2)
+    with (tmp_path / "journal.log").open("ab") as file:
+        file.write(line)
+    assert len(run(tmp_path, 3).trials) == 3
+
+
+def test_a_value_that_is_not_a_number_is_a_failure(tmp_path: Path) -> None:
+    study = run(tmp_path, 3, kind=Undefined, mode="quick", anchors=({"x": -0.5}, {"x": 0.5}, {"x": 0.25}))
+    assert len(study.trials) == 3
+    assert "not a number" in study.trials[0].user_attrs["error"]
+
+
+def test_a_trial_that_was_cut_off_while_choosing_is_drawn_from_the_beginning(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", 3, kind=Pair, mode="random")
+    storage = open_storage(str(tmp_path / "journal.log"))
+    plan = make_plan(tmp_path / "log", 3, kind=Pair, mode="random")
+    study = begin_study(plan, storage)
+    study.sampler = make_sampler(plan, 0)
+    study.ask().suggest_float("x", -1, 1)  # and then the process is gone
+    halves = run(tmp_path, 3, kind=Pair, mode="random")
+    done = [t.params for t in halves.get_trials(states=(TrialState.COMPLETE,))]
+    assert done == [t.params for t in whole.trials]
+
+
+def test_a_trial_that_ends_while_it_is_looked_at_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage(str(tmp_path / "journal.log"))
+    study = begin_study(make_plan(tmp_path / "log", 3), storage)
+    trial = study.ask()
+
+    def finish_first(*_: object) -> bool:
+        study.tell(trial, 0.5)
+        return True
+
+    monkeypatch.setattr(claims, "_is_lost", finish_first)
+    assert claims.requeue_lost(study, storage, tmp_path) == 0
+    assert study.trials[0].state == TrialState.COMPLETE
+
+
+def test_looks_of_a_study_that_was_begun_again_still_count(tmp_path: Path) -> None:
+    run(tmp_path, 4)
+    plan = make_plan(tmp_path / "log", 2, parts={"data": "2", "code": "1"})
+    run_studies([plan], str(tmp_path / "journal.log"), tmp_path, n_workers=1, fresh=True)
+    assert count_looks(open_storage(str(tmp_path / "journal.log")), "square") == 6
+
+
+def test_a_link_is_the_journal_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "link.log").symlink_to(tmp_path / "journal.log")
+    assert place_locks(str(tmp_path / "link.log"), tmp_path) == place_locks(str(tmp_path / "journal.log"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import yaml
 from typer.testing import CliRunner
 
 from alfred.cli import app
-from alfred.config import load_experiment
+from alfred.config import Experiment, load_experiment
 from alfred.errors import ConfigError
+from alfred.training import pipeline
 from alfred.training.provenance.trials import TrialLog
 from alfred.training.search.sweep import count_trainings, make_points, parse_axis, run_sweep, tabulate_sweep
 from tests.training.small import Lines, make_small, write_prices
@@ -81,6 +82,21 @@ def test_every_verdict_pays_for_every_point_and_a_failure_costs_one(config: Path
     again = tabulate_sweep(run_sweep(points[:2], root, reporter=lines))
     assert any("made before" in line for line in lines.said)
     assert again["sharpe"].tolist() == table["sharpe"].iloc[:2].tolist()
+
+
+def test_whatever_a_library_does_wrong_costs_one_point(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_all = pipeline.run_all
+
+    def fail_once(experiment: Experiment, *told: object, **named: object) -> object:
+        if experiment.env.cost_bps == 1:
+            raise MemoryError("no room")
+        return run_all(experiment, *told, **named)
+
+    monkeypatch.setattr(pipeline, "run_all", fail_once)
+    table = tabulate_sweep(run_sweep(load_points(config, "env.cost_bps=1,2"), tmp_path / "runs", reporter=Lines()))
+    assert table["error"].tolist() == ["MemoryError: no room", ""]
 
 
 def test_the_command(config: Path, tmp_path: Path) -> None:

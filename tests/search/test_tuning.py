@@ -211,6 +211,31 @@ def test_the_gain_is_that_of_the_losses(tmp_path: Path) -> None:
     assert item.new_scores.first > found.entries["S0"].validation.last
 
 
+def test_every_comparison_is_a_look(tmp_path: Path) -> None:
+    market = make_momentum_market()
+    found = tune(tmp_path, market, symbols=("S0",), families=choose_families(["naive", "ridge"]))
+    looks = [compare(tmp_path / "registry", market, dict(found.entries), every=n)[0].n_looks for n in (2, 3, 4, 2)]
+    assert looks == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [
+        ("{lstm: {fitting.nonsense: {kind: real, low: 0, high: 1}}}", "has no setting 'fitting.nonsense'"),
+        ("{lstm: {hidden_size.x: {kind: whole, low: 1, high: 2}}}", "has no setting 'hidden_size.x'"),
+        ("{lstm: {fields: {kind: real, low: 0, high: 1}}}", "does not suit 'fields'"),
+        ("{ridge: {features: {kind: whole, low: 0, high: 1}}}", "does not suit 'features'"),
+        ("{lstm: {hidden_size: {kind: whole, low: 8, high: 99999}}}", "99999 does not suit 'hidden_size'"),
+    ],
+)
+def test_a_space_that_the_analyst_would_refuse_is_refused_before_the_search(
+    tmp_path: Path, space: str, text: str
+) -> None:
+    (tmp_path / "space.yaml").write_text(space)
+    with pytest.raises(ConfigError, match=text):
+        choose_families(None, tmp_path / "space.yaml")
+
+
 def test_a_holdout_inside_the_validation_range_is_refused(tmp_path: Path) -> None:
     found = tune(tmp_path)
     with pytest.raises(ConfigError, match="was chosen on sessions until"):

@@ -39,7 +39,8 @@ class RegistryAnalyst(Analyst):
         self._analysts = analysts
         self.fields = tuple(dict.fromkeys(name for item in analysts for name in item.fields))
         cutoffs = [item.knowledge_cutoff for item in analysts if item.knowledge_cutoff is not None]
-        self.knowledge_cutoff: pd.Timestamp | None = max(cutoffs, default=None)
+        # They were the best of many on these sessions: what they forecast there flatters, as if they had seen it.
+        self.knowledge_cutoff = max([*cutoffs, pd.Timestamp(self.settings.chosen_until)])
 
     @property
     def min_history(self) -> int:

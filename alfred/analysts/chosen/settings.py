@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,12 +45,14 @@ class RegistrySettings(AnalystSettings):
         chosen: The analysts, each with its symbols; read from the folder when left out. All others are forecast by
             naive persistence.
         looks: Trials that were made to find them; the verdict on a strategy that uses them pays for these.
+        chosen_until: Last session on which one of them was chosen: until then their forecasts are no news.
     """
 
     kind: Literal["registry"] = "registry"
     path: str = Field(min_length=1)
     chosen: tuple[Chosen, ...] = Field(min_length=1)
     looks: int = Field(ge=0)
+    chosen_until: date
 
     @property
     def inner(self) -> tuple[AnalystSettings, ...]:
@@ -67,9 +70,12 @@ class RegistrySettings(AnalystSettings):
         if not isinstance(raw, dict) or not isinstance(raw.get("path"), str | Path) or not raw["path"]:
             return raw
         raw = {**raw, "path": str(raw["path"])}
-        if "chosen" not in raw:
-            raw |= _read(Path(raw["path"]).expanduser())
-        return {**raw, **_derive(raw)}
+        try:
+            if "chosen" not in raw:
+                raw |= _read(Path(raw["path"]).expanduser())
+            return {**raw, **_derive(raw)}
+        except (TypeError, RuntimeError, AttributeError) as error:
+            raise ValueError(f"path, chosen or horizons are not what they must be ({error})") from error
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -85,7 +91,9 @@ def _read(folder: Path) -> dict[str, Any]:
         key = settings.model_dump_json(exclude={"name"})
         known = groups[key].symbols if key in groups else ()
         groups[key] = Chosen(analyst=settings, symbols=(*known, symbol))
-    return {"chosen": tuple(groups.values()), "looks": sum(entry.n_trials for entry in entries.values())}
+    scores = [part for entry in entries.values() for part in (entry.validation, entry.holdout) if part is not None]
+    looks = sum(entry.n_trials for entry in entries.values())
+    return {"chosen": tuple(groups.values()), "looks": looks, "chosen_until": max(part.last for part in scores)}
 
 
 def _derive(raw: dict[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def dashboard(
         typer.echo("stopped", err=True)
 
 
-def _open(name: str, folder: Path, storage: str | None) -> Any:
+def _open(name: str, folder: Path, storage: str | None, *, reading: bool = True) -> Any:
     from alfred.training.search.storage import JOURNAL_FILE, open_storage
 
     place = storage or str(find_folder(folder, name) / JOURNAL_FILE)
@@ -87,7 +87,7 @@ def _open(name: str, folder: Path, storage: str | None) -> Any:
         raise ConfigError(
             f"there is no search '{name}' in {folder}; known: {', '.join(known) or 'none'}.{suggest(name, known)}"
         )
-    return open_storage(place)
+    return open_storage(place, reading=reading)
 
 
 def _load(name: str, folder: Path, storage: str | None) -> list[Study]:
@@ -100,10 +100,12 @@ def _load(name: str, folder: Path, storage: str | None) -> list[Study]:
 
     opened = _open(name, folder, storage)
     names = dict.fromkeys(item.rpartition("@")[0] for item in find_studies(opened))
-    # Several searches may share a database: those of this one are called NAME, or begin with it.
-    own = [item for item in names if item == name or item.startswith((f"{name}.", f"{name}-"))] or list(names)
+    # Several searches may share a database; a journal in the folder of a search is its own.
+    shared = storage is not None
+    endings = (f"{name}.", f"{name}-models", f"{name}-strategies-", f"{name}-hybrid", f"{name}-pareto")
+    own = [item for item in names if not shared or item == name or item.startswith(endings)]
     if not own:
-        raise ConfigError(f"'{name}' holds no study yet; begin one with alfred tune")
+        raise ConfigError(f"there is no study of '{name}' yet; known: {', '.join(names) or 'none'}")
     return [load_study(opened, item) for item in own]
 
 

@@ -63,13 +63,16 @@ class Looks:
         """
         try:
             raw = json.loads(self.path.read_text(encoding="utf-8"))
-            return [
+            looks = [
                 Look(**{**item, "symbols": tuple(item["symbols"]), "experiments": tuple(item["experiments"])})
                 for item in raw
             ]
+            for look in looks:
+                pd.Timestamp(look.start), pd.Timestamp(look.end)
+            return looks
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise CheckpointError(
                 f"{self.path} says which holdout segments were looked at, and cannot be read ({error}): restore it"
             ) from error

@@ -147,7 +147,8 @@ def run_phase(
     base = Path(root) / FOLDER
     folder = base / phase
     with hold_run(folder):
-        if fresh and folder.is_dir():
+        # What was found at a holdout is asked for before it is thrown away: it may be the only look there is.
+        if fresh and folder.is_dir() and phase != "holdout":
             shutil.rmtree(folder)
         describer = Describer.make(plan, experiment.env)
         study = _Study(experiment, registry, tuple(chosen), plan, describer, Path(root), folder, reporter, fresh)
@@ -157,12 +158,17 @@ def run_phase(
         choice = compute_digest([(item.name, describer.hash_choice(item.strategy)) for item in chosen], plan.start)
         names = [item.name for item in chosen]
         looks.begin(identity, plan.start, plan.end, names, choice, again=again)
+        if fresh and folder.is_dir():
+            shutil.rmtree(folder)
         count = looks.count(identity, plan.start, plan.end)
         note = (
             "This is the first look at the holdout segment."
             if count == 1
             else f"This is look number {count} at this holdout segment: what was chosen after the first has seen it."
         )
+        tested = {trial.run for trial in select_trials(TrialLog(root).read(), identity, plan.start, plan.end)}
+        if earlier := sorted(tested - {f"{FOLDER}/{phase}"}):
+            note += f" But {', '.join(earlier)} tested on sessions of it before, and what was learnt there has seen it."
         result = _run(study, (note,))
         looks.finish(choice)
         return result
@@ -181,11 +187,14 @@ def load_result(root: Path | str, phase: Phase) -> dict[str, Any]:
         raise CheckpointError(
             f"the {phase} phase was not run in {root}; run `alfred experiments run --phase {phase}`"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}); run `alfred experiments run --phase {phase}` again"
         ) from error
-    if not isinstance(found, dict) or not isinstance(found.get("results"), list):
+    rows = found.get("results") if isinstance(found, dict) else None
+    named = isinstance(rows, list) and all(isinstance(row, dict) and "name" in row for row in rows)
+    # An experiment, the benchmark and equal weights at least.
+    if not isinstance(found, dict) or not isinstance(rows, list) or not named or len(rows) < 3:
         raise CheckpointError(f"{path} holds no results; run `alfred experiments run --phase {phase}` again")
     return found
 

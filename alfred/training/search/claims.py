@@ -17,8 +17,9 @@ from optuna import Study
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-WORKER, ERROR, AGAIN, ATTEMPT = "worker", "error", "again", "attempt"
-"""User attributes of a trial: who works on it, why it failed, which cut-off trial it repeats, for which time."""
+WORKER, CHOSEN, ERROR, AGAIN, ATTEMPT = "worker", "chosen", "error", "again", "attempt"
+"""User attributes of a trial: who works on it, that all its parameters are chosen, why it failed, which cut-off trial
+it repeats, for which time."""
 MOST_ATTEMPTS = 2
 """Times that a trial may take its process with it before it counts as failed."""
 
@@ -65,14 +66,19 @@ def requeue_lost(study: Study, storage: BaseStorage, folder: Path) -> int:
     for trial in trials:
         attempt = int(trial.user_attrs.get(ATTEMPT, 0)) + 1
         if trial.state == TrialState.RUNNING and _is_lost(storage, trial, folder):
+            # Its worker may have finished it between the list and the look at its lock.
+            if storage.get_trial(trial._trial_id).state != TrialState.RUNNING:
+                continue
             if attempt >= MOST_ATTEMPTS:
                 text = f"its process was killed {attempt} times, most often for want of memory"
                 # Optuna has no public way to say something about a trial that another process began.
                 storage.set_trial_user_attr(trial._trial_id, ERROR, text)
-            study.tell(trial.number, state=TrialState.FAIL)
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
         elif not is_cut_off(trial):
             continue
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+        # What was cut off while it was choosing is drawn again from the beginning, as if it had not begun.
+        chosen = trial.params if CHOSEN in trial.user_attrs else {}
+        params = {**trial.system_attrs.get("fixed_params", {}), **chosen}
         if trial.number not in repeated and attempt < MOST_ATTEMPTS and params:
             study.enqueue_trial(params, user_attrs={AGAIN: trial.number, ATTEMPT: attempt})
             queued += 1

@@ -62,14 +62,16 @@ def draw_convergence(summaries: Sequence[StudySummary]) -> Figure:
     figure = Figure(figsize=(8.0, 4.0), layout="constrained")
     axes = figure.subplots()
     many = len(summaries) > 1
+    positive = all(value > 0 for item in summaries for value in item.convergence)
     for item in summaries:
         values = np.asarray(item.convergence)
         if not len(values):
             continue
-        shown = values / values[0] if many and values[0] else values
+        shown = values if not many else values / values[0] if positive else values - values[0]
         axes.step(np.arange(1, len(values) + 1), shown, where="post", linewidth=1.2, label=item.name)
     axes.set_xlabel("finished trials")
-    axes.set_ylabel("best so far, first trial = 1" if many else "best so far")
+    relative = "best so far, first trial = 1" if positive else "best so far less the first trial"
+    axes.set_ylabel(relative if many else "best so far")
     if len(summaries) <= 12:
         axes.legend(fontsize="small", frameon=False)
     axes.grid(alpha=0.3)

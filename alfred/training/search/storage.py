@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 import warnings
 from pathlib import Path
@@ -36,12 +37,13 @@ class _JournalLock:
         self._lock.release()
 
 
-def open_storage(place: str) -> BaseStorage:
+def open_storage(place: str, *, reading: bool = False) -> BaseStorage:
     """Open the storage of a study.
 
     Args:
         place: Path of a journal file, or the address of a database: `sqlite:///file.db`,
             `postgresql://user@host/name`.
+        reading: Leave a storage as it is, and make none.
 
     Raises:
         ConfigError: The address is not one of these, or the database refuses it.
@@ -49,12 +51,16 @@ def open_storage(place: str) -> BaseStorage:
         MissingExtraError: The driver of the database is not installed.
     """
     if "://" not in place:
-        return _open_journal(Path(place))
+        # A link is the journal that it leads to, so that its locks are as well.
+        return _open_journal(Path(place).resolve(), reading=reading)
     if not place.startswith(_DATABASES):
         raise ConfigError(
             f"--storage {hide_password(place)} is not known; give the path of a journal file, sqlite:///FILE or "
             "postgresql://USER@HOST/NAME"
         )
+    file = place.removeprefix("sqlite:///") if place.startswith("sqlite:///") else ""
+    if reading and file and not Path(file).is_file():
+        raise ConfigError(f"--storage {place}: there is no such database")
     from sqlalchemy.exc import ArgumentError, DBAPIError
 
     try:
@@ -95,18 +101,37 @@ def hide_password(place: str) -> str:
     return f"{scheme}{separator}{user.partition(':')[0]}{at}{host}" if at else place
 
 
-def _open_journal(path: Path) -> JournalStorage:
+def _open_journal(path: Path, *, reading: bool) -> JournalStorage:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _JournalLock(path.with_name(f".{path.name}.lock"))
-    _cut_torn_line(path, lock)
+    _require_journal(path)
+    if not reading:
+        _cut_torn_line(path, lock)
     try:
         # Optuna's base class for locks is private; any object with these two methods will do.
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is not a journal of studies, or is damaged ({explain_briefly(error)}); restore it, or name "
-            "another file with --storage"
+            f"{path} is not a journal of studies, or is damaged ({type(error).__name__}: {explain_briefly(error)}); "
+            "restore it, or name another file with --storage"
         ) from error
+
+
+def _require_journal(path: Path) -> None:
+    """Refuse a file that is something else before anything is written to it.
+
+    Raises:
+        CheckpointError: It is not a journal.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        head = file.read(1 << 16).split(b"\n", 1)[0]
+    if head.startswith(b"SQLite format 3"):
+        raise CheckpointError(f"{path} is a database of SQLite, not a journal; name it with --storage sqlite:///{path}")
+    # A first line that a kill tore is a beginning of one.
+    if not head.startswith(b'{"op_code":'[: len(head)]):
+        raise CheckpointError(f"{path} is not a journal of studies; name another file with --storage")
 
 
 def _cut_torn_line(path: Path, lock: _JournalLock) -> None:
@@ -120,7 +145,18 @@ def _cut_torn_line(path: Path, lock: _JournalLock) -> None:
             size = min(end, 1 << 20)
             file.seek(end - size)
             tail = file.read()
-            if tail and not tail.endswith(b"\n"):
-                file.truncate(end - size + tail.rfind(b"\n") + 1)
+            whole = tail[: tail.rfind(b"\n") + 1]
+            # A last line that says nothing, whole or not, was under way when the power went.
+            while whole and not _is_entry(whole[:-1].rpartition(b"\n")[2]):
+                whole = whole[: whole[:-1].rfind(b"\n") + 1]
+            if whole != tail:
+                file.truncate(end - size + len(whole))
     finally:
         lock.release()
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        return "op_code" in json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return False

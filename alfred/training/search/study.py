@@ -22,12 +22,14 @@ from optuna.trial import BaseTrial, FrozenTrial, TrialState
 from alfred.errors import CheckpointError, ConfigError
 from alfred.settings import check_name
 from alfred.training.provenance.stages import Parts, compute_digest, explain_change
-from alfred.training.search.claims import is_cut_off
+from alfred.training.search.claims import AGAIN, is_cut_off
 
 Mode = Literal["quick", "grid", "random", "tpe"]
 """How trials are chosen: only those that were written down (`quick`: a few, `grid`: all of a grid), or by a sampler."""
 MODES: tuple[Mode, ...] = get_args(Mode)
 
+STOPPED = "stopped_after"
+"""User attribute of a trial with a value that was ended early, after so many folds: it is never the best."""
 _PARTS, _QUEUED = "parts", "queued"
 _P_THRESHOLD = 0.1
 
@@ -133,6 +135,12 @@ def begin_study(plan: StudyPlan, storage: BaseStorage) -> Study:
     return study
 
 
+def count_drawn(trials: Sequence[FrozenTrial]) -> int:
+    """Return how many sets of parameters were drawn: cut-off trials that wait to be repeated are among them."""
+    waiting = sum(trial.state == TrialState.WAITING and AGAIN in trial.user_attrs for trial in trials)
+    return count_trials(trials) + waiting
+
+
 def count_trials(trials: Sequence[FrozenTrial]) -> int:
     """Return how many trials count towards the budget: finished, failed for a reason, or under way."""
     return sum(trial.state != TrialState.WAITING and not is_cut_off(trial) for trial in trials)
@@ -159,6 +167,12 @@ def find_studies(storage: BaseStorage, name: str | None = None) -> list[str]:
     """Return the full names of all studies, or of those that people call `name`, oldest first."""
     names = optuna.get_all_study_names(storage)
     return [item for item in names if name is None or name in (item, item.rpartition("@")[0])]
+
+
+def count_looks(storage: BaseStorage, name: str) -> int:
+    """Return the trials of all studies that people call `name`: one that was begun again looked before."""
+    studies = (optuna.load_study(study_name=item, storage=storage) for item in find_studies(storage, name))
+    return sum(count_trials(study.get_trials(deepcopy=False)) for study in studies)
 
 
 def load_study(storage: BaseStorage, name: str) -> Study:
@@ -199,5 +213,5 @@ def place_locks(storage: str, folder: Path) -> Path:
     """Return the folder of the locks that belong to a storage: beside a journal, in `folder` for a database."""
     if "://" in storage:
         return folder / f".locks-{hashlib.sha256(storage.encode()).hexdigest()[:12]}"
-    path = Path(storage)
+    path = Path(storage).resolve()
     return path.with_name(f".{path.name}.workers")

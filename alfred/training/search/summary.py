@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from alfred.training.search.claims import ERROR, is_cut_off
-from alfred.training.search.study import count_trials
+from alfred.training.search.study import STOPPED, count_trials
 from alfred.training.search.worker import DUPLICATE
 
 FEWEST_TRIALS = 10
@@ -67,8 +67,8 @@ def summarise_study(study: Study) -> StudySummary:
     trials = study.get_trials(deepcopy=False)
     maximises = study.directions[0] == StudyDirection.MAXIMIZE
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    own = [trial for trial in done if DUPLICATE not in trial.user_attrs]
-    values = [float(trial.values[0]) for trial in done]
+    own = [trial for trial in done if not {DUPLICATE, STOPPED} & set(trial.user_attrs)]
+    values = [float(trial.values[0]) for trial in done if STOPPED not in trial.user_attrs]
     sign = -1.0 if maximises else 1.0
     best = min(own, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
     running = np.maximum if maximises else np.minimum
@@ -95,7 +95,7 @@ def tabulate_top(study: Study, n: int = 10) -> pd.DataFrame:
     done = [
         trial
         for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if DUPLICATE not in trial.user_attrs
+        if not {DUPLICATE, STOPPED} & set(trial.user_attrs)
     ]
     order = sorted(done, key=lambda trial: (-trial.values[0] if maximises else trial.values[0], trial.number))[:n]
     names = ["value"] if len(study.directions) == 1 else [f"value_{place}" for place in range(len(study.directions))]
@@ -155,6 +155,8 @@ def _describe_state(trial: FrozenTrial) -> str:
         return "cut off"
     if DUPLICATE in trial.user_attrs:
         return "duplicate"
+    if STOPPED in trial.user_attrs:
+        return "pruned"
     return {TrialState.FAIL: "failed"}.get(trial.state, trial.state.name.lower())
 
 

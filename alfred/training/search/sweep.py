@@ -17,7 +17,7 @@ import yaml
 
 from alfred.config import Experiment
 from alfred.data.files import write_atomically
-from alfred.errors import AlfredError, ConfigError
+from alfred.errors import AlfredError, ConfigError, explain_briefly
 from alfred.evaluation.results import ResultRow
 from alfred.training import pipeline
 from alfred.training.progress import Reporter
@@ -146,18 +146,28 @@ def run_sweep(points: Sequence[Point], root: Path, *, fresh: bool = False, repor
         reporter.say(f"{number} of {len(points)}: {spelt} ({point.experiment.name})")
         try:
             pipeline.run_all(point.experiment, root, fresh=fresh, reporter=reporter)
-        except AlfredError as refusal:
-            errors[point.experiment.name] = str(refusal)
-            reporter.say(f"failed: {refusal}")
+        # Whatever a library does wrong, out of memory included, costs one point and not the sweep.
+        except Exception as refusal:
+            errors[point.experiment.name] = _describe_error(refusal)
+            reporter.say(f"failed: {errors[point.experiment.name]}")
     if len(errors) == len(points):
         raise AlfredError(f"every point failed, the last one with: {list(errors.values())[-1]}")
     swept = []
     for point in points:
-        error = errors.get(point.experiment.name, "")
-        # Written again: the first verdicts did not know how many trials would follow.
-        rows = () if error else pipeline.rewrite_report(pipeline.reopen(locate_run(point.experiment, root).path))
+        error, rows = errors.get(point.experiment.name, ""), list[ResultRow]()
+        if not error:
+            try:
+                # Written again: the first verdicts did not know how many trials would follow.
+                rows = pipeline.rewrite_report(pipeline.reopen(locate_run(point.experiment, root).path))
+            except AlfredError as refusal:
+                error = str(refusal)
         swept.append(Swept(point, tuple(rows), error))
     return swept
+
+
+def _describe_error(error: Exception) -> str:
+    text = explain_briefly(error)
+    return text if isinstance(error, AlfredError) else f"{type(error).__name__}: {text}"
 
 
 def tabulate_sweep(swept: Sequence[Swept]) -> pd.DataFrame:

@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import optuna
 from filelock import BaseFileLock
 from optuna import Study, Trial
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from alfred.errors import explain_briefly
-from alfred.training.search.claims import ERROR, WORKER, hold_worker, lock_asking, requeue_lost
+from alfred.training.search.claims import CHOSEN, ERROR, WORKER, hold_worker, lock_asking, requeue_lost
 from alfred.training.search.storage import open_storage
-from alfred.training.search.study import StudyPlan, begin_study, count_trials, make_pruner, make_sampler
+from alfred.training.search.study import StudyPlan, begin_study, count_drawn, count_trials, make_pruner, make_sampler
 
 DUPLICATE = "duplicate_of"
 """User attribute of a trial whose parameters were tried before: its value is that trial's."""
@@ -44,26 +47,37 @@ def work(
             plan = plans[(first + place) % len(plans)]
             with asking:
                 study = begin_study(plan, opened)
-                requeue_lost(study, opened, locks)
-            while _run_one(study, plan, name, asking, finished):
+            while _run_one(study, opened, plan, name, asking, locks, finished):
                 pass
 
 
-def _run_one(study: Study, plan: StudyPlan, worker: str, asking: BaseFileLock, finished: Finished | None) -> bool:
+def _run_one(
+    study: Study,
+    storage: BaseStorage,
+    plan: StudyPlan,
+    worker: str,
+    asking: BaseFileLock,
+    locks: Path,
+    finished: Finished | None,
+) -> bool:
     """Run the next trial; False when there is none left."""
     asking.acquire()
     try:
+        requeue_lost(study, storage, locks)
         trials = study.get_trials(deepcopy=False)
-        n_counted = count_trials(trials)
-        if n_counted >= plan.budget:
+        if count_trials(trials) >= plan.budget:
             return False
-        study.sampler, study.pruner = make_sampler(plan, n_counted), make_pruner(plan)
-        study.optimize(
-            partial(_evaluate, plan, worker, asking, study),
-            n_trials=1,
-            catch=(Exception,),
-            callbacks=None if finished is None else [finished],
-        )
+        study.sampler, study.pruner = make_sampler(plan, count_drawn(trials)), make_pruner(plan)
+        try:
+            study.optimize(
+                partial(_evaluate, plan, worker, asking, study),
+                n_trials=1,
+                catch=(Exception,),
+                callbacks=None if finished is None else [finished],
+            )
+        except (AssertionError, UpdateFinishedTrialError):
+            # This process stood still for so long that another one took it for dead: the trial is queued again there.
+            _log.info("a trial of %s was given up while its worker stood still", plan.name)
         return True
     finally:
         if asking.is_locked:
@@ -77,6 +91,7 @@ def _evaluate(
     try:
         trial.set_user_attr(WORKER, worker)
         chosen = plan.objective.suggest(trial)
+        trial.set_user_attr(CHOSEN, True)
         same = _find_same(study, trial)
         asking.release(force=True)
         if same is not None:
@@ -85,7 +100,10 @@ def _evaluate(
                 values: list[float] = same.values
                 return values
             raise optuna.TrialPruned  # another worker is at it, or it was pruned, or it failed
-        return plan.objective.evaluate(trial, chosen)
+        value = plan.objective.evaluate(trial, chosen)
+        if np.isnan(np.asarray(value, dtype=np.float64)).any():
+            raise ValueError(f"its value is {value}, which is not a number")
+        return value
     except optuna.TrialPruned:
         raise
     # Whatever a library does wrong, out of memory included, costs one trial and not the search.

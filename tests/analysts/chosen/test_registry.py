@@ -62,6 +62,23 @@ def test_each_symbol_is_forecast_by_its_own_analyst(tmp_path: Path) -> None:
     assert any("S2, SPY: naive persistence" in note for note in analyst.notes)
 
 
+def test_sessions_on_which_they_were_chosen_are_no_test(tmp_path: Path) -> None:
+    make_entry("S0", RIDGE).write(tmp_path)
+    holdout = make_entry("S1", MOMENTUM).validation.model_copy(update={"last": date(2011, 9, 1)})
+    make_entry("S1", MOMENTUM, holdout=holdout).write(tmp_path)
+    analyst = RegistryAnalyst(RegistrySettings.model_validate({"path": str(tmp_path)}))
+    assert str(analyst.knowledge_cutoff.date()) == "2011-09-01"
+
+
+@pytest.mark.parametrize(
+    "told", [{"horizons": 5}, {"horizons": None}, {"horizons": [[6]]}, {"chosen": 5}, {"path": "~nobodyhere/x"}]
+)
+def test_wrong_types_are_a_clear_refusal(tmp_path: Path, told: dict[str, object]) -> None:
+    make_entry("S0", RIDGE).write(tmp_path)
+    with pytest.raises(ValidationError):
+        RegistrySettings.model_validate({"path": str(tmp_path), **told})
+
+
 def test_stored_settings_do_not_change_with_the_folder(tmp_path: Path) -> None:
     make_entry("S0", RIDGE).write(tmp_path)
     settings = RegistrySettings.model_validate({"path": str(tmp_path)})

@@ -15,6 +15,7 @@ from alfred.errors import CheckpointError
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.deflation import Trials
+from alfred.training.provenance.trials import DataIdentity
 from alfred.training.search.two_stage.locked import DEFAULT, EQUAL_WEIGHT, LockedLedger, LockedVerdict, judge_locked
 from alfred.training.search.two_stage.segments import cut_segments
 from alfred.training.search.two_stage.strategy import DEFAULTS, NAME, build_strategy, walk
@@ -91,7 +92,7 @@ def make_verdict(**changes: object) -> LockedVerdict:
 
 
 def test_looks_are_counted(tmp_path: Path) -> None:
-    ledger = LockedLedger(tmp_path)
+    ledger = LockedLedger(tmp_path, DataIdentity("", ()))
     assert ledger.read() == [] and ledger.find("w1", "s1") is None
     ledger.add(make_verdict())
     assert ledger.find("w1", "s1") == make_verdict()
@@ -103,9 +104,12 @@ def test_looks_are_counted(tmp_path: Path) -> None:
     assert ledger.count_earlier("w1", "s2", "2011-01-01", "2011-06-01") == (0, 0)
     ledger.add(make_verdict(winner="w3", study="s2", n_trials=150))
     assert ledger.count_earlier("w9", "s3", "2010-01-01", "2010-12-31") == (2, 150)
+    # On other data nobody looked.
+    other = LockedLedger(tmp_path, DataIdentity("SPY", ("A", "B")))
+    assert other.count_earlier("w9", "s3", "2010-01-01", "2010-12-31") == (0, 0)
 
 
 def test_a_damaged_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "locked.json").write_text('[{"winner": 1}]')
     with pytest.raises(CheckpointError, match="which winners were judged"):
-        LockedLedger(tmp_path).read()
+        LockedLedger(tmp_path, DataIdentity("", ())).read()

@@ -83,7 +83,7 @@ def test_a_finished_search_is_read_again(found: tuple[Path, TwoStageResult], mon
     monkeypatch.setattr(objectives, "walk", refuse)
     # The journal says that no trial ran; the verdict is not a second look.
     assert search(folder).to_json() == result.to_json()
-    assert len(json.loads((folder / "locked.json").read_text())) == 1
+    assert len(json.loads((folder.parent / "locked.json").read_text())) == 1
 
 
 def test_a_search_that_was_cut_off_ends_like_one_that_was_not(

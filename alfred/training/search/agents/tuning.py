@@ -19,8 +19,9 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals, concatenate_signals
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold, make_folds
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, ConfigError
 from alfred.evaluation.statistics.significance import compute_overfitting_probability
+from alfred.settings import check_name
 from alfred.training.forecasting import forecast_all
 from alfred.training.jobs import count_cores
 from alfred.training.prepared import cut_folds
@@ -46,7 +47,8 @@ from alfred.training.search.agents.objective import (
 from alfred.training.search.crew import Watch, run_studies
 from alfred.training.search.curves import write_trial
 from alfred.training.search.space import Space
-from alfred.training.search.study import Mode, StudyPlan, count_trials
+from alfred.training.search.storage import open_storage
+from alfred.training.search.study import Mode, StudyPlan, count_looks
 
 BEST_FILE = "best.yaml"
 _MODULES = ("alfred.training.search.agents.objective", "alfred.evaluation.backtest")
@@ -130,6 +132,9 @@ def tune_agents(
         CheckpointError: The study was begun with something else.
         AlfredError: No trial succeeded, or none keeps to the limits.
     """
+    if request.mode == "grid":
+        raise ConfigError("--mode grid has too many points for agents; choose tpe, random or quick")
+    check_name(_name_tuned(experiment), "run")
     first = cut_folds(market, experiment)[0].test[0]
     past = market.until(market.dates[int(market.dates.get_loc(first)) - 1]).copy()
     signals = _forecast(past, experiment, root, n_workers, reporter)
@@ -175,7 +180,12 @@ def tune_agents(
         watch=watch,
         finished=partial(write_trial, folder / "tensorboard"),
     )
-    return _conclude(study, objective, experiment, folder)
+    n_looks = count_looks(open_storage(storage, reading=True), request.name)
+    return _conclude(study, objective, experiment, folder, n_looks)
+
+
+def _name_tuned(experiment: Experiment) -> str:
+    return f"{experiment.name}-tuned"
 
 
 def find_feasible(study: Study) -> list[FrozenTrial]:
@@ -226,7 +236,9 @@ def _describe(
     }
 
 
-def _conclude(study: Study, objective: AgentObjective, experiment: Experiment, folder: Path) -> AgentsTuned:
+def _conclude(
+    study: Study, objective: AgentObjective, experiment: Experiment, folder: Path, n_trials: int
+) -> AgentsTuned:
     feasible = find_feasible(study)
     if not feasible:
         raise AlfredError(
@@ -234,10 +246,9 @@ def _conclude(study: Study, objective: AgentObjective, experiment: Experiment, f
         )
     best = feasible[0]
     chosen = objective.suggest(best)
-    n_trials = count_trials(study.get_trials(deepcopy=False))
     found = experiment.model_copy(
         update={
-            "name": f"{experiment.name}-tuned",
+            "name": _name_tuned(experiment),
             "agents": (chosen.agent,),
             "env": chosen.environment,
             "n_trials": experiment.n_trials + n_trials,
@@ -245,9 +256,10 @@ def _conclude(study: Study, objective: AgentObjective, experiment: Experiment, f
     )
     path = folder / BEST_FILE
     write_atomically(path, lambda temporary: temporary.write_text(found.to_yaml(), encoding="utf-8"))
-    kind = experiment.agents[0].kind
-    starts = [trial for trial in study.trials if trial.params.get("algorithm") == kind]
-    start = starts[0] if starts and starts[0].state == TrialState.COMPLETE else None
+    # The configuration as it was given is a trial only where the space holds all of it.
+    given = Configuration(experiment.agents[0], experiment.env)
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    start = next((trial for trial in done if objective.suggest(trial) == given), None)
     return AgentsTuned(study, best, chosen, start, _measure_overfitting(study, objective.folder), n_trials, path)
 
 
@@ -257,7 +269,11 @@ def _measure_overfitting(study: Study, folder: Path) -> float | None:
         path = folder / "returns" / f"{trial.number}.npy"
         if path.is_file():
             columns.append(np.load(path, allow_pickle=False))
-    if len(columns) < _FEWEST_RECORDS or len({len(column) for column in columns}) > 1:
+    if len({len(column) for column in columns}) != 1:
         return None
-    value = compute_overfitting_probability(np.stack(columns, axis=1))
+    # Books that are the same to the last bit are one: ranks among them say nothing.
+    different = np.unique(np.stack(columns, axis=1), axis=1)
+    if different.shape[1] < _FEWEST_RECORDS:
+        return None
+    value = compute_overfitting_probability(different)
     return float(value) if np.isfinite(value) else None

@@ -143,10 +143,38 @@ def _read_spaces(path: Path) -> dict[str, dict[str, Dimension]]:
             spaces[str(family)] = SPACE.validate_python(space)
         except ValidationError as error:
             raise ConfigError(f"{path}: space of '{family}': {explain_briefly(error)}") from error
-        for key in spaces[str(family)]:
-            if key.split(".")[0] not in model.model_fields:
-                known = list(model.model_fields)
+        for key, dimension in spaces[str(family)].items():
+            known = _list_keys(model)
+            if key not in known:
                 raise ConfigError(
                     f"{path}: '{family}' has no setting '{key}'; known: {', '.join(known)}.{suggest(key, known)}"
                 )
+            _check_ends(path, str(family), key, dimension)
     return spaces
+
+
+def _list_keys(model: type[Settings], prefix: str = "") -> list[str]:
+    """Return the keys of a settings class, dotted where one of its settings is a class of its own."""
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(f"{prefix}{name}")
+        if isinstance(field.default, Settings):
+            keys += _list_keys(type(field.default), f"{prefix}{name}.")
+    return keys
+
+
+def _check_ends(path: Path, family: str, key: str, dimension: Dimension) -> None:
+    """Refuse a range whose ends the analyst would refuse, before anything is searched.
+
+    Raises:
+        ConfigError: It would.
+    """
+    ends = dimension.options if isinstance(dimension, Choice) else (dimension.low, dimension.high)
+    for value in ends:
+        told: object = value
+        for part in reversed(key.split(".")):
+            told = {part: told}
+        try:
+            make_settings(family, told, 1)  # type: ignore[arg-type]
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {value!r} does not suit '{key}' of '{family}' ({error})") from error

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from alfred.analysts.chosen.entries import BestEntry
+from alfred.analysts.chosen.entries import BestEntry, check_symbol
 from alfred.data.files import write_atomically
-from alfred.errors import CheckpointError
+from alfred.errors import CheckpointError, ConfigError
 
 _LOOKS_FILE, _BACKUPS, _MANIFEST, _UNDONE = ".looks.jsonl", ".backups", "manifest.json", "undone"
 
@@ -28,12 +28,14 @@ class Look:
         analyst: Its settings as JSON.
         first: First session of the holdout.
         last: Last one.
+        how: What else was chosen: what stood, and how often was forecast and refitted.
     """
 
     symbol: str
     analyst: str
     first: date
     last: date
+    how: str = ""
 
 
 class History:
@@ -48,13 +50,13 @@ class History:
         self._path = registry / _LOOKS_FILE
 
     def count(self, look: Look) -> int:
-        """Return how many new bests of the symbol were compared on overlapping sessions, this one included."""
+        """Return how many comparisons of the symbol were made on overlapping sessions, this one included."""
         others = {
-            item.analyst
+            (item.analyst, item.first, item.last, item.how)
             for item in self._read()
             if item.symbol == look.symbol and item.first <= look.last and look.first <= item.last
         }
-        return len(others | {look.analyst})
+        return len(others | {(look.analyst, look.first, look.last, look.how)})
 
     def note(self, look: Look) -> int:
         """Enter a look, once however often it is repeated; return `count`."""
@@ -76,7 +78,7 @@ class History:
             try:
                 raw = json.loads(line)
                 first, last = (date.fromisoformat(raw[name]) for name in ("first", "last"))
-                looks.append(Look(str(raw["symbol"]), str(raw["analyst"]), first, last))
+                looks.append(Look(str(raw["symbol"]), str(raw["analyst"]), first, last, str(raw.get("how", ""))))
             except (ValueError, KeyError, TypeError):
                 continue  # a line that a crash tore
         return looks
@@ -113,15 +115,13 @@ def roll_back(registry: Path) -> dict[str, list[str]]:
     try:
         manifest = json.loads((backup / _MANIFEST).read_text(encoding="utf-8"))
         restored = [BestEntry.read(backup / f"{symbol}.yaml") for symbol in manifest["replaced"]]
-        removed = [str(symbol) for symbol in manifest["added"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        removed = [check_symbol(str(symbol)) for symbol in manifest["added"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
         raise CheckpointError(f"the backup {backup} is damaged ({error}); restore {registry} by hand") from error
     for entry in restored:
         entry.write(registry)
     for symbol in removed:
-        path = registry / f"{symbol}.yaml"
-        if path.parent == registry:
-            path.unlink(missing_ok=True)
+        (registry / f"{symbol}.yaml").unlink(missing_ok=True)
     undone = registry / _BACKUPS / _UNDONE
     undone.mkdir(exist_ok=True)
     shutil.move(str(backup), undone / backup.name)

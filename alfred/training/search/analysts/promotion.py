@@ -21,6 +21,7 @@ from alfred.data.market import Market
 from alfred.errors import ConfigError
 from alfred.evaluation.forecasts.by_date import estimate_by_date
 from alfred.training.progress import Reporter
+from alfred.training.provenance.stages import compute_digest
 from alfred.training.search.analysts.history import History, Look
 from alfred.training.search.analysts.objective import Errors, Walk, forecast_symbol
 
@@ -42,8 +43,8 @@ class Promotion:
         low: Lower end of the 95 % interval of the gain.
         high: Upper end.
         p: Probability of such a gain, or a larger one, where there is none (one-sided).
-        n_looks: New bests of this symbol that were compared on overlapping sessions, this one included; p has to be
-            below 5 % of one over this number.
+        n_looks: Comparisons of this symbol that were made on overlapping sessions, this one included; p has to be at
+            most 5 % divided by this number.
         decision: What follows.
     """
 
@@ -111,7 +112,7 @@ def compare_bests(
             )
         walk = _place_holdout(market, [entry, *([] if own is None else [own])], horizon, since, every, refit_every)
         pair = [forecast_symbol(market, symbol, settings, walk, cache) for settings in (old, new)]
-        found.append(_judge(market, symbol, old, new, pair[0], pair[1], horizon, history))
+        found.append(_judge(market, symbol, old, new, pair[0], pair[1], walk, history))
         update(done)
     return found
 
@@ -143,16 +144,18 @@ def _judge(
     new: AnalystSettings,
     standing: Errors,
     challenger: Errors,
-    horizon: int,
+    walk: Walk,
     history: History,
 ) -> Promotion:
+    horizon = walk.horizon
     old_scores, new_scores = standing.score(market, horizon), challenger.score(market, horizon)
     known = np.isfinite(standing.outcome)
     gains = np.where(known, standing.losses - challenger.losses, 0.0)
     gain = estimate_by_date(gains, known.astype(np.float64), standing.rows, horizon=horizon, level=LEVEL)
     same = old.model_dump(exclude={"name"}) == new.model_dump(exclude={"name"})
     p = float(gain.p / 2 if gain.value > 0 else 1 - gain.p / 2) if np.isfinite(gain.p) else 1.0
-    look = Look(symbol, new.model_dump_json(exclude={"name"}), new_scores.first, new_scores.last)
+    how = compute_digest(old.model_dump(mode="json", exclude={"name"}), walk.every, walk.refit_every)
+    look = Look(symbol, new.model_dump_json(exclude={"name"}), new_scores.first, new_scores.last, how)
     n_looks = history.count(look) if same else history.note(look)
     decision: Decision = "not credibly better"
     if same:

@@ -26,7 +26,8 @@ from alfred.training.search.analysts.objective import FAMILY, SCORES, SETTINGS, 
 from alfred.training.search.crew import Watch, explain_failure, run_studies
 from alfred.training.search.curves import write_trial
 from alfred.training.search.space import Space, Value, iterate_grid, read_defaults
-from alfred.training.search.study import Mode, StudyPlan, count_trials
+from alfred.training.search.storage import open_storage
+from alfred.training.search.study import Mode, StudyPlan, count_looks
 
 BEST_FOLDER = "best"
 _CACHE, _CURVES = ".cache", "tensorboard"
@@ -121,9 +122,12 @@ def tune_analysts(
         finished=partial(write_trial, folder / _CURVES),
     )
     found = dict(zip(plans, studies, strict=True))
+    opened = open_storage(storage, reading=True)
     failures = {symbol: why for symbol, study in found.items() if (why := explain_failure(study))}
     entries = {
-        symbol: _describe(symbol, plans[symbol], study) for symbol, study in found.items() if symbol not in failures
+        symbol: _describe(symbol, plans[symbol], study, count_looks(opened, plans[symbol].name))
+        for symbol, study in found.items()
+        if symbol not in failures
     }
     for entry in entries.values():
         entry.write(folder / BEST_FOLDER)
@@ -217,7 +221,7 @@ def find_best(study: Study) -> FrozenTrial:
     return min(done, key=lambda trial: (trial.value, trial.number))
 
 
-def _describe(symbol: str, plan: StudyPlan, study: Study) -> BestEntry:
+def _describe(symbol: str, plan: StudyPlan, study: Study, n_looks: int) -> BestEntry:
     best = find_best(study)
     return BestEntry(
         symbol=symbol,
@@ -225,7 +229,7 @@ def _describe(symbol: str, plan: StudyPlan, study: Study) -> BestEntry:
         validation=Scores.model_validate_json(best.user_attrs[SCORES]),
         study=plan.full_name,
         trial=best.number,
-        n_trials=count_trials(study.get_trials(deepcopy=False)),
+        n_trials=n_looks,
         fingerprint={name: str(value) for name, value in plan.parts.items() if name in ("data", "code")},
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy import stats
 
 from alfred.training.search.claims import is_cut_off
-from alfred.training.search.study import count_trials
+from alfred.training.search.study import STOPPED, count_trials
 from alfred.training.search.summary import find_importance
 from alfred.training.search.two_stage.locked import DEFAULT, LockedVerdict
-from alfred.training.search.two_stage.objectives import PREFIX, STOPPED, TRADED
+from alfred.training.search.two_stage.objectives import PREFIX, TRADED
 from alfred.training.search.two_stage.result import Diagnostics, StrategyResult
 from alfred.training.search.two_stage.selection import Candidate, Edge, list_finished
 from alfred.training.search.two_stage.settings import FAMILIES

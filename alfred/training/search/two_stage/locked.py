@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from alfred.agents.strategies.prices import MixSettings
 from alfred.agents.strategies.signals import KellySettings
@@ -22,6 +23,7 @@ from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.comparisons import Pair, judge
 from alfred.evaluation.statistics.deflation import Trials
 from alfred.evaluation.statistics.significance import Verdict
+from alfred.training.provenance.trials import DataIdentity
 from alfred.training.search.two_stage.segments import Segments
 from alfred.training.search.two_stage.strategy import find_sharpe, has_traded, walk
 
@@ -69,6 +71,8 @@ class LockedVerdict:
             on the same part.
         looks: How many different winners were judged on this part, this one included.
         comparisons: Against equal weights, and against the default configuration.
+        benchmark: The symbol of the benchmark.
+        symbols: The universe, without the benchmark.
     """
 
     winner: str
@@ -80,6 +84,8 @@ class LockedVerdict:
     n_trials: int
     looks: int
     comparisons: tuple[Comparison, ...]
+    benchmark: str = ""
+    symbols: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return everything by name."""
@@ -88,19 +94,23 @@ class LockedVerdict:
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> LockedVerdict:
         """Read what `to_json` wrote."""
-        return cls(**{**raw, "comparisons": tuple(Comparison(**item) for item in raw["comparisons"])})
+        comparisons = tuple(Comparison(**item) for item in raw["comparisons"])
+        return cls(**{**raw, "comparisons": comparisons, "symbols": tuple(raw["symbols"])})
 
 
 class LockedLedger:
     """The file that remembers who was judged on a locked part, so that nobody looks twice without paying.
 
+    It stands beside all searches, whatever they are called.
+
     Args:
-        folder: Folder of the search.
+        folder: Folder of all searches.
+        identity: Which data: looks at others do not count.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, identity: DataIdentity) -> None:
         """Keep the place."""
-        self.path = folder / LOCKED_FILE
+        self.path, self.identity = folder / LOCKED_FILE, identity
 
     def read(self) -> list[LockedVerdict]:
         """Return all verdicts, oldest first.
@@ -124,7 +134,13 @@ class LockedLedger:
 
     def count_earlier(self, winner: str, study: str, start: str, end: str) -> tuple[int, int]:
         """Return how many other winners were judged on an overlapping part, and the trials of other searches."""
-        others = [item for item in self.read() if item.start <= end and start <= item.end]
+        others = [
+            item
+            for item in self.read()
+            if item.start <= end
+            and start <= item.end
+            and self.identity.matches(DataIdentity(item.benchmark, tuple(item.symbols)))
+        ]
         looks = {(item.winner, item.study) for item in others} - {(winner, study)}
         made: dict[str, int] = {}
         for item in others:
@@ -134,8 +150,10 @@ class LockedLedger:
 
     def add(self, verdict: LockedVerdict) -> None:
         """Keep a verdict."""
-        text = json.dumps([*(item.to_json() for item in self.read()), verdict.to_json()], indent=2)
-        write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(f".{LOCKED_FILE}.lock")):
+            text = json.dumps([*(item.to_json() for item in self.read()), verdict.to_json()], indent=2)
+            write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def judge_locked(
@@ -176,6 +194,7 @@ def judge_locked(
     pairs = [Pair(0, place + 1, name) for place, name in enumerate(names)]
     verdicts = judge(returns, pairs, intervals or IntervalSettings(), trials, own.periods_per_year)
     sharpes = [find_sharpe(record) for record in records]
+    identity = DataIdentity.from_market(market)
     found = [_compare(verdict, sharpes[0], sharpe) for verdict, sharpe in zip(verdicts, sharpes[1:], strict=True)]
     return LockedVerdict(
         winner=winner,
@@ -187,6 +206,8 @@ def judge_locked(
         n_trials=trials.count,
         looks=looks,
         comparisons=tuple(reversed(found)),
+        benchmark=identity.benchmark,
+        symbols=identity.symbols,
     )
 
 

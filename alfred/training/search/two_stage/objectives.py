@@ -19,6 +19,7 @@ from alfred.data.signals import Signals
 from alfred.data.splits import Range
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.training.search.study import STOPPED
 from alfred.training.search.two_stage.forecasts import forecast_fold, name_probability
 from alfred.training.search.two_stage.scoring import FoldScore, mix_hybrid
 from alfred.training.search.two_stage.segments import ModelFold
@@ -36,7 +37,7 @@ from alfred.training.search.two_stage.strategy import (
     walk,
 )
 
-MODEL, STRATEGY, FOLDS, STOPPED = "model", "strategy", "folds", "stopped_after"
+MODEL, STRATEGY, FOLDS = "model", "strategy", "folds"
 """User attributes of a trial: its settings, its scores by fold, and how many folds it had when it was stopped."""
 
 SHARPE, TRADED, EXCESS = "sharpe", "traded", "excess"

@@ -20,7 +20,7 @@ from alfred.evaluation.statistics.deflation import Trials
 from alfred.settings import check_name
 from alfred.training.progress import Reporter, Silence
 from alfred.training.provenance.stages import compute_digest
-from alfred.training.provenance.trials import TrialLog
+from alfred.training.provenance.trials import DataIdentity, TrialLog
 from alfred.training.search.crew import run_studies
 from alfred.training.search.curves import write_trial
 from alfred.training.search.storage import JOURNAL_FILE
@@ -227,7 +227,7 @@ def _judge(
     studies: Sequence[Study],
 ) -> LockedVerdict:
     """Return the verdict on the winner: a stored one, or a new look at the locked part."""
-    segments, ledger = search.segments, LockedLedger(search.folder)
+    segments, ledger = search.segments, LockedLedger(search.folder.parent, DataIdentity.from_market(search.market))
     digest, study = compute_digest(dict(winner.candidate.settings), dict(winner.strategy)), plan.digest
     if (known := ledger.find(digest, study)) is not None:
         return known
@@ -292,7 +292,7 @@ def _write(search: _Search, result: TwoStageResult) -> None:
     best = make_best_experiment(
         search.experiment,
         result.winner,
-        n_trials=sum(result.diagnostics.n_trials.values()),
+        n_trials=result.verdict.n_trials,
         refit_every_days=search.segments.refit_every_days,
     )
     texts = {

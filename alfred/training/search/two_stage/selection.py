@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
 from alfred.training.provenance.stages import compute_digest
-from alfred.training.search.two_stage.objectives import FOLDS, MODEL, STOPPED
+from alfred.training.search.study import STOPPED
+from alfred.training.search.two_stage.objectives import FOLDS, MODEL
 from alfred.training.search.two_stage.scoring import FoldScore, find_error
 from alfred.training.search.two_stage.settings import TwoStageSettings
 from alfred.training.search.two_stage.spaces import ModelSpace, Parameter

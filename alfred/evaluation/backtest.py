@@ -81,6 +81,11 @@ class Backtest:
         return np.cumprod(1.0 + self.net)
 
     @property
+    def knows_holdings(self) -> bool:
+        """Whether it says what was held and traded; a record of mere returns has NaN there."""
+        return bool(np.isfinite(self.weights).all() and np.isfinite(self.turnover).all())
+
+    @property
     def slug(self) -> str:
         """The name as a file name."""
         return make_slug(self.name)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, is_constant
 from alfred.evaluation.settings import IntervalSettings
@@ -83,7 +83,7 @@ def judge(
         known = np.isfinite(observed) & (np.isfinite(replicates).mean(axis=0) >= 1.0 - _FEW_EMPTY)
         complete = np.isfinite(replicates[:, known]).all(axis=1)
         adjusted = np.full(len(group), _NAN)
-        critical = np.full(len(group), float(stats.norm.ppf((1 + settings.level) / 2)))
+        critical = np.full(len(group), float(ndtri((1 + settings.level) / 2)))
         if known.any():
             shared = replicates[complete][:, known]
             adjusted[known] = adjust_p_values(observed[known], shared)
@@ -177,7 +177,7 @@ def _conclude(
         interval = (test.difference - float(high) * test.error, test.difference - float(low) * test.error)
         p_value = float(adjust_p_values(np.array([test.difference / test.error]), replicates[:, None])[0])
     if np.isfinite(test.error):
-        deflated = float(stats.norm.cdf((test.difference - trials.expect_best(spread)) / test.error))
+        deflated = float(ndtr((test.difference - trials.expect_best(spread)) / test.error))
     return Verdict(
         baseline=baseline,
         outcome=decide(interval, deflated, p_adjusted, level),

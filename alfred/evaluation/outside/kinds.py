@@ -124,10 +124,10 @@ def detect_layout(table: OutsideTable, kind: Kind | None = None, column: str | N
         values = np.column_stack([table.read_numbers(name) for name in numeric])
         if kind == "weights" or looks_like_weights(values):
             return Layout("weights", tuple(numeric))
-    told = "" if kind is not None else " and their rows do not sum to one, as weights do"
+    reason = "" if kind is not None else " and their rows do not sum to one, as weights do"
     raise DataError(
-        f"{table.path} has {len(numeric)} columns that may be meant ({', '.join(numeric[:8])}){told}; name the one to "
-        "judge with --column, or say --kind weights"
+        f"{table.path} has {len(numeric)} columns that may be meant ({', '.join(numeric[:8])}){reason}; name the one "
+        "to judge with --column, or say --kind weights"
     )
 
 

@@ -139,7 +139,10 @@ def _resample(returns: FloatArray, pairs: Sequence[Pair], settings: IntervalSett
         asked = max((compute_block_lengths(_find_influence(returns, pair)).circular for pair in pairs), default=1.0)
     block = max(1, min(round(asked), len(returns) // _FEWEST_BLOCKS))
     starts = draw_blocks(len(returns), block, settings.n_replicates, np.random.default_rng(settings.seed))
-    return block, studentise_differences(returns, [(pair.own, pair.other) for pair in pairs], starts, block)
+    # Only the series that are compared: a pair alone needs two of a whole table.
+    used = sorted({column for pair in pairs for column in (pair.own, pair.other)})
+    places = [(used.index(pair.own), used.index(pair.other)) for pair in pairs]
+    return block, studentise_differences(np.ascontiguousarray(returns[:, used]), places, starts, block)
 
 
 def _find_influence(returns: FloatArray, pair: Pair) -> FloatArray:

@@ -15,6 +15,7 @@ import alfred
 from alfred.agents.strategies.prices import MixSettings
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
+from alfred.typing import Float, Observation
 from tests.conftest import make_random_market
 from tests.evaluation.outside.files import call, judge, refuse
 from tests.training.small import make_small, run_small, write_market, write_prices
@@ -63,15 +64,17 @@ def test_the_verdict_is_that_of_a_backtest(tmp_path: Path) -> None:
 class _Fixed:
     """Trades to given weights at the first decision, and every 21 sessions after."""
 
-    name, rebalance_every, lookback = "fixed", 21, 0
+    name = "fixed"
+    rebalance_every: int | None = 21
+    lookback = 0
 
-    def __init__(self, weights: np.ndarray) -> None:
+    def __init__(self, weights: Float) -> None:
         self.weights, self.row = weights, 0
 
-    def reset(self, rows: object = None) -> None:
+    def reset(self, rows: np.ndarray | None = None) -> None:
         self.row = 0
 
-    def predict(self, observation: object) -> np.ndarray:
+    def predict(self, observation: Observation) -> Float:
         self.row += 1
         return np.append(self.weights[self.row - 1], 1 - self.weights[self.row - 1].sum())[None]
 

@@ -110,8 +110,8 @@ def detect_layout(table: OutsideTable, kind: Kind | None = None, column: str | N
         found_column = found_column or (_find(usable, _WEALTH) if kind != "returns" else None)
         if found_column is not None:
             told = kind or _kind_by_name(usable[found_column]) or "returns"
-            if kind is None and usable[found_column] in _WEALTH and (table.read_numbers(found_column) < 0).any():
-                told = guess_kind(table.read_numbers(found_column), table, found_column)
+            if kind is None and told == "wealth" and _look_like_returns(table.read_numbers(found_column)):
+                told = "returns"
             return _make_layout(told, found_column, usable)
     beside = (*_CASH, *_BENCHMARK)
     numeric = [name for name, word in usable.items() if word not in beside and table.is_numeric(name)]
@@ -159,6 +159,12 @@ def looks_like_weights(values: FloatArray) -> bool:
     total = filled.sum(axis=1)
     whole = float(np.mean(np.abs(total - 1.0) < _ROUNDED))
     return bool((filled >= 0).all() and total.max() <= 1.0 + _ROUNDED and total.mean() > 0.1) or whole > 0.5
+
+
+def _look_like_returns(values: FloatArray) -> bool:
+    """Whether numbers under the name of a level are returns: quantstats calls the returns of prices `Close`."""
+    known = values[np.isfinite(values)]
+    return bool((known < 0).any() and np.abs(known).max() <= 1.0)
 
 
 def _kind_by_name(word: str) -> Kind | None:

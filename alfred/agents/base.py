@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from alfred.agents.networks import NetworkSpec, ObservationShape, ScoreNetwork, make_network
+from alfred.agents.networks import AssetNetwork, NetworkSpec, ObservationShape, ScoreNetwork, make_network
 from alfred.agents.recurrent import BURN_IN, RecurrentNetwork, RecurrentState, build_network, forget
 from alfred.agents.settings import AgentSettings
 from alfred.data.files import write_atomically
@@ -129,6 +129,10 @@ class NetworkPolicy:
         self.lookback = network.spec.shape.lookback
         self.burn_in = BURN_IN if network.spec.state_size else 0
         self.recurrent_state: RecurrentState | None = None
+        # What the network started with, and what the start alone stands for, at what traded last.
+        self._traded = b""
+        self._start: torch.Tensor | None = None
+        self._still: Float | None = None
 
     def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
         """Empty the recurrent state of some portfolios, or of all; see `Policy`."""
@@ -177,13 +181,38 @@ class NetworkPolicy:
                 f"'{self.name}' has a flat network trained on {spec.n_assets} assets and is shown {n}; train it on "
                 "this universe, or train with network=shared, which runs on any"
             )
+        network = self.network
+        if isinstance(network, AssetNetwork) and network.learnt_nothing:
+            return self._predict_start(observation)
         tensors = {key: torch.as_tensor(value) for key, value in observation.items() if key != "holdable"}
         if "returns" in tensors:
             tensors["returns"] = tensors["returns"][..., tensors["returns"].shape[-1] - self.lookback :]
         if self.lookback == 0:
             tensors.pop("returns", None)
         with torch.no_grad():
-            scores = self._score(tensors)
+            if isinstance(network, AssetNetwork):
+                scores = network.score(tensors) * spec.score_scale + self._find_start(observation)
+            else:
+                scores = self._score(tensors)
+        return self._to_weights(scores, observation)
+
+    def _find_start(self, observation: Observation) -> torch.Tensor:
+        """Return the scores of the start: they follow from what trades, which seldom changes."""
+        tradable, holdable = observation["tradable"], observation.get("holdable")
+        traded = tradable.tobytes() + (b"" if holdable is None else holdable.tobytes())
+        if self._start is None or traded != self._traded or len(self._start) != len(tradable):
+            self._start = self.network.find_start(torch.as_tensor(tradable))
+            self._traded, self._still = traded, None
+        return self._start
+
+    def _predict_start(self, observation: Observation) -> Float:
+        """Return the weights of a network that learnt nothing, whatever else it is shown."""
+        start = self._find_start(observation)
+        if self._still is None:
+            self._still = self._to_weights(start, observation)
+        return self._still.copy()
+
+    def _to_weights(self, scores: torch.Tensor, observation: Observation) -> Float:
         actions = (torch.tanh(scores) if self.network.spec.squashed else scores).double().numpy()
         return compute_weights(actions, self.action, observation.get("holdable"))
 

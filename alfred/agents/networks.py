@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from alfred.agents.settings import NetworkKind
 from alfred.typing import Tensors
 
 _N_HEADS = 4
+_HEADS = ("head", "cash_head")  # the last layers, by the names that networks give them
 _MOST_SQUASHED = 0.999  # a hyperbolic tangent never gets to one
 
 
@@ -120,14 +122,27 @@ class ScoreNetwork(nn.Module):
         """Return scores, cash last, `[P, N+1]`, and a summary of the observation, `[P, summary_width]`."""
         raise NotImplementedError
 
-    def _finish(self, learnt: torch.Tensor, observation: Tensors) -> torch.Tensor:
-        """Return scores `[P, N+1]`: what was learnt beyond the scores that stand for equal weights."""
-        spec, tradable = self.spec, observation["tradable"]
+    def find_start(self, tradable: torch.Tensor) -> torch.Tensor:
+        """Return the scores that stand for equal weights, cash last, from what trades `[P, N]`, `[P, N+1]`."""
+        spec = self.spec
         assets = spec.start_asset * tradable / tradable.sum(dim=-1, keepdim=True).clamp(min=1.0)
         start = torch.cat([assets, torch.full_like(assets[..., :1], spec.start_cash)], dim=-1)
-        if spec.squashed:
-            start = torch.atanh(start.clamp(-_MOST_SQUASHED, _MOST_SQUASHED))
-        return learnt * spec.score_scale + start
+        return torch.atanh(start.clamp(-_MOST_SQUASHED, _MOST_SQUASHED)) if spec.squashed else start
+
+    @property
+    def learnt_nothing(self) -> bool:
+        """Whether its last layers are still zero, so that its scores are those that it started with, whatever it sees.
+
+        They are read each time, for a network may be trained on.
+        """
+        layers = [layer for name in _HEADS if isinstance(layer := self._modules.get(name), nn.Linear)]
+        return bool(layers) and not any(
+            value.detach().numpy().any() for layer in layers for value in (layer.weight, layer.bias)
+        )
+
+    def _finish(self, learnt: torch.Tensor, observation: Tensors) -> torch.Tensor:
+        """Return scores `[P, N+1]`: what was learnt beyond the scores that stand for equal weights."""
+        return learnt * self.spec.score_scale + self.find_start(observation["tradable"])
 
 
 class AssetNetwork(ScoreNetwork):
@@ -154,6 +169,16 @@ class AssetNetwork(ScoreNetwork):
         cash = self.cash_body(shared)
         scores = torch.cat([self.head(hidden).squeeze(-1), self.cash_head(cash)], dim=-1)
         return self._finish(scores, observation), torch.cat([hidden.mean(dim=-2), cash], dim=-1)
+
+    def score(self, observation: Tensors) -> torch.Tensor:
+        """Return what was learnt beyond the start, cash last, `[P, N+1]`.
+
+        The same to the last bit as in `forward`, at half the cost: for who asks for one observation at a time and needs
+        no summary.
+        """
+        own, shared = split_features(observation)
+        learnt = _run(self.head, _run_body(self.body, _join(own, shared))).squeeze(-1)
+        return torch.cat([learnt, _run(self.cash_head, _run_body(self.cash_body, shared))], dim=-1)
 
 
 class AttentionNetwork(ScoreNetwork):
@@ -217,6 +242,18 @@ def make_network(spec: NetworkSpec) -> ScoreNetwork:
         "flat": FlatNetwork,
     }
     return kinds[spec.kind](spec)
+
+
+def _run(layer: nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
+    """Apply a layer without what a call of a module does around it, which takes longer than the layer."""
+    return functional.linear(inputs, layer.weight, layer.bias)
+
+
+def _run_body(body: nn.Sequential, inputs: torch.Tensor) -> torch.Tensor:
+    """Apply what `_mlp` returns: linear layers and hyperbolic tangents in turn."""
+    for layer in body:
+        inputs = _run(layer, inputs) if isinstance(layer, nn.Linear) else torch.tanh(inputs)
+    return inputs
 
 
 def _join(own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:

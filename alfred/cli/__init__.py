@@ -16,6 +16,7 @@ from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
+from alfred.cli.judge import judge
 from alfred.cli.new import new
 from alfred.cli.options import (
     AsJson,
@@ -61,6 +62,7 @@ app.command()(ablate)
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
+app.command()(judge)
 app.command()(new)
 app.command()(promote)
 app.command()(sweep)

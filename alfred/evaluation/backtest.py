@@ -81,6 +81,11 @@ class Backtest:
         return np.cumprod(1.0 + self.net)
 
     @property
+    def knows_holdings(self) -> bool:
+        """Whether it says what was held and traded; a record of mere returns has NaN there."""
+        return bool(np.isfinite(self.weights).all() and np.isfinite(self.turnover).all())
+
+    @property
     def slug(self) -> str:
         """The name as a file name."""
         return make_slug(self.name)
@@ -181,15 +186,18 @@ def backtest(policy: Policy | Sequence[Stage], walk: Walk, *, normalise: bool = 
     if not stages:
         raise ConfigError("a backtest needs a policy, and the list of stages is empty")
     starts = pd.DatetimeIndex([stage.start for stage in stages])
+    # The stage of every bar at once: to ask for one date takes as long as to book the bar.
+    due = np.maximum(starts.searchsorted(dates, side="right") - 1, 0).tolist()
     simulator = walk.begin()
+    stop = int(simulator.stop[0])
     active: Policy | None = None
-    while simulator.bar[0] < simulator.stop[0]:
-        today = int(simulator.bar[0])
-        upcoming = stages[max(int(starts.searchsorted(dates[today], side="right")) - 1, 0)].policy
+    while (today := int(simulator.bar[0])) < stop:
+        upcoming = stages[due[today]].policy
         if upcoming is not active:
             active = upcoming
             _warm_up(active, walk, today, normalise=normalise)
         simulator.step(_decide(active, simulator, normalise=normalise))
+        stop = int(simulator.stop[0])
     return _read_marks(stages[0].policy.name, walk)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import ndtri
 
 from alfred.data.market import Market
 from alfred.envs.actions import compute_weights
@@ -182,7 +182,7 @@ def split_gain(record: Backtest, reference: Backtest, level: float = 0.95) -> Ga
     rest = float(left.mean())
     spread = 1.0 + (float(other.mean()) ** 2 * len(other) / squares if squares > 0.0 else 0.0)
     error = np.sqrt(max(compute_long_run_variance(left - rest), 0.0) * spread / len(left))
-    half = float(stats.norm.ppf((1 + level) / 2)) * float(error)
+    half = float(ndtri((1 + level) / 2)) * float(error)
     cash = float(record.weights[:, -1].mean())
     unit = 100.0 * record.periods_per_year
     mean = float(other.mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,8 +100,8 @@ class Backtest:
             path: Folder to write `report.html` and `results.json` into; nothing is written when left out.
         """
         if path is not None:
-            write_report(path, self._report_input)
-        return Page(render_report(self._report_input, self.results))
+            write_report(path, self.make_report_input())
+        return Page(render_report(self.make_report_input(), self.results))
 
     def plot(self) -> Figure:
         """Return the wealth of everyone, as a picture."""
@@ -121,16 +121,22 @@ class Backtest:
         first, *others = self.records
         return {first.name: describe_behaviour(first, others, self.market, self.action, self.intervals.level)}
 
-    @property
-    def _report_input(self) -> ReportInput:
+    def make_report_input(self, title: str | None = None, caveats: Sequence[str] = ()) -> ReportInput:
+        """Return what the page is made of.
+
+        Args:
+            title: Its heading; the name of the strategy when left out.
+            caveats: What a reader must know beside the caveats of the market, one sentence each.
+        """
         return ReportInput(
-            title=self.records[0].name,
+            title=title or self.records[0].name,
             backtests=self.records,
             market=MarketFacts.from_market(self.market),
             benchmark=self.market.benchmark,
             equal_weight=_EQUAL_WEIGHT,
             n_trials=self.n_trials,
             behaviours=self._behaviours,
+            caveats=caveats,
             intervals=self.intervals,
         )
 

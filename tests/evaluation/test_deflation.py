@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from skfolio.measures import expected_max_sharpe_ratio, probabilistic_sharpe_ratio
 
 from alfred.errors import DataError
 from alfred.evaluation.results import compute_results
 from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics import deflation
-from alfred.evaluation.statistics.deflation import Trials
+from alfred.evaluation.statistics.deflation import Trials, compute_probabilistic_sharpe
 from tests.evaluation.conftest import draw_returns, make_backtest
 
 QUICK = IntervalSettings(n_replicates=200)
@@ -67,3 +68,15 @@ def test_results_say_how_many_trials_and_which_spread_were_assumed() -> None:
     assert row.deflated_sharpe < unknown.deflated_sharpe < narrow.deflated_sharpe
     assert unknown.spread_source == "no skill" and narrow.spread_source == "floor"
     assert unknown.trials_spread == pytest.approx(np.sqrt(252 / 1000))
+
+
+def test_sharpe_probabilities_are_those_of_skfolio() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        returns = rng.standard_t(4, int(rng.integers(3, 3000))) * 0.01 + rng.normal(0, 1e-3)
+        reference = float(rng.normal())
+        own = compute_probabilistic_sharpe(returns, reference)
+        assert own == float(probabilistic_sharpe_ratio(returns, reference / np.sqrt(252)))
+    for count in (2, 3, 10, 4567):
+        expected = float(expected_max_sharpe_ratio(count, 0.3))
+        assert Trials.declare(count).expect_best(0.3) == pytest.approx(expected, rel=1e-14)

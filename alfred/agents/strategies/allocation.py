@@ -100,12 +100,14 @@ def _make_estimator(kind: OptimiserKind) -> Any:
     # skfolio takes seconds to import, and most commands never build a portfolio with it.
     from skfolio import RiskMeasure
     from skfolio.moments import LedoitWolf
-    from skfolio.optimization import HierarchicalRiskParity, MeanRisk, ObjectiveFunction, RiskBudgeting
+    from skfolio.optimization import MeanRisk, ObjectiveFunction, RiskBudgeting
     from skfolio.prior import EmpiricalPrior
+
+    from alfred.agents.strategies.hierarchical import FastHierarchicalRiskParity
 
     prior = EmpiricalPrior(covariance_estimator=LedoitWolf())
     if kind == "hierarchical_risk_parity":
-        return HierarchicalRiskParity(risk_measure=RiskMeasure.VARIANCE, prior_estimator=prior)
+        return FastHierarchicalRiskParity(risk_measure=RiskMeasure.VARIANCE, prior_estimator=prior)
     if kind == "risk_parity":
         return RiskBudgeting(risk_measure=RiskMeasure.VARIANCE, prior_estimator=prior)
     goal = {

@@ -159,10 +159,10 @@ def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, g
     ordered = [*leading, *(backtest for backtest in report.backtests if backtest not in leading)]
     figures = {
         "wealth": plots.plot_wealth(ordered, n_shown=len(leading)),
-        "weights": plots.plot_weights(agent),
-        "turnover": plots.plot_turnover(leading),
         "heatmap": plots.plot_return_heatmap(agent),
     }
+    if agent.knows_holdings:
+        figures |= {"weights": plots.plot_weights(agent), "turnover": plots.plot_turnover(leading)}
     if baselines:
         differences = resample_sharpe_differences(agent, baselines, report.intervals)
         figures["difference"] = uncertainty_plots.plot_sharpe_difference(differences, report.intervals.level)

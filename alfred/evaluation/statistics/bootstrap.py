@@ -10,18 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from alfred.errors import DataError
-from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, compute_drawdowns, find_rounding
+from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, find_rounding
 from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.statistics.block_length import compute_block_lengths
+from alfred.jit import jit
 from alfred.typing import FloatArray
 
 # Wealth after ruin, in place of zero: its logarithm is finite, so a replicate without the ruinous day is not NaN.
 _RUINED = 1e-300
-# Replicates whose paths are held in memory at once.
-_CHUNK = 256
+# Far more than rounding moves a drawdown, far less than one differs from the next.
+_ROOM = 1e-9
 
 
 class Replicates(NamedTuple):
@@ -70,11 +70,22 @@ def make_stationary_indices(
     shape = (n_replicates, n_dates)
     restart = generator.random(shape) < 1.0 / mean_block
     restart[:, 0] = True
-    first = generator.integers(0, n_dates, shape)
-    steps = np.arange(n_dates)
-    # The step at which the block around each step began; its first row then runs on by the steps taken since.
-    begun = np.maximum.accumulate(np.where(restart, steps, 0), axis=1)
-    return (np.take_along_axis(first, begun, axis=1) + steps - begun) % n_dates
+    rows = generator.integers(0, n_dates, shape)
+    _run_on(rows, restart)
+    return rows
+
+
+@jit
+def _run_on(rows: npt.NDArray[np.int64], restart: npt.NDArray[np.bool_]) -> None:
+    """Let each block run on from its first row, in place, `[R, T]`; rows behind the last are those from the first."""
+    n_replicates, n_dates = rows.shape
+    for replicate in range(n_replicates):
+        row = 0
+        for step in range(n_dates):
+            row = rows[replicate, step] if restart[replicate, step] else row + 1
+            if row == n_dates:
+                row = 0
+            rows[replicate, step] = row
 
 
 def count_rows(indices: npt.NDArray[np.int64]) -> FloatArray:
@@ -82,9 +93,16 @@ def count_rows(indices: npt.NDArray[np.int64]) -> FloatArray:
 
     Any statistic made of sums over days needs only these counts: one matrix product resamples every series at once.
     """
-    n_replicates, n_dates = indices.shape
-    cells = indices + np.arange(n_replicates)[:, None] * n_dates
-    return np.bincount(cells.ravel(), minlength=indices.size).reshape(indices.shape).astype(np.float64)
+    counts = np.zeros(indices.shape)
+    _add_rows(indices, counts)
+    return counts
+
+
+@jit
+def _add_rows(indices: npt.NDArray[np.int64], counts: FloatArray) -> None:
+    for replicate in range(len(indices)):
+        for row in indices[replicate]:
+            counts[replicate, row] += 1.0
 
 
 def resample_metrics(
@@ -126,8 +144,25 @@ def _resample_moments(returns: FloatArray, counts: FloatArray) -> tuple[FloatArr
 
 def resample_max_drawdown(returns: FloatArray, indices: npt.NDArray[np.int64]) -> FloatArray:
     """Recompute the worst drawdown of one series `[T]` on resampled dates, `[R]`."""
-    parts = [indices[start : start + _CHUNK] for start in range(0, len(indices), _CHUNK)]
-    return np.concatenate([compute_drawdowns(returns[part].T).min(axis=0) for part in parts])
+    return _find_worst(np.maximum(1.0 + returns, 0.0), indices)
+
+
+@jit
+def _find_worst(growth: FloatArray, indices: npt.NDArray[np.int64]) -> FloatArray:
+    """Return the worst drawdown of resampled growth `[T]`, `[R]`; see `compute_drawdowns`."""
+    n_replicates, n_dates = indices.shape
+    worst = np.zeros(n_replicates)
+    for replicate in range(n_replicates):
+        wealth, peak, least = 1.0, 1.0, 0.0
+        for step in range(n_dates):
+            wealth *= growth[indices[replicate, step]]
+            if wealth > peak:
+                peak = wealth
+            # A division takes longer than all the rest, and few sessions can be the worst.
+            if wealth < peak * (1.0 + least + _ROOM):
+                least = min(least, wealth / peak - 1.0)
+        worst[replicate] = least
+    return worst
 
 
 def compute_interval(replicates: FloatArray, level: float) -> tuple[float, float]:
@@ -162,6 +197,9 @@ def summarise_seeds(scores: npt.ArrayLike, settings: IntervalSettings) -> SeedSu
     Raises:
         DataError: There is not a score.
     """
+    # scipy.stats takes half a second to load, and a report without seeds needs nothing of it.
+    from scipy import stats
+
     values = np.asarray(scores, dtype=float)
     if not values.size:
         raise DataError("there is no seed to summarise; pass at least one score")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, is_constant
 from alfred.evaluation.settings import IntervalSettings
@@ -83,7 +83,7 @@ def judge(
         known = np.isfinite(observed) & (np.isfinite(replicates).mean(axis=0) >= 1.0 - _FEW_EMPTY)
         complete = np.isfinite(replicates[:, known]).all(axis=1)
         adjusted = np.full(len(group), _NAN)
-        critical = np.full(len(group), float(stats.norm.ppf((1 + settings.level) / 2)))
+        critical = np.full(len(group), float(ndtri((1 + settings.level) / 2)))
         if known.any():
             shared = replicates[complete][:, known]
             adjusted[known] = adjust_p_values(observed[known], shared)
@@ -139,7 +139,10 @@ def _resample(returns: FloatArray, pairs: Sequence[Pair], settings: IntervalSett
         asked = max((compute_block_lengths(_find_influence(returns, pair)).circular for pair in pairs), default=1.0)
     block = max(1, min(round(asked), len(returns) // _FEWEST_BLOCKS))
     starts = draw_blocks(len(returns), block, settings.n_replicates, np.random.default_rng(settings.seed))
-    return block, studentise_differences(returns, [(pair.own, pair.other) for pair in pairs], starts, block)
+    # Only the series that are compared: a pair alone needs two of a whole table.
+    used = sorted({column for pair in pairs for column in (pair.own, pair.other)})
+    places = [(used.index(pair.own), used.index(pair.other)) for pair in pairs]
+    return block, studentise_differences(np.ascontiguousarray(returns[:, used]), places, starts, block)
 
 
 def _find_influence(returns: FloatArray, pair: Pair) -> FloatArray:
@@ -177,7 +180,7 @@ def _conclude(
         interval = (test.difference - float(high) * test.error, test.difference - float(low) * test.error)
         p_value = float(adjust_p_values(np.array([test.difference / test.error]), replicates[:, None])[0])
     if np.isfinite(test.error):
-        deflated = float(stats.norm.cdf((test.difference - trials.expect_best(spread)) / test.error))
+        deflated = float(ndtr((test.difference - trials.expect_best(spread)) / test.error))
     return Verdict(
         baseline=baseline,
         outcome=decide(interval, deflated, p_adjusted, level),

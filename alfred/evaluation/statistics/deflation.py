@@ -14,7 +14,7 @@ from functools import cache
 from typing import Literal, Self
 
 import numpy as np
-from skfolio.measures import expected_max_sharpe_ratio, probabilistic_sharpe_ratio
+from scipy.special import ndtr, ndtri
 
 from alfred.errors import DataError
 from alfred.evaluation.portfolio_metrics import DAYS_PER_YEAR, is_constant
@@ -22,6 +22,8 @@ from alfred.typing import FloatArray
 
 # A spread that K trials measured is held against this many trials more that spread as luck spreads them.
 _PRIOR_TRIALS = 5
+# Returns of which a kurtosis means something.
+_FEWEST = 3
 SpreadSource = Literal["logged trials", "floor", "no skill"]
 
 
@@ -80,8 +82,14 @@ class Trials:
 
 @cache
 def _expect_best_of(count: int) -> float:
-    """Return how many standard deviations the best of `count` trials lies above their mean, by luck."""
-    return float(expected_max_sharpe_ratio(count, 1.0)) if count > 1 else 0.0
+    """Return how many standard deviations the best of `count` trials lies above their mean, by luck.
+
+    The expected largest of so many normal variables, approximated (Bailey and Lopez de Prado, 2014, equation 1).
+    """
+    if count == 1:
+        return 0.0
+    gamma = np.euler_gamma
+    return float((1 - gamma) * ndtri(1 - 1 / count) + gamma * ndtri(1 - 1 / (count * np.e)))
 
 
 def compute_probabilistic_sharpe(
@@ -93,7 +101,20 @@ def compute_probabilistic_sharpe(
     """
     if is_constant(returns):
         return float("nan")
-    return float(probabilistic_sharpe_ratio(returns, reference / np.sqrt(periods_per_year)))
+    if len(returns) < _FEWEST:
+        return float("nan")
+    mean = returns.mean()
+    sharpe = mean / np.sqrt(np.var(returns, ddof=1))
+    centred = returns - mean
+    centred -= centred.mean()  # what rounding the mean left
+    variance = (centred**2).mean()
+    skew, kurtosis = ((centred**order).mean() / variance ** (order / 2) for order in (3, 4))
+    # The variance of the estimate, times T - 1 (equation 8 of the paper).
+    spread = 1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2
+    if not spread > 0:
+        return float("nan")
+    gain = sharpe - reference / np.sqrt(periods_per_year)
+    return float(ndtr(gain * np.sqrt(len(returns) - 1) / np.sqrt(spread)))
 
 
 def compute_expected_max_sharpe(n_trials: int, n_days: int, periods_per_year: int = DAYS_PER_YEAR) -> float:

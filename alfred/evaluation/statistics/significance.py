@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from alfred.errors import DataError
 from alfred.evaluation.formatting import format_difference, format_interval, format_number, format_probability
@@ -47,7 +47,7 @@ Outcome = Literal["beats", "does not beat", "cannot tell", "did not learn"]
 DEFLATED_LIMIT = 0.95
 # Chance with which a difference of the detectable size is found.
 POWER = 0.8
-_LIMIT_ERRORS, _POWER_ERRORS = float(stats.norm.ppf(DEFLATED_LIMIT)), float(stats.norm.ppf(POWER))
+_LIMIT_ERRORS, _POWER_ERRORS = float(ndtri(DEFLATED_LIMIT)), float(ndtri(POWER))
 _NAN = float("nan")
 
 
@@ -162,7 +162,7 @@ def compare_sharpe(
     if influence.std() < 1e-7:
         return SharpeTest(difference, _NAN, _NAN)
     error = float(np.sqrt(max(compute_long_run_variance(influence, n_lags), 0.0) / len(first) * periods_per_year))
-    return SharpeTest(difference, error, float(2 * stats.norm.sf(abs(difference) / error)) if error > 0 else _NAN)
+    return SharpeTest(difference, error, float(2 * ndtr(-abs(difference) / error)) if error > 0 else _NAN)
 
 
 def compute_overfitting_probability(returns: FloatArray, n_blocks: int = 12) -> float:
@@ -196,6 +196,9 @@ def compute_overfitting_probability(returns: FloatArray, n_blocks: int = 12) -> 
         mean = membership @ sums / half
         scores.append(mean / np.sqrt(np.maximum(membership @ squares / half - mean**2, 1e-300)))
     best = scores[0].argmax(axis=1)
+    # scipy.stats takes half a second to load, and nothing else here needs it.
+    from scipy import stats
+
     rank = stats.rankdata(scores[1], axis=1)[np.arange(len(best)), best] / (n_trials + 1)
     return float((rank <= 0.5).mean())
 
@@ -239,7 +242,7 @@ class Verdict:
     n_trials: int
     trials_spread: float = _NAN
     spread_source: SpreadSource = "no skill"
-    critical: float = float(stats.norm.ppf(0.975))
+    critical: float = float(ndtri(0.975))
     p_adjusted: float | None = None
     block_days: float = _NAN
     level: float = 0.95

@@ -1,0 +1,175 @@
+"""Daily returns of another tool, checked: what must be true before a statistic of them means anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from alfred.data.sessions import infer_periods_per_year
+from alfred.errors import DataError
+from alfred.evaluation.outside.kinds import Kind, Layout, detect_layout
+from alfred.evaluation.outside.table import OutsideTable, check_sessions, read_outside_table
+from alfred.typing import FloatArray
+
+# Half of all days beyond a tenth: no portfolio does that, and per cent look like it.
+_MOST_TYPICAL = 0.1
+_OFTEN = 52  # periods a year from which that holds
+
+
+@dataclass(frozen=True, eq=False)
+class OutsideSeries:
+    """The returns of one strategy or benchmark.
+
+    Axes legend: T sessions.
+
+    Attributes:
+        name: Name in tables.
+        dates: Sessions, `[T]`.
+        returns: Simple returns from the session before, `[T]`.
+        layout: What the file holds.
+        path: The file.
+        cash: What cash earned, `[T]`, where the file says so.
+        benchmark: Returns of the benchmark, `[T]`, where the file has them.
+        notes: How it was read, one sentence each.
+    """
+
+    name: str
+    dates: pd.DatetimeIndex
+    returns: FloatArray
+    layout: Layout
+    path: Path
+    cash: FloatArray | None = None
+    benchmark: FloatArray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def periods_per_year(self) -> int:
+        """Sessions in a year, read off the dates.
+
+        Raises:
+            DataError: The sessions are spaced irregularly.
+        """
+        try:
+            return infer_periods_per_year(self.dates)
+        except DataError as error:
+            raise DataError(f"{self.path}: {error}") from error
+
+
+def read_series(
+    path: Path | str,
+    *,
+    kind: Kind | None = None,
+    column: str | None = None,
+    name: str | None = None,
+    percent: bool = False,
+    time_zone: str | None = None,
+) -> OutsideSeries:
+    """Read returns or wealth from a file.
+
+    Args:
+        path: CSV or Parquet.
+        kind: What it holds; found out when left out.
+        column: The column; found out when left out.
+        name: Name in tables; that of the file when left out.
+        percent: Whether returns are in per cent.
+        time_zone: See `read_outside_table`.
+
+    Raises:
+        DataError: The file cannot be judged; the text names the date, the value and the remedy.
+    """
+    table = read_outside_table(path, time_zone)
+    layout = detect_layout(table, kind, column)
+    return make_series(table, layout, name=name, percent=percent)
+
+
+def make_series(
+    table: OutsideTable, layout: Layout, *, name: str | None = None, percent: bool = False
+) -> OutsideSeries:
+    """Return the returns that a file holds, as `layout` says.
+
+    Raises:
+        DataError: It holds weights, or numbers that are no returns or no wealth.
+    """
+    if layout.kind == "weights":
+        raise DataError(f"{table.path} holds {layout.describe()}, where returns or wealth are needed")
+    check_sessions(table.days, table.path)
+    column = layout.columns[0]
+    values = table.read_numbers(column)
+    notes = [*table.notes]
+    if layout.kind == "wealth":
+        _check_wealth(values, table, column)
+        kept = slice(1, None)
+        returns: FloatArray = values[1:] / values[:-1] - 1.0
+    else:
+        first = 1 if len(values) and np.isnan(values[0]) else 0
+        if first:
+            notes.append("The first row has no return and is left out.")
+        kept = slice(first, None)
+        returns = values[kept] / (100.0 if percent else 1.0)
+        _check_returns(returns, table.days[kept], table.path, column)
+    dates = table.days[kept]
+    return OutsideSeries(
+        name or name_file(table.path),
+        dates,
+        returns,
+        layout,
+        table.path,
+        cash=_read_beside(table, layout.cash, kept, percent=percent),
+        benchmark=_read_beside(table, layout.benchmark, kept, percent=percent),
+        notes=tuple(notes),
+    )
+
+
+def name_file(path: Path) -> str:
+    """Return the name of a strategy whose file says nothing else."""
+    return path.name.split(".")[0]
+
+
+def _read_beside(table: OutsideTable, column: str | None, kept: slice, *, percent: bool) -> FloatArray | None:
+    if column is None:
+        return None
+    values = table.read_numbers(column)[kept] / (100.0 if percent else 1.0)
+    _check_returns(values, table.days[kept], table.path, column)
+    return values
+
+
+def _check_wealth(values: FloatArray, table: OutsideTable, column: str) -> None:
+    if len(values) < 2:
+        raise DataError(f"{table.path} has {len(values)} row(s) of wealth; two make one return, give more")
+    wrong = ~(np.isfinite(values) & (values > 0.0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        told = "is empty" if np.isnan(values[row]) else f"is {values[row]:g}"
+        raise DataError(
+            f"the wealth in column '{column}' of {table.path} {told} on {table.days[row].date()}: wealth must be a "
+            "positive number on every session; fill or cut the rows, or say --kind returns if these are returns"
+        )
+
+
+def _check_returns(returns: FloatArray, dates: pd.DatetimeIndex, path: Path, column: str) -> None:
+    if not len(returns):
+        raise DataError(f"{path} has no return in column '{column}'; give a row a session")
+    missing = ~np.isfinite(returns)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise DataError(
+            f"the return in column '{column}' of {path} is {'empty' if np.isnan(returns[row]) else returns[row]} on "
+            f"{dates[row].date()} ({int(missing.sum())} such rows): write 0 where nothing was held, or give the return"
+        )
+    size = np.abs(returns)
+    worst = int(np.argmax(size))
+    if size[worst] > 1.0:
+        raise DataError(
+            f"the return in column '{column}' of {path} is {returns[worst]:g} on {dates[worst].date()}, which is "
+            f"{returns[worst]:.0%}: returns are fractions (0.01 is one per cent); pass --percent if they are per cent, "
+            "or --kind wealth if it is wealth"
+        )
+    often = len(dates) > 1 and (dates[-1] - dates[0]).days / (len(dates) - 1) < 365.25 / _OFTEN + 1
+    if often and float(np.median(size)) > _MOST_TYPICAL:
+        raise DataError(
+            f"the returns in column '{column}' of {path} are {np.median(size):.0%} a session in the median, which look "
+            "like per cent; pass --percent, or divide them by 100"
+        )

@@ -1,0 +1,152 @@
+"""What other tools write is read as what it is: the same returns, whatever file they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alfred.evaluation.portfolio_metrics import compute_sharpe
+from tests.evaluation.outside.files import call, judge, make_returns, write_spy
+
+RETURNS = make_returns()
+Writer = Callable[[Path], None]
+
+
+def _wealth() -> pd.Series:
+    days = RETURNS.index.insert(0, RETURNS.index[0] - pd.Timedelta(days=1))
+    return pd.Series(1e4 * np.cumprod(np.concatenate([[1.0], 1.0 + RETURNS.to_numpy()])), index=days)
+
+
+def _write_zipline(path: Path) -> None:
+    wealth = _wealth()
+    stamps = (wealth.index + pd.Timedelta(hours=21)).tz_localize("UTC")
+    frame = {"portfolio_value": wealth.to_numpy(), "returns": wealth.pct_change().to_numpy(), "pnl": 1.0}
+    pd.DataFrame(frame, index=stamps).to_csv(path)
+
+
+def _write_freqtrade(path: Path) -> None:
+    # Its wallets come as feather with these columns; a day's balance is stamped at midnight UTC.
+    wealth = _wealth()
+    frame = {"date": wealth.index.tz_localize("UTC"), "currency": "USDT", "total_quote": wealth.to_numpy()}
+    pd.DataFrame(frame).to_csv(path, index=False)
+
+
+def _write_german(path: Path) -> None:
+    wealth = _wealth()
+    rows = [f"{day.date()};{value:.10f}".replace(".", ",") for day, value in wealth.items()]
+    path.write_text("\ufeffdate;Wert\n" + "\n".join(rows), encoding="utf-8")
+
+
+def _write_percent(path: Path) -> None:
+    rows = [f"{day.date()},{value * 100:.12f}%" for day, value in RETURNS.items()]
+    path.write_text("date,return\n" + "\n".join(rows), encoding="utf-8")
+
+
+EXPORTS: dict[str, tuple[str, Writer]] = {
+    "finrl": (
+        "wealth in column 'account_value'",
+        lambda path: (
+            _wealth()
+            .rename("account_value")
+            .rename_axis("date")
+            .reset_index()
+            .assign(daily_drawdown=0.0)
+            .reset_index()
+            .to_csv(path)
+        ),
+    ),
+    "backtesting.py": (
+        "wealth in column 'Equity'",
+        lambda path: pd.DataFrame({"Equity": _wealth(), "DrawdownPct": 0.0, "DrawdownDuration": ""}).to_csv(path),
+    ),
+    "vectorbt value": ("wealth in column '0'", lambda path: _wealth().rename(0).rename_axis("Date").to_csv(path)),
+    "vectorbt returns": ("returns in column 'group'", lambda path: RETURNS.rename("group").to_csv(path)),
+    "zipline": ("returns in column 'returns'", _write_zipline),
+    "freqtrade": ("wealth in column 'total_quote'", _write_freqtrade),
+    # quantstats calls the returns of a price series after its column.
+    "quantstats": ("returns in column 'Close'", lambda path: RETURNS.rename("Close").rename_axis("Date").to_csv(path)),
+    "semicolons and decimal commas": ("wealth in column 'Wert'", _write_german),
+    "percent signs": ("returns in column 'return'", _write_percent),
+}
+
+
+@pytest.mark.parametrize("tool", EXPORTS)
+def test_an_export_is_read_as_what_it_is(tool: str, tmp_path: Path) -> None:
+    told, write = EXPORTS[tool]
+    write(tmp_path / "mine.csv")
+    found = judge(tmp_path, tmp_path / "mine.csv", "--benchmark", write_spy(tmp_path))
+    assert found["detected"]["strategy"].startswith(told)
+    row = found["results"][0]
+    assert row["n_days"] == len(RETURNS)
+    assert row["sharpe"] == pytest.approx(compute_sharpe(RETURNS.to_numpy()), abs=1e-6)
+    # The close with dividends, not the one without.
+    assert "'Adj Close'" in found["detected"]["benchmark"]
+    assert found["results"][1]["sharpe"] == pytest.approx(compute_sharpe(make_returns(99).to_numpy()), abs=1e-9)
+
+
+@pytest.mark.parametrize("frame", [RETURNS.to_frame("returns"), RETURNS.rename_axis("when").reset_index(name="ret")])
+def test_parquet(frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame = frame.rename(columns={"when": "date"})
+    frame.to_parquet(tmp_path / "mine.parquet")
+    found = judge(tmp_path, tmp_path / "mine.parquet", "--benchmark", write_spy(tmp_path))
+    assert found["results"][0]["sharpe"] == pytest.approx(compute_sharpe(RETURNS.to_numpy()))
+
+
+def test_kind_and_column_override_what_was_found(tmp_path: Path) -> None:
+    pd.DataFrame({"equity": _wealth(), "other": _wealth().iloc[::-1].to_numpy()}).to_csv(tmp_path / "mine.csv")
+    spy = write_spy(tmp_path)
+    plain = judge(tmp_path, tmp_path / "mine.csv", "--benchmark", spy)
+    other = judge(tmp_path, tmp_path / "mine.csv", "--benchmark", spy, "--column", "other")
+    assert "column 'equity'" in plain["detected"]["strategy"]
+    assert "wealth in column 'other'" in other["detected"]["strategy"]
+    assert other["results"][0]["sharpe"] < 0 < plain["results"][0]["sharpe"]
+
+
+def test_percent_are_divided(tmp_path: Path) -> None:
+    (RETURNS * 100).rename("returns").to_csv(tmp_path / "mine.csv")
+    found = judge(tmp_path, tmp_path / "mine.csv", "--benchmark", write_spy(tmp_path), "--percent")
+    assert found["results"][0]["volatility"] == pytest.approx(RETURNS.std() * np.sqrt(252))
+
+
+def test_the_page_says_what_is_not_known(tmp_path: Path) -> None:
+    RETURNS.rename("returns").to_csv(tmp_path / "mine.csv")
+    result = call(tmp_path / "mine.csv", "--benchmark", write_spy(tmp_path), "--out", tmp_path / "page")
+    assert result.exit_code == 0
+    assert "strategy: returns in column 'returns'" in result.output
+    page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "not known from returns" in page
+    assert 'id="plot-weights"' not in page
+    assert "computed elsewhere" in page
+    assert (tmp_path / "page" / "results.json").is_file()
+
+
+def test_trials_are_paid_for(tmp_path: Path) -> None:
+    make_returns(3, mean=2e-3).rename("returns").to_csv(tmp_path / "mine.csv")
+    spy = write_spy(tmp_path)
+    one, many = (
+        judge(tmp_path, tmp_path / "mine.csv", "--benchmark", spy, "--trials", count)["results"][0]
+        for count in (1, 1000)
+    )
+    assert one["benchmark_verdict"] == "beats"
+    assert many["benchmark_verdict"] == "cannot tell"
+    assert many["n_trials"] == 1000
+    assert many["benchmark_deflated"] < one["benchmark_deflated"]
+
+
+def test_cash_is_taken_off(tmp_path: Path) -> None:
+    RETURNS.rename("returns").to_csv(tmp_path / "mine.csv")
+    (tmp_path / "rates.csv").write_text("date,rate\n2017-01-01,5\n", encoding="utf-8")
+    spy = write_spy(tmp_path)
+    found = [
+        judge(tmp_path, tmp_path / "mine.csv", "--benchmark", spy, *words)
+        for words in ((), ("--cash-rate", "5"), ("--cash-rate", tmp_path / "rates.csv"))
+    ]
+    expected = compute_sharpe(RETURNS.to_numpy() - (1.05 ** (1 / 252) - 1))
+    assert [item["results"][0]["sharpe"] for item in found[1:]] == pytest.approx([expected, expected])
+    assert found[0]["results"][0]["sharpe"] > expected
+    assert any("Cash is taken to earn nothing" in note for note in found[0]["notes"])
+    assert not any("Cash is taken to earn nothing" in note for note in found[1]["notes"])

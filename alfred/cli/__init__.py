@@ -30,6 +30,7 @@ from alfred.cli.options import (
     read_experiment,
 )
 from alfred.cli.promote import promote
+from alfred.cli.quarterly import quarterly
 from alfred.cli.sweep import sweep
 from alfred.cli.tune_agents import agents
 from alfred.cli.tune_models import models
@@ -62,6 +63,7 @@ app.command()(doctor)
 app.command()(explain)
 app.command()(new)
 app.command()(promote)
+app.command()(quarterly)
 app.command()(sweep)
 tune.app.command()(agents)
 tune.app.command()(models)

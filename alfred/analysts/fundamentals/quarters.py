@@ -14,8 +14,8 @@ from alfred.analysts.fundamentals.settings import LOOKBACK_DAYS, QUARTER_DAYS, F
 from alfred.data.contexts import Contexts
 from alfred.data.features.rollup import AVERAGES_DAYS, MACRO_FIELDS
 from alfred.data.market import Market
-from alfred.data.point_in_time.members import find_members
 from alfred.data.point_in_time.fundamentals import EPS_FIELDS, MARGIN_FIELDS, REPORT_AGE
+from alfred.data.point_in_time.members import find_members
 from alfred.errors import DataError, suggest
 from alfred.typing import BoolArray, Float, IntArray
 

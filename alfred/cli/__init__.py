@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data, experiments, tune
+from alfred.cli import analysts, data, tune
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
+from alfred.cli.experiments import weekly
+from alfred.cli.experiments.quarterly import quarterly
 from alfred.cli.explain import explain
 from alfred.cli.new import new
 from alfred.cli.options import (
@@ -30,7 +32,6 @@ from alfred.cli.options import (
     read_experiment,
 )
 from alfred.cli.promote import promote
-from alfred.cli.quarterly import quarterly
 from alfred.cli.sweep import sweep
 from alfred.cli.tune_agents import agents
 from alfred.cli.tune_models import models
@@ -57,7 +58,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tune.app, name="tune")
-app.add_typer(experiments.app, name="experiments")
+app.add_typer(weekly.app, name="experiments")
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
+from typer.testing import CliRunner, Result
 
+from alfred.cli import app
 from alfred.config import Experiment
 from alfred.data.market import Market
 from alfred.data.perturbation import scramble_after
@@ -258,3 +260,51 @@ def test_a_file_and_options_make_one_experiment(tmp_path: Path) -> None:
     found = read_quarterly(path, {"n_evaluate": 5, "analyst": {"quarters": 6}})
     assert (found.n_train, found.n_evaluate, found.analyst.quarters, found.analyst.size) == (7, 5, 6, "medium")
     assert found.analyst.context_length == found.analyst.needed_days
+
+
+def write_data(folder: Path) -> None:
+    """Write the planted world as files, as a user has them."""
+    parts = [
+        pd.DataFrame({"date": WORLD.dates.date, "symbol": symbol, "close": WORLD.close[:, n]})
+        for n, symbol in enumerate(WORLD.symbols)
+    ]
+    pd.concat(parts).to_csv(folder / "prices.csv", index=False)
+    rows, columns = np.nonzero(WORLD.extras[REPORT_AGE] == 0)
+    surprise = WORLD.extras["eps_surprise_pct"][rows, columns]
+    table = pd.DataFrame({"symbol": np.array(WORLD.symbols)[columns], "report_date": WORLD.dates[rows].date})
+    table = table.assign(eps_reported=1 + surprise / 100, eps_estimated=1.0, release_time="pre")
+    table.to_csv(folder / "reports.csv", index=False)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    write_data(tmp_path)
+    (tmp_path / "brief.yaml").write_text("n_seeds: 1\nanalyst: {fitting: {steps: 20, batch_size: 64}}\n")
+    words = ["quarterly", "--file", tmp_path / "brief.yaml", "--train", "12", "--evaluate", "8", "--quarters", "4"]
+    words += ["--head", "magnitude", "--runs", tmp_path / "runs", "--set", f"data.path={tmp_path / 'prices.csv'}"]
+    words += ["--set", f"data.fundamentals.path={tmp_path / 'reports.csv'}", "--set", "intervals.n_replicates=100"]
+
+    def call(*more: str) -> Result:
+        return CliRunner().invoke(app, [*map(str, words), *more], catch_exceptions=False)
+
+    found = call("--json")
+    assert found.exit_code == 0, found.output
+    result = json.loads(found.stdout)
+    assert [row["head"] for row in result["scores"]] == ["magnitude"]
+    assert (len(result["train_symbols"]), len(result["evaluate_symbols"])) == (12, 8)
+    assert set(result["scores"][0]) >= {"accuracy", "precision", "recall", "f1", "sign_accuracy", "pearson"}
+    plain = call()
+    assert "companies never learnt from" in plain.stdout
+    assert "Sharpe − basket" in plain.stdout
+    for more, told in (
+        (["--split", "soon"], "'soon' is not a date"),
+        (["--first", "XYZ"], "'XYZ' is no candidate"),
+        (["--train", "100"], "100 + 8 are asked for"),
+        (["--head", "tail"], "heads.0"),
+        (["--exclude", "S99"], "unknown symbol 'S99'"),
+        (["--set", "data.fundamentals=null"], "no reports; join them"),
+    ):
+        refused = call(*more)
+        assert refused.exit_code == 2
+        assert refused.stdout == ""
+        (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+        assert told in line

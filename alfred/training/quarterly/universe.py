@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from alfred.data.market import Market
 from alfred.data.point_in_time.fundamentals import REPORT_AGE
+from alfred.data.point_in_time.members import find_members
 from alfred.data.quality.jumps import require_no_jumps
 from alfred.data.universe import pick_uncorrelated
 from alfred.errors import DataError
@@ -74,7 +75,9 @@ def choose_sides(market: Market, settings: QuarterlySettings) -> Sides:
         raise DataError(
             f"'{first}' is no candidate until {split.date()}; begin with one of {', '.join(candidates[:8])}"
         )
-    picks = pick_uncorrelated(known.select(candidates), first, needed, settings.min_history_days)
+    # Correlations read closes alone: of a whole exchange, the other panels are not copied.
+    slim = replace(known, open=None, high=None, low=None, volume=None, extras={})
+    picks = pick_uncorrelated(slim.select(candidates), first, needed, settings.min_history_days)
     return Sides(*_deal([pick.symbol for pick in picks], settings), split)
 
 
@@ -108,7 +111,14 @@ def _find_candidates(known: Market, settings: QuarterlySettings) -> list[str]:
     reports = ((known.field(REPORT_AGE) == 0) & known.tradable).sum(axis=0)
     recent = known.field(REPORT_AGE)[-1] < settings.analyst.stale_after_days
     returns = np.isfinite(known.log_returns()).sum(axis=0)
-    fit = (reports >= settings.min_reports) & recent & (returns >= settings.min_history_days) & known.tradable[-1]
+    member = find_members(known)[-1]
+    fit = (
+        member
+        & (reports >= settings.min_reports)
+        & recent
+        & (returns >= settings.min_history_days)
+        & known.tradable[-1]
+    )
     universe = set(known.universe) - set(settings.exclude)
     found = [n for n in np.flatnonzero(fit) if known.symbols[n] in universe]
     return [known.symbols[n] for n in sorted(found, key=lambda n: (-reports[n], known.symbols[n]))]

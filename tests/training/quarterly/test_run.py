@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from alfred.data.market import Market
 from alfred.data.perturbation import scramble_after
 from alfred.data.point_in_time.fundamentals import REPORT_AGE
 from alfred.data.quality.jumps import find_price_jumps, require_no_jumps
+from alfred.data.settings import DataSettings
+from alfred.data.sources import load_market
 from alfred.envs.settings import PortfolioSettings, RiskSettings
 from alfred.errors import ConfigError, DataError
 from alfred.evaluation.settings import IntervalSettings
@@ -86,15 +89,15 @@ def test_no_session_sees_its_future() -> None:
     settings = SETTINGS.model_copy(update={"heads": ("direction",), "refit_every_days": 2 * QUARTER})
     ages = WORLD.extras[REPORT_AGE][:, 20]
     dates = [int(np.flatnonzero((ages == age) & (np.arange(len(ages)) > 26 * QUARTER))[0]) for age in (0, 62)]
-    for date in dates:
-        other = scramble_after(WORLD, WORLD.dates[date], seed=2)
+    for last in dates:
+        other = scramble_after(WORLD, WORLD.dates[last], seed=2)
         # Every company reports anew on the next session, and again a week later.
-        other.extras[REPORT_AGE][date + 1 :] = np.arange(WORLD.n_dates - date - 1)[:, None] % 5
+        other.extras[REPORT_AGE][last + 1 :] = np.arange(WORLD.n_dates - last - 1)[:, None] % 5
         signals = []
         for market in (WORLD, other):
             found, _ = forecast_reports(market, sides, settings, "direction")
             signals.append(spread_forecasts(market.select(sides.evaluate), found, sides, "direction", settings))
-        rows = signals[0].dates <= WORLD.dates[date]
+        rows = signals[0].dates <= WORLD.dates[last]
         assert np.isfinite(signals[0].values[rows]).any()
         np.testing.assert_array_equal(signals[0].values[rows], signals[1].values[rows])
         assert not np.array_equal(signals[0].values[~rows], signals[1].values[~rows], equal_nan=True)
@@ -308,3 +311,28 @@ def test_the_command(tmp_path: Path) -> None:
         assert refused.stdout == ""
         (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
         assert told in line
+
+
+def test_real_reports(market_dir: Path, fundamentals_dir: Path, macro_dir: Path, tmp_path: Path) -> None:
+    """On real tables: unseen companies, forecasts that change on sessions that learn of a report and on no other."""
+    market = load_market(
+        DataSettings.model_validate(
+            {
+                "path": market_dir,
+                "end": "2018-12-31",
+                "fundamentals": {"path": fundamentals_dir},
+                "macro": {"path": macro_dir / "macro_daily.csv.gz"},
+            }
+        )
+    )
+    settings = SETTINGS.model_copy(update={"split": date(2016, 12, 31), "heads": ("direction",)})
+    found = run(market, tmp_path, settings)
+    assert not set(found["train_symbols"]) & set(found["evaluate_symbols"])
+    assert found["scores"][0]["n"] > 80
+    table = pd.read_csv(tmp_path / "quarterly/quarterly/forecasts.csv", parse_dates=["date", "trained_until"])
+    assert (table["trained_until"] < table["date"]).all()
+    later = table[table["date"] > table["date"].min()]
+    ages = market.extras[REPORT_AGE]
+    rows = market.dates.get_indexer(pd.DatetimeIndex(later["date"]))
+    assert (ages[rows, [market.index_of(symbol) for symbol in later["symbol"]]] == 0).all()
+    assert later["probability"].between(0, 1).all()

@@ -1,8 +1,9 @@
 """Write a synthetic universe of the size of a whole exchange as one long Parquet table.
 
-    python benchmarks/make_universe.py --symbols 5300 --years 20 universe.parquet
+    python benchmarks/make_universe.py --symbols 5300 --years 20 universe.parquet --reports reports.csv
 
-Random walks with late listings and delistings, unadjusted dividends and a benchmark called SPY; nothing is real.
+Random walks with late listings and delistings, unadjusted dividends and a benchmark called SPY; nothing is real, and
+neither are the quarterly reports, which mean nothing.
 """
 
 from __future__ import annotations
@@ -60,15 +61,32 @@ def write_universe(path: Path, n_symbols: int, years: int, seed: int = 0) -> int
     return n_rows
 
 
+def write_reports(path: Path, n_symbols: int, years: int, seed: int = 0) -> int:
+    """Write an earnings table with a report a quarter of every symbol but SPY, and return the number of rows."""
+    rng = np.random.default_rng(seed)
+    days = pd.bdate_range("2004-01-02", periods=years * SESSIONS_A_YEAR)
+    places = rng.integers(0, 63, n_symbols - 1)[:, None] + np.arange(len(days) // 63)[None] * 63
+    symbols, quarters = np.nonzero(places < len(days))
+    estimated = rng.uniform(0.2, 3.0, len(symbols)).round(2)
+    table = {"symbol": [f"S{n:05d}" for n in symbols], "report_date": days[places[symbols, quarters]].date}
+    table |= {"eps_reported": (estimated + rng.normal(0, 0.1, len(symbols))).round(2), "eps_estimated": estimated}
+    pd.DataFrame({**table, "release_time": rng.choice(["pre", "post"], len(symbols))}).to_csv(path, index=False)
+    return len(symbols)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("--symbols", type=int, default=5300)
     parser.add_argument("--years", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reports", type=Path, help="earnings table to write beside the prices")
     arguments = parser.parse_args()
     n_rows = write_universe(arguments.path, arguments.symbols, arguments.years, arguments.seed)
     print(f"{arguments.path}: {n_rows} rows, {arguments.path.stat().st_size / 2**20:.0f} MiB")
+    if arguments.reports is not None:
+        n_reports = write_reports(arguments.reports, arguments.symbols, arguments.years, arguments.seed)
+        print(f"{arguments.reports}: {n_reports} reports")
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ class _Training:
                 signals.shape, generator=self.generator
             )
         scores, _ = self.network(observation)
-        return compute_weights(scores, self.task.settings.action, self.simulator.holdable)
+        return compute_weights(scores, self.task.settings.action, self.simulator.find_holdable(portfolios.bar))
 
     def _restart(self, portfolios: Portfolios, which: torch.Tensor) -> Portfolios:
         """Put some portfolios into cash at random bars."""

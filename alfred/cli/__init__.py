@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data, experiments, tuning
+from alfred.cli import analysts, data, tuning
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
+from alfred.cli.experiments import weekly
+from alfred.cli.experiments.quarterly import quarterly
 from alfred.cli.explain import explain
 from alfred.cli.judge import judge
 from alfred.cli.new import new
@@ -57,7 +59,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tuning.app, name="tune")
-app.add_typer(experiments.app, name="experiments")
+app.add_typer(weekly.app, name="experiments")
 app.command()(ablate)
 app.command()(audit)
 app.command()(doctor)
@@ -65,6 +67,7 @@ app.command()(explain)
 app.command()(judge)
 app.command()(new)
 app.command()(promote)
+app.command()(quarterly)
 app.command()(sweep)
 app.command()(dashboard)
 

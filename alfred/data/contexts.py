@@ -11,6 +11,7 @@ import pandas as pd
 
 from alfred.data.market import Market
 from alfred.data.point_in_time.headlines import HEADLINES, WindowHeadlines, gather_headlines
+from alfred.data.point_in_time.members import find_members
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 
@@ -129,7 +130,7 @@ def iterate_contexts(
     min_history: int | None = None,
     batch_size: int = 4096,
 ) -> Iterator[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], Contexts]]:
-    """Yield contexts for every tradable symbol on some rows, in batches ordered by date.
+    """Yield contexts for every tradable symbol that is a member on some rows, in batches ordered by date.
 
     Args:
         market: The market.
@@ -145,7 +146,7 @@ def iterate_contexts(
     needed = length if min_history is None else min_history
     rows = np.asarray(rows, dtype=np.int64)
     history = np.cumsum(market.tradable, axis=0, dtype=np.int32)[rows]
-    t, n = np.nonzero(market.tradable[rows] & (history >= needed))
+    t, n = np.nonzero(market.tradable[rows] & find_members(market)[rows] & (history >= needed))
     for start in range(0, len(t), batch_size):
         chunk = slice(start, start + batch_size)
         yield rows[t[chunk]], n[chunk], make_contexts(market, rows[t[chunk]], n[chunk], length=length, fields=fields)

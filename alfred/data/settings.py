@@ -88,6 +88,8 @@ class DataSettings(Settings):
             refused.
         sunday_sessions: Whether the exchange trades from Sunday to Thursday (Tel Aviv, Riyadh); otherwise such days are
             refused, as they are what midnights written in the wrong zone look like.
+        members: A CSV with `symbol`, `from` and `to`: what belonged to the universe when. Left out, it is `members.csv`
+            beside the prices, where there is one.
         fundamentals: Reports to join as extra fields, or None.
         macro: Macroeconomic series to join as extra fields, or None.
         news: Headlines whose daily count to join as an extra field, or None.
@@ -104,6 +106,7 @@ class DataSettings(Settings):
     dtype: Literal["float64", "float32"] = "float64"
     time_zone: str | None = None
     sunday_sessions: bool = False
+    members: Path | None = None
     fundamentals: FundamentalsSettings | None = None
     macro: MacroSettings | None = None
     news: NewsSettings | None = None

@@ -13,12 +13,13 @@ import pandas as pd
 from alfred.data.market import FIELDS, Market
 from alfred.data.point_in_time.fundamentals import join_fundamentals
 from alfred.data.point_in_time.macro import join_macro
+from alfred.data.point_in_time.members import join_members
 from alfred.data.point_in_time.news import join_news
 from alfred.data.prices.alignment import build_market
 from alfred.data.prices.long_table import read_price_table
 from alfred.data.prices.registry import BUILT_IN_SOURCES, SOURCES
 from alfred.data.prices.sp500 import load_embedded_market
-from alfred.data.prices.symbols import read_delistings, read_investable, read_sectors
+from alfred.data.prices.symbols import find_members_file, read_delistings, read_investable, read_sectors
 from alfred.data.settings import DataSettings
 from alfred.errors import DataError
 from alfred.settings import Settings
@@ -41,6 +42,9 @@ def load_market(settings: DataSettings) -> Market:
     else:
         market = _narrow(_load_own(settings), settings)
     market = _choose_investable(market, settings)
+    members = settings.members or (None if settings.path is None else find_members_file(settings.path))
+    if members is not None:
+        market = join_members(market, members)
     if settings.fundamentals is not None:
         market = join_fundamentals(market, settings.fundamentals)
     if settings.macro is not None:

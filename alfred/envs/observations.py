@@ -71,9 +71,9 @@ def observe(simulator: PortfolioSimulator) -> Observation:
         "market": tape.features.take(bar, axis=0, mode="clip"),
         "tradable": tape.tradable_then.take(bar, axis=0, mode="clip"),
     }
-    if tape.holdable is not None:
+    if (holdable := tape.find_holdable(bar)) is not None:
         # A copy for each caller: who writes to an observation must not change the next one.
-        observation["holdable"] = np.repeat(tape.holdable[None], len(bar), axis=0)
+        observation["holdable"] = holdable
     if tape.signals.shape[2]:
         observation["signals"] = tape.signals.take(bar, axis=0, mode="clip")
     if tape.lookback:

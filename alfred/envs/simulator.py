@@ -206,7 +206,7 @@ class PortfolioSimulator:
         Raises:
             DataError: An action holds NaN.
         """
-        return compute_weights(actions, self.settings.action, self.tape.holdable)
+        return compute_weights(actions, self.settings.action, self.tape.find_holdable(self.bar))
 
     def get_state(self) -> dict[str, npt.NDArray[Any]]:
         """Return copies of all that later steps depend on, by name, for `set_state`; `marks` are not among it."""

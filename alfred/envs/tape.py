@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.market import Market
+from alfred.data.point_in_time.members import MEMBER, find_members
 from alfred.data.point_in_time.payouts import DEFAULT_PAYOUT, find_delistings
 from alfred.data.prices.rates import CashRate, resolve_cash_rate
 from alfred.data.signals import Signals
@@ -47,7 +48,8 @@ class Tape:
         signals: Known at the decision, `[E, N, K]` float32, zero where missing.
         features: State of the market at the decision, `[E, M]` float32.
         tradable_then: Whether a symbol traded at the decision and may be held, `[E, N]` float32.
-        holdable: One where a symbol may be held, else zero, `[N]` float32; None when all may be.
+        holdable: One where a symbol may be held, else zero, `[N]` float32, or `[E, N]` where membership is dated; None
+            when all may be.
         returns: Log returns of the last sessions before each decision are read from here, `[E + L, N]` float32: those
             of bar e are rows `e` to `e + L - 1`, oldest first.
         lookback: L.
@@ -104,6 +106,12 @@ class Tape:
     def get_growth(self, reference: str) -> Float:
         """Return the growth of `benchmark` or `equal_weight`, which rewards are measured against, `[E]`."""
         return self.benchmark_growth if reference == "benchmark" else self.reference_growth
+
+    def find_holdable(self, bar: npt.NDArray[np.integer]) -> npt.NDArray[np.float32] | None:
+        """Return `holdable` at the executions of some bars, `[P, N]`, in memory of its own."""
+        if self.holdable is None or self.holdable.ndim == 2:
+            return None if self.holdable is None else self.holdable.take(bar, axis=0, mode="clip")
+        return np.repeat(self.holdable[None], len(bar), axis=0)
 
     def find_starts(self, length: int) -> npt.NDArray[np.int64]:
         """Return the bars at which an episode of `length` bars may begin; none when no range is long enough."""
@@ -180,7 +188,9 @@ def make_tape(
     paid = np.where(over[:, None], overnight, overnight * payout[following])
     padded = np.vstack([np.zeros((lookback, market.n_symbols)), np.log1p(simple)])
     universe = [market.index_of(symbol) for symbol in market.universe]
+    members = find_members(market)
     allowed = np.isin(market.symbols, holdable or market.investable or market.symbols)
+    allowed = allowed & members[known] if MEMBER in market.extras else allowed
     tradable = market.tradable[bars]
     bench = market.index_of(market.benchmark)
     marks = [*bars] + ([] if timing == "next_open" else [last + 1])
@@ -205,7 +215,7 @@ def make_tape(
         holdable=None if allowed.all() else allowed.astype(np.float32),
         returns=np.clip(padded[known[0] + 1 : known[-1] + 1 + lookback], -BOUND, BOUND).astype(np.float32),
         lookback=lookback,
-        reference_growth=_equal_weight_growth(growth[:, universe], tradable[:, universe]),
+        reference_growth=_equal_weight_growth(growth[:, universe], (tradable & members[known])[:, universe]),
         benchmark_growth=_equal_weight_growth(growth[:, [bench]], tradable[:, [bench]]),
         benchmark_returns=np.concatenate(
             [[0.0 if intraday is None else intraday[0, bench] - 1.0], simple[marks[1:], bench]]

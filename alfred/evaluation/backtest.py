@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.files import write_atomically
@@ -264,19 +265,20 @@ def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -
     date = simulator.tape.dates[int(simulator.bar[0])]
     shape = (simulator.n_portfolios, len(simulator.costs.rates))
     values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
-    _check_holdable(values, simulator.tape, policy.name, date)
+    _check_holdable(values, simulator.tape, simulator.bar, policy.name, date)
     return values
 
 
-def _check_holdable(weights: Float, tape: Tape, name: str, date: pd.Timestamp) -> None:
+def _check_holdable(weights: Float, tape: Tape, bar: npt.NDArray[np.integer], name: str, date: pd.Timestamp) -> None:
     """Refuse weight on what may not be held.
 
     Raises:
         DataError: There is some.
     """
-    if tape.holdable is None:
+    holdable = tape.find_holdable(bar)
+    if holdable is None:
         return
-    outside = np.abs(weights[:, :-1]).max(axis=0) * (1.0 - tape.holdable)
+    outside = (np.abs(weights[:, :-1]) * (1.0 - holdable)).max(axis=0)
     if outside.max() > _LEAST_HELD:
         symbol = tape.symbols[int(np.argmax(outside))]
         raise DataError(

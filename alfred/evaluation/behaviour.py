@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from alfred.data.market import Market
+from alfred.data.point_in_time.members import find_members
 from alfred.envs.actions import compute_weights
 from alfred.envs.settings import ActionSettings
 from alfred.evaluation.backtest import Backtest
@@ -155,7 +156,7 @@ def make_equal_weights(market: Market, dates: pd.DatetimeIndex, held: FloatArray
         held: Weights of a book at these closes, `[T, N+1]`: what cannot be sold on a date stays, the rest is shared.
     """
     rows = market.dates.get_indexer(dates)
-    able = market.tradable[rows] & np.isin(market.symbols, market.universe)
+    able = market.tradable[rows] & find_members(market)[rows] & np.isin(market.symbols, market.universe)
     frozen = np.zeros(able.shape) if held is None else np.where(market.tradable[rows], 0.0, held[:, :-1])
     count = able.sum(axis=1, keepdims=True)
     share = 1.0 - frozen.sum(axis=1, keepdims=True)

@@ -17,6 +17,8 @@ import pytest
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.market import Market
+from alfred.data.point_in_time.asof import forward_fill
+from alfred.data.point_in_time.fundamentals import REPORT_AGE
 from alfred.data.point_in_time.headlines import Headlines
 
 _BRIEF = {"steps": 20, "batch_size": 16, "validate_every": 10}
@@ -37,6 +39,7 @@ SMALL: dict[str, dict[str, object]] = {
     },
     "ridge": {"context_length": 40},
     "toto": {"fitting": {"steps": 20, "batch_size": 32, "validate_every": 10}},
+    "fundamentals": {"horizons": (1, 5), "quarters": 3, "fitting": _BRIEF},
     "macro": {
         "context_length": 40,
         **dict.fromkeys(("short_yield", "long_yield", "vix", "oil")),
@@ -75,8 +78,20 @@ def add_headlines(market: Market, share: float = 0.3, seed: int = 0) -> Market:
     return dataclasses.replace(market, headlines=news)
 
 
+def add_reports(market: Market, every: int = 12, seed: int = 0) -> Market:
+    """Return the market with reports that mean nothing, the same of all symbols, every few sessions."""
+    rng = np.random.default_rng(seed)
+    age = np.arange(market.n_dates) % every
+    surprise = forward_fill(np.where(age == 0, rng.normal(0.0, 10.0, market.n_dates), np.nan)[:, None])
+    panels = {REPORT_AGE: age[:, None].astype(float), "eps_surprise_pct": surprise}
+    extras = {name: np.repeat(panel, market.n_symbols, axis=1) for name, panel in panels.items()}
+    return dataclasses.replace(market, extras={**market.extras, **extras})
+
+
 def prepare_market(kind: str, market: Market) -> Market:
     """Return the market with what an analyst reads besides prices."""
+    if kind == "fundamentals":
+        return add_reports(market)
     return add_headlines(market) if kind == "news" else market
 
 

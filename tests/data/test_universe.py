@@ -35,6 +35,16 @@ def test_the_choice_is_that_of_the_full_matrix() -> None:
     assert picks[0].to_dict()["mean_correlation"] is None
 
 
+def test_a_scan_in_pieces_is_the_whole_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    market = make_random_market(n_dates=300, n_symbols=12, seed=2, late_listing=True)
+    whole = pick_uncorrelated(market, "S3", 6, min_history_days=100)
+    monkeypatch.setattr("alfred.data.universe._PIECE", 5)
+    for pick, again in zip(whole, pick_uncorrelated(market, "S3", 6, min_history_days=100), strict=True):
+        assert pick.symbol == again.symbol
+        assert pick.n_returns == again.n_returns
+        np.testing.assert_allclose(pick.max_correlation, again.max_correlation, rtol=1e-12)
+
+
 def test_the_choice_on_real_prices(market_dir: Path) -> None:
     market = load_market(DataSettings(path=market_dir, start="2010-01-01", end="2019-12-31"))
     picks = pick_uncorrelated(market, "AAPL", 11)

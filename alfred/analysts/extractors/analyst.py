@@ -66,7 +66,7 @@ class ExtractorAnalyst(NetworkAnalyst):
             self.notes = (f"of {asked} components of the embedding {asked - held} hold nothing and are zero",)
 
     def _build(self) -> ExtractorNetwork:
-        return ExtractorNetwork(self.settings)
+        return ExtractorNetwork(self.settings, self.context_length - 1, len(self.fields))
 
     def _compute_loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         inputs, targets = batch

@@ -15,7 +15,7 @@ import torch
 from scipy.special import ndtri
 from torch import nn
 
-from alfred.analysts.extractors.settings import ExtractorSettings, LossName
+from alfred.analysts.extractors.settings import ExtractorNetworkSettings, LossName
 from alfred.analysts.forecast import DEFAULT_LEVELS
 from alfred.learning.losses import (
     compute_gaussian_loss,
@@ -199,7 +199,7 @@ class DirectionHead(Head):
         return torch.as_tensor(torch.special.ndtri(read_probability(numbers[..., 0], self.focal_gamma)))
 
 
-def make_head(settings: ExtractorSettings, n_features: int) -> Head:
+def make_head(settings: ExtractorNetworkSettings, n_features: int) -> Head:
     """Return the head that the settings ask for."""
     n_horizons = len(settings.horizons)
     if settings.head == "gaussian":

@@ -7,7 +7,7 @@ from torch import nn
 
 from alfred.analysts.extractors.heads import make_head
 from alfred.analysts.extractors.parts import SIZES, make_part
-from alfred.analysts.extractors.settings import ExtractorSettings
+from alfred.analysts.extractors.settings import ExtractorNetworkSettings
 from alfred.errors import ConfigError
 
 _LEAST_SHARE = 1e-6
@@ -23,11 +23,16 @@ class ExtractorNetwork(nn.Module):
     centre: torch.Tensor
     axes: torch.Tensor
 
-    def __init__(self, settings: ExtractorSettings) -> None:
-        """Build parts and head; bars and channels follow from the settings."""
+    def __init__(self, settings: ExtractorNetworkSettings, n_bars: int, n_channels: int) -> None:
+        """Build parts and head.
+
+        Args:
+            settings: Parts, combination, size and head.
+            n_bars: Bars of a sequence, L.
+            n_channels: Channels of a bar, F.
+        """
         super().__init__()
-        self.layered = settings.combine == "layered"
-        size, n_bars, n_channels = SIZES[settings.size], settings.context_length - 1, len(settings.fields)
+        self.layered, size = settings.combine == "layered", SIZES[settings.size]
         parts, n_features = [], 0
         for position, name in enumerate(settings.parts):
             part, width, is_sequence = make_part(name, n_channels, n_bars, size, settings.dropout)

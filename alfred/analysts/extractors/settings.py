@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from alfred.analysts.settings import NetworkSettings
+from alfred.analysts.settings import AnalystSettings, NetworkSettings
 from alfred.learning.settings import FittingSettings
 
 PartName = Literal["lstm", "conv", "attention", "transformer", "mlp", "compressing_mlp"]
@@ -35,8 +35,8 @@ LOSSES: dict[HeadName, tuple[LossName, ...]] = {
 """Losses by head, the default first."""
 
 
-class ExtractorSettings(NetworkSettings):
-    """Settings of `ExtractorAnalyst`.
+class ExtractorNetworkSettings(AnalystSettings):
+    """What every analyst can be told whose network is put together from feature extractors and a head.
 
     Attributes:
         parts: Feature extractors, in order.
@@ -57,7 +57,6 @@ class ExtractorSettings(NetworkSettings):
             Each refit has axes of its own.
     """
 
-    kind: Literal["extractor"] = "extractor"
     parts: tuple[PartName, ...] = Field(default=("lstm", "conv"), min_length=1)
     combine: Literal["concatenate", "layered"] = "concatenate"
     size: Literal["small", "medium", "large"] = "small"
@@ -70,9 +69,6 @@ class ExtractorSettings(NetworkSettings):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     signals: Literal["forecast", "embedding", "both"] = "forecast"
     components: int = Field(default=4, ge=1)
-    fitting: FittingSettings = FittingSettings(
-        steps=400, batch_size=512, learning_rate=2e-3, weight_decay=0.1, validate_every=25
-    )
 
     @property
     def offers_forecast(self) -> bool:
@@ -90,7 +86,7 @@ class ExtractorSettings(NetworkSettings):
         return self.loss or LOSSES[self.head][0]
 
     @model_validator(mode="after")
-    def _fit_together(self) -> ExtractorSettings:
+    def _fit_together(self) -> Self:
         if self.own_loss not in LOSSES[self.head]:
             raise ValueError(
                 f"loss '{self.loss}' does not suit the head '{self.head}'; accepted: {', '.join(LOSSES[self.head])}"
@@ -101,3 +97,16 @@ class ExtractorSettings(NetworkSettings):
                 f"part '{early[0]}' leaves no sequence for the part after it; put it last, or use combine: concatenate"
             )
         return self
+
+
+class ExtractorSettings(ExtractorNetworkSettings, NetworkSettings):
+    """Settings of `ExtractorAnalyst`: those of its network, and of the windows that it reads.
+
+    Attributes:
+        fitting: How to train.
+    """
+
+    kind: Literal["extractor"] = "extractor"
+    fitting: FittingSettings = FittingSettings(
+        steps=400, batch_size=512, learning_rate=2e-3, weight_decay=0.1, validate_every=25
+    )

@@ -12,6 +12,7 @@ import torch
 from alfred.analysts.kronos.candles import Candles, Float32, compute_stamp_parts, scale_columns_freely
 from alfred.data.contexts import Contexts
 from alfred.data.market import PRICE_FIELDS, Market
+from alfred.data.point_in_time.members import find_members
 from alfred.errors import DataError
 from alfred.typing import BoolArray, FloatArray
 
@@ -143,12 +144,14 @@ def split_windows(
     split = market.n_dates - n_validation
     fields = choose_fields(market)
     values, stamps, train, validation = [], [], [], []
-    n_bars = 0
+    n_bars, members = 0, find_members(market)
     for column in range(market.n_symbols):
         rows = np.flatnonzero(market.tradable[:, column])
         values.append(_stack_columns({name: market.field(name)[rows, column] for name in fields}))
         stamps.append(market.dates.to_numpy(dtype="datetime64[s]")[rows])
         starts = np.arange(max(len(rows) - length + 1, 0))
+        # A window is learnt from when its symbol is a member on the date that it would be forecast at.
+        starts = starts[members[rows[starts + history - 1], column]]
         train.append(n_bars + starts[rows[starts + length - 1] < split])
         validation.append(n_bars + starts[rows[starts] >= split])
         n_bars += len(rows)

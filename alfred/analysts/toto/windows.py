@@ -22,6 +22,7 @@ from alfred.analysts.toto.covariates import fill_forward, gather_covariates, tra
 from alfred.analysts.windows import compute_window_volatility
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
+from alfred.data.point_in_time.members import find_members
 from alfred.errors import ConfigError, DataError
 from alfred.typing import FloatArray
 
@@ -175,7 +176,8 @@ def split_windows(
     length = context + patch_size
     split = min(int(market.n_dates * (1 - validation_fraction)), market.n_dates - patch_size)
     first = np.arange(max(market.n_dates - length + 1, 0))
-    starts, columns = np.nonzero(market.tradable[first] & market.tradable[first + length - 1])
+    members = find_members(market)[first + context - 1]
+    starts, columns = np.nonzero(market.tradable[first] & market.tradable[first + length - 1] & members)
     train = starts + length <= split
     validation = starts + context >= split
     if not train.any() or not validation.any():

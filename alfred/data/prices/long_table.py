@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from alfred.data.prices.columns import VALUE_COLUMNS, match_columns
 from alfred.data.prices.date_parsing import read_stamps
 from alfred.data.prices.parsing import convert_to_numbers, refuse_empty, take_codes
-from alfred.data.prices.symbols import SYMBOLS_FILE
+from alfred.data.prices.symbols import MEMBERS_FILE, SYMBOLS_FILE
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 
@@ -144,7 +144,7 @@ def read_price_table(path: Path | str, time_zone: str | None = None) -> PriceTab
 
     Args:
         path: A CSV, CSV.GZ or Parquet file, or a folder of them. A table without a symbol column holds one symbol,
-            named as its file. `symbols.csv` in a folder describes symbols and is not a price table.
+            named as its file. `symbols.csv` and `members.csv` in a folder describe symbols and are no price tables.
         time_zone: Zone on whose clock instants are dated; see `alfred.data.prices.date_parsing.read_stamps`.
 
     Raises:
@@ -198,7 +198,9 @@ def _list_files(path: Path) -> list[Path]:
         found = sorted(
             file
             for file in path.iterdir()
-            if file.name.endswith(SUFFIXES) and file.name != SYMBOLS_FILE and not file.name.startswith(".")
+            if file.name.endswith(SUFFIXES)
+            and file.name not in (SYMBOLS_FILE, MEMBERS_FILE)
+            and not file.name.startswith(".")
         )
         if not found:
             raise DataError(f"folder {path} holds no price table; it needs files ending in {', '.join(SUFFIXES)}")

@@ -11,6 +11,7 @@ from alfred.data.prices.parsing import parse_days, parse_numbers, read_csv_text
 from alfred.errors import DataError
 
 SYMBOLS_FILE = "symbols.csv"
+MEMBERS_FILE = "members.csv"
 _YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
@@ -99,10 +100,15 @@ def read_delistings(path: Path | str) -> dict[str, tuple[Delisting, ...]]:
     return {symbol: tuple(sorted(entries, key=lambda entry: entry.date)) for symbol, entries in found.items()}
 
 
-def _find_file(path: Path | str) -> Path | None:
+def find_members_file(path: Path | str) -> Path | None:
+    """Return the `members.csv` beside (or in) `path`, or None where there is none."""
+    return _find_file(path, MEMBERS_FILE)
+
+
+def _find_file(path: Path | str, name: str = SYMBOLS_FILE) -> Path | None:
     source = Path(path)
     try:
-        file = (source if source.is_dir() else source.parent) / SYMBOLS_FILE
+        file = (source if source.is_dir() else source.parent) / name
         return file if file.is_file() else None
     except OSError as error:
         raise DataError(

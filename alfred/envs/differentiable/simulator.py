@@ -118,9 +118,15 @@ class DifferentiableSimulator:
             returns=torch.as_tensor(tape.returns, dtype=dtype),
         )
         self.rates = torch.as_tensor(self.costs.rates, dtype=dtype)
-        self.holdable = None if tape.holdable is None else torch.as_tensor(tape.holdable, dtype=dtype)
+        self._holdable = None if tape.holdable is None else torch.as_tensor(tape.holdable, dtype=dtype)
         self._long_only = settings.action.long_only
         self._last_night = tape.n_bars - (tape.final_mark is None)  # nothing falls due after the last close
+
+    def find_holdable(self, bar: torch.Tensor) -> torch.Tensor | None:
+        """Return one where a symbol may be held after the executions of some bars, else zero, `[N]` or `[P, N]`."""
+        if self._holdable is None or self._holdable.dim() == 1:
+            return self._holdable
+        return self._holdable[bar.clamp(max=len(self._holdable) - 1)]
 
     def start(self, bar: torch.Tensor) -> Portfolios:
         """Return portfolios in cash before the executions of some bars, `[P]`."""

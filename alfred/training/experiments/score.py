@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 
 from alfred.data.features.catalogue import compute_features
 from alfred.data.market import Market
+from alfred.data.point_in_time.members import find_members
 from alfred.data.settings import FeatureSettings
 from alfred.data.signals import Signals
 from alfred.errors import DataError, SignalError
@@ -52,7 +53,7 @@ def make_score(market: Market, strategy: StrategySettings, forecasts: Signals | 
     check_daily(market)
     dates = market.dates if forecasts is None else forecasts.dates
     rows = market.dates.get_indexer(dates)
-    allowed = np.isin(market.symbols, market.universe) & market.tradable[rows]
+    allowed = np.isin(market.symbols, market.universe) & market.tradable[rows] & find_members(market)[rows]
     if strategy.score == "momentum":
         raw = compute_momentum(market, strategy.momentum)[rows]
     else:

@@ -13,7 +13,8 @@ WINDOWS = torch.randn(4, 12, 2, generator=torch.Generator().manual_seed(0))
 
 def build(**changes: object) -> ExtractorNetwork:
     raw = {"context_length": 13, "fields": ("close", "volume"), "horizons": (1, 5), **changes}
-    return ExtractorNetwork(ExtractorSettings.model_validate(raw)).eval()
+    settings = ExtractorSettings.model_validate(raw)
+    return ExtractorNetwork(settings, settings.context_length - 1, len(settings.fields)).eval()
 
 
 def normalise(features: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,9 @@ from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.doctor import doctor
 from alfred.cli.explain import explain
+from alfred.cli.live import paper
+from alfred.cli.live.allocate import allocate
+from alfred.cli.live.update import update
 from alfred.cli.new import new
 from alfred.cli.options import (
     AsJson,
@@ -57,7 +60,9 @@ app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tuning.app, name="tune")
 app.add_typer(experiments.app, name="experiments")
+app.add_typer(paper.app, name="paper")
 app.command()(ablate)
+app.command()(allocate)
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
@@ -65,6 +70,7 @@ app.command()(new)
 app.command()(promote)
 app.command()(sweep)
 app.command()(dashboard)
+app.command()(update)
 
 
 @app.command()

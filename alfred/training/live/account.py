@@ -103,7 +103,8 @@ class PaperAccount:
                 found = cls.open(folder)
                 if found.terms != terms or len(found.journal.read()) > 1:
                     raise ConfigError(f"{folder} holds an account already; choose another folder, or delete it")
-            elif folder.exists() and any(folder.iterdir()):
+            elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+                # A name that begins with a dot is what a kill left of a file that never was.
                 raise ConfigError(f"{folder} is not empty and holds no account; choose another folder")
             account = cls(folder, terms)
             desk = Desk(live.prepared, live.load_stages(settings), first)

@@ -31,7 +31,7 @@ from alfred.typing import FloatArray
 ALPHA = 0.05
 _SPREAD = 0.3  # of the mean, in daily standard deviations; see docs/paper.md for what it finds when
 _SCALES = (0.5, 0.7, 1.4, 2.0)
-_HALF_LIFE = 21  # sessions
+_HALF_LIFE = 8  # sessions: a slower one leaves clusters of volatility in the scores, and false alarms (docs/paper.md)
 _WARM_UP = 21  # sessions from which the first volatility is taken
 _LEAST = 60  # judged sessions without which a rank says too little
 _TINY = 1e-12
@@ -91,7 +91,7 @@ def watch_drift(judged: FloatArray, new: FloatArray, labels: Sequence[str], alph
 def standardise(differences: FloatArray) -> FloatArray:
     """Divide each difference by the volatility of those before it, `[T]`; the first 21 are spent on the first one.
 
-    The volatility is the root of an exponential mean of squares with a half-life of 21 sessions.
+    The volatility is the root of an exponential mean of squares with a half-life of 8 sessions.
     """
     if len(differences) <= _WARM_UP:
         return np.empty(0)

@@ -102,7 +102,7 @@ def compare_bars(earlier: pd.DataFrame, market: Market) -> Comparison:
     old_rows, new_rows = earlier.index.get_indexer(both), market.dates.get_indexer(both)
     rescaled: dict[str, float] = {}
     for column, symbol in enumerate(market.symbols):
-        found, factors = [], []
+        found, factors, moved = [], [], False
         for name in FIELDS:
             key, array = f"{name}{_SEPARATOR}{symbol}", getattr(market, name)
             if array is None or key not in earlier:
@@ -111,9 +111,13 @@ def compare_bars(earlier: pd.DataFrame, market: Market) -> Comparison:
             now = np.asarray(array[new_rows, column], dtype=np.float64)
             rows = np.flatnonzero(~((before == now) | (np.isnan(before) & np.isnan(now))))
             found += [_describe(symbol, both[row], name, before[row], now[row]) for row in rows]
+            factor = _find_factor(before, now)
             if name != "volume":
-                factors.append(_find_factor(before, now))
-        if found and factors and all(item is not None for item in factors) and _agree(factors):
+                factors.append(factor)
+                moved = moved or len(rows) > 0
+            elif factor is None:  # a split divides all volumes alike
+                moved = False
+        if moved and _agree(factors):
             rescaled[symbol] = float(factors[-1] or 1.0)
         else:
             restated += found
@@ -132,9 +136,9 @@ def _describe(symbol: str, date: pd.Timestamp, name: str, old: float, new: float
 
 
 def _find_factor(before: FloatArray, now: FloatArray) -> float | None:
-    """Return what all prices were multiplied by, or None when it is not one number; NaN must stay NaN."""
-    known = np.isfinite(before)
-    if not known.any() or (known != np.isfinite(now)).any():
+    """Return what all numbers were multiplied by, or None when it is not one; NaN and zero must stay what they are."""
+    known = np.isfinite(before) & (before != 0.0)
+    if not known.any() or (known != (np.isfinite(now) & (now != 0.0))).any():
         return None
     ratio = now[known] / before[known]
     middle = float(np.median(ratio))
@@ -142,5 +146,7 @@ def _find_factor(before: FloatArray, now: FloatArray) -> float | None:
 
 
 def _agree(factors: Sequence[float | None]) -> bool:
-    numbers = np.array(factors, dtype=np.float64)
+    numbers = np.array([item for item in factors if item is not None])
+    if len(numbers) < len(factors):
+        return False
     return bool(np.abs(numbers / numbers[0] - 1.0).max() <= _SAME)

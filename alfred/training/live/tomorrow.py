@@ -28,9 +28,9 @@ def guess_sessions(dates: pd.DatetimeIndex, count: int = BLANK) -> pd.DatetimeIn
         count: How many.
     """
     step = pd.Series(dates[-20:]).diff().median() if len(dates) > 1 else pd.Timedelta(days=1)
-    if step <= pd.Timedelta(days=1) and not (dates[-20:].dayofweek >= 5).any():
-        return pd.bdate_range(dates[-1] + pd.Timedelta(days=1), periods=count)
-    return pd.DatetimeIndex([dates[-1] + number * step for number in range(1, count + 1)])
+    if step <= pd.Timedelta(days=1) and not (dates[-20:].day_of_week >= 5).any():
+        return pd.bdate_range(dates[-1] + pd.Timedelta(days=1), periods=count).as_unit(dates.unit)
+    return pd.DatetimeIndex([dates[-1] + number * step for number in range(1, count + 1)]).as_unit(dates.unit)
 
 
 def extend_market(market: Market) -> Market:

@@ -60,7 +60,9 @@ class Drift:
     reason: str = ""
 
 
-def watch_drift(judged: FloatArray, new: FloatArray, labels: Sequence[str], alpha: float = ALPHA) -> Drift:
+def watch_drift(
+    judged: FloatArray, new: FloatArray, labels: Sequence[str], alpha: float = ALPHA, half_life: float = _HALF_LIFE
+) -> Drift:
     """Compare the days since a strategy was judged with those that it was judged on.
 
     Args:
@@ -68,8 +70,9 @@ def watch_drift(judged: FloatArray, new: FloatArray, labels: Sequence[str], alph
         new: Those since, in order, `[n]`.
         labels: A text for each new day, which breaks ties at random but always in the same way, `[n]`.
         alpha: Chance of a false alarm, ever.
+        half_life: Sessions, of the volatility that differences are divided by.
     """
-    scores = standardise(np.concatenate([judged, new]))
+    scores = standardise(np.concatenate([judged, new]), half_life)
     n_judged = len(scores) - len(new)
     nothing = np.empty(0)
     if n_judged < _LEAST:
@@ -88,14 +91,14 @@ def watch_drift(judged: FloatArray, new: FloatArray, labels: Sequence[str], alph
     return Drift(n_judged, len(new), evidence, alpha, alarm, _find_direction(z, mean, scale, alarm))
 
 
-def standardise(differences: FloatArray) -> FloatArray:
+def standardise(differences: FloatArray, half_life: float = _HALF_LIFE) -> FloatArray:
     """Divide each difference by the volatility of those before it, `[T]`; the first 21 are spent on the first one.
 
-    The volatility is the root of an exponential mean of squares with a half-life of 8 sessions.
+    The volatility is the root of an exponential mean of squares.
     """
     if len(differences) <= _WARM_UP:
         return np.empty(0)
-    decay = 0.5 ** (1.0 / _HALF_LIFE)
+    decay = 0.5 ** (1.0 / half_life)
     variance = float(np.mean(differences[:_WARM_UP] ** 2))
     found = np.empty(len(differences) - _WARM_UP)
     for place, value in enumerate(differences[_WARM_UP:]):

@@ -19,6 +19,9 @@ from alfred.cli.experiments import weekly
 from alfred.cli.experiments.quarterly import quarterly
 from alfred.cli.explain import explain
 from alfred.cli.judge import judge
+from alfred.cli.live import paper
+from alfred.cli.live.allocate import allocate
+from alfred.cli.live.update import update
 from alfred.cli.new import new
 from alfred.cli.options import (
     AsJson,
@@ -60,7 +63,9 @@ app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tuning.app, name="tune")
 app.add_typer(weekly.app, name="experiments")
+app.add_typer(paper.app, name="paper")
 app.command()(ablate)
+app.command()(allocate)
 app.command()(audit)
 app.command()(doctor)
 app.command()(explain)
@@ -70,6 +75,7 @@ app.command()(promote)
 app.command()(quarterly)
 app.command()(sweep)
 app.command()(dashboard)
+app.command()(update)
 
 
 @app.command()

@@ -52,7 +52,7 @@ def make_folds(dates: pd.DatetimeIndex, settings: SplitSettings, horizon: int, e
     Raises:
         DataError: The history is too short; the text says what is there and what is needed.
     """
-    gap = horizon + execution_lag + settings.embargo_days
+    gap = compute_gap(settings, horizon, execution_lag)
     needed = settings.min_train_days + gap + settings.validation_days + gap
     stop = len(dates)
     if settings.test_end is not None:
@@ -70,18 +70,44 @@ def make_folds(dates: pd.DatetimeIndex, settings: SplitSettings, horizon: int, e
     edges = [first + (stop - first) * number // settings.n_folds for number in range(settings.n_folds + 1)]
     folds = []
     for index, (start, end) in enumerate(itertools.pairwise(edges)):
-        validation_start = start - gap - settings.validation_days
-        train_stop = validation_start - gap
-        train_start = 0 if settings.train_days is None else max(0, train_stop - settings.train_days)
-        folds.append(
-            Fold(
-                index=index,
-                train=(dates[train_start], dates[train_stop - 1]),
-                validation=(dates[validation_start], dates[start - gap - 1]),
-                test=(dates[start], dates[end - 1]),
-            )
-        )
+        folds.append(cut_fold(dates, settings, index, start, dates[start], dates[end - 1], gap))
     return folds
+
+
+def cut_fold(
+    dates: pd.DatetimeIndex,
+    settings: SplitSettings,
+    index: int,
+    start: int,
+    first: pd.Timestamp,
+    last: pd.Timestamp,
+    gap: int,
+) -> Fold:
+    """Return the fold that is judged from a row on.
+
+    Args:
+        dates: Sessions, ascending, `[T]`; those before `start` are enough.
+        settings: How to cut.
+        index: Number of the fold.
+        start: Row of the first session to judge on.
+        first: Its date.
+        last: Last session to judge on.
+        gap: Sessions dropped between train and validation, and between validation and test.
+    """
+    validation_start = start - gap - settings.validation_days
+    train_stop = validation_start - gap
+    train_start = 0 if settings.train_days is None else max(0, train_stop - settings.train_days)
+    return Fold(
+        index=index,
+        train=(dates[train_start], dates[train_stop - 1]),
+        validation=(dates[validation_start], dates[start - gap - 1]),
+        test=(first, last),
+    )
+
+
+def compute_gap(settings: SplitSettings, horizon: int, execution_lag: int = 1) -> int:
+    """Return the sessions that are dropped between ranges; see `make_folds`."""
+    return horizon + execution_lag + settings.embargo_days
 
 
 def _format(dates: pd.DatetimeIndex) -> str:

@@ -196,8 +196,8 @@ def backtest(policy: Policy | Sequence[Stage], walk: Walk, *, normalise: bool = 
         upcoming = stages[due[today]].policy
         if upcoming is not active:
             active = upcoming
-            _warm_up(active, walk, today, normalise=normalise)
-        simulator.step(_decide(active, simulator, normalise=normalise))
+            warm_up(active, walk, today, normalise=normalise)
+        simulator.step(decide_weights(active, simulator, normalise=normalise))
         stop = int(simulator.stop[0])
     return _read_marks(stages[0].policy.name, walk)
 
@@ -257,8 +257,17 @@ def _find_warm_up(
     return market.dates[earlier], first - earlier
 
 
-def _decide(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool) -> Float | None:
-    """Return the target weights of a policy at the next execution, `[P, N+1]`, or None to leave the book alone."""
+def decide_weights(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool = False) -> Float | None:
+    """Return the target weights of a policy at the next execution, `[P, N+1]`, or None to leave the book alone.
+
+    Args:
+        policy: The policy.
+        simulator: The portfolios that it decides for, as they stand at the close.
+        normalise: See `backtest`.
+
+    Raises:
+        DataError: The weights cannot be traded; policy, date and sum are named.
+    """
     weights = policy.predict(observe(simulator))
     if getattr(policy, "may_hold", False) and np.isnan(weights).all():
         return None
@@ -288,8 +297,15 @@ def _check_holdable(weights: Float, tape: Tape, bar: npt.NDArray[np.integer], na
         )
 
 
-def _warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool) -> None:
-    """Reset a policy and walk it, with a book of its own, through the sessions before it takes over."""
+def warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool = False) -> None:
+    """Reset a policy and walk it, with a book of its own, through the sessions before it takes over.
+
+    Args:
+        policy: The policy.
+        walk: The range.
+        bar: The first one that it decides for.
+        normalise: See `backtest`.
+    """
     if hasattr(policy, "reset"):  # a plain object with `predict` has no state to forget
         policy.reset()
     begin = max(bar - getattr(policy, "burn_in", 0), 0)
@@ -298,7 +314,7 @@ def _warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool) -> None:
     shadow = PortfolioSimulator(walk.tape, walk.simulator.settings)
     shadow.reset(np.array([begin]), np.array([bar]))
     while shadow.bar[0] < shadow.stop[0]:
-        shadow.step(_decide(policy, shadow, normalise=normalise))
+        shadow.step(decide_weights(policy, shadow, normalise=normalise))
 
 
 def _weight_column(symbol: str) -> str:
@@ -328,6 +344,44 @@ def _read_marks(name: str, walk: Walk) -> Backtest:
         wealth = np.append(wealth, np.zeros(missing))
         paid, turnover = np.append(paid, np.full(missing, paid[-1])), np.append(turnover, np.zeros(missing))
         weights = np.vstack([weights, np.tile(np.eye(1, weights.shape[1], weights.shape[1] - 1), (missing, 1))])
+    return make_record(
+        name,
+        tape,
+        dates,
+        wealth=wealth,
+        weights=weights,
+        paid=paid,
+        turnover=turnover,
+        benchmark=tape.benchmark_returns[first:],
+        cash=tape.cash_returns[first + 1 :],
+    )
+
+
+def make_record(
+    name: str,
+    tape: Tape,
+    dates: pd.DatetimeIndex,
+    *,
+    wealth: FloatArray,
+    weights: FloatArray,
+    paid: FloatArray,
+    turnover: FloatArray,
+    benchmark: FloatArray,
+    cash: FloatArray,
+) -> Backtest:
+    """Make the record of a book from what the ledger marked at each close.
+
+    Args:
+        name: Of the policy.
+        tape: Names of the assets, sessions in a year.
+        dates: Of the marks, `[T]`.
+        wealth: In units of the wealth at the start, `[T]`.
+        weights: Cash last, `[T, N+1]`.
+        paid: All costs since the start, in the same units, `[T]`.
+        turnover: Since the mark before, `[T]`.
+        benchmark: Return of the benchmark, `[T]`.
+        cash: Return of cash at all marks but the first, `[T-1]`.
+    """
     # Costs are booked in units of the first day's wealth, and stated as fractions of that at the close before.
     before = np.concatenate([[1.0], wealth[:-1]])
     alive = before > 0.0
@@ -342,8 +396,8 @@ def _read_marks(name: str, walk: Walk) -> Backtest:
         costs=costs,
         net=net,
         turnover=turnover,
-        benchmark=tape.benchmark_returns[first:],
+        benchmark=benchmark,
         # A book begins at its first execution: what cash earned before is not its own.
-        cash_return=np.concatenate([[0.0], tape.cash_returns[first + 1 :]]),
+        cash_return=np.concatenate([[0.0], cash]),
         periods_per_year=tape.periods_per_year,
     )

@@ -57,6 +57,7 @@ __all__ = [
     "evaluate",
     "forecast",
     "load_trainings",
+    "make_signals",
     "reopen",
     "rewrite_report",
     "run_all",
@@ -242,24 +243,40 @@ def _forecast(plan: _Plan, fresh: bool, reporter: Reporter) -> Prepared:
             f"{market.n_symbols} symbols, {market.dates[0].date()} to {market.dates[-1].date()}, benchmark "
             f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
         )
-        schedule = experiment.forecast
-        if schedule.cache is not None:
-            schedule = schedule.model_copy(update={"cache": plan.root / schedule.cache})
-        parts = forecast_all(
-            market,
-            experiment.analysts,
-            schedule,
-            n_jobs=experiment.training.n_jobs or count_cores(),
-            reporter=reporter,
-            folder=run.forecasts,
-            fresh=fresh,
-        )
-        if experiment.blend is not None:
-            folder = run.forecasts / experiment.blend.label
-            joined = concatenate_signals(parts)
-            parts.append(make_blend(market, joined, experiment.blend, folder, fresh=fresh, reporter=reporter))
-        if experiment.features is not None:
-            parts.append(compute_features(market, experiment.features))
-        signals = concatenate_signals(parts)
+        signals = make_signals(experiment, market, plan.root, run.forecasts, fresh=fresh, reporter=reporter)
         signals.save(run.signals)
         return Prepared(experiment, run, market, folds, signals)
+
+
+def make_signals(
+    experiment: Experiment, market: Market, root: Path, folder: Path, *, fresh: bool = False, reporter: Reporter
+) -> Signals:
+    """Return the signals of analysts, blend and features on a market; what stands in folder and cache is used.
+
+    Args:
+        experiment: The configuration.
+        market: The market.
+        root: Folder of all runs, below which the cache stands.
+        folder: Where the signals of each analyst and of the blend are kept.
+        fresh: Compute everything.
+        reporter: Progress callback.
+    """
+    schedule = experiment.forecast
+    if schedule.cache is not None:
+        schedule = schedule.model_copy(update={"cache": root / schedule.cache})
+    parts = forecast_all(
+        market,
+        experiment.analysts,
+        schedule,
+        n_jobs=experiment.training.n_jobs or count_cores(),
+        reporter=reporter,
+        folder=folder,
+        fresh=fresh,
+    )
+    if experiment.blend is not None:
+        joined = concatenate_signals(parts)
+        place = folder / experiment.blend.label
+        parts.append(make_blend(market, joined, experiment.blend, place, fresh=fresh, reporter=reporter))
+    if experiment.features is not None:
+        parts.append(compute_features(market, experiment.features))
+    return concatenate_signals(parts)

@@ -71,5 +71,10 @@ def find_observed(names: Sequence[str], experiment: Experiment) -> list[str]:
 def cut_folds(market: Market, experiment: Experiment) -> list[Fold]:
     """Cut the sessions that have signals into folds."""
     known = market.dates[experiment.forecast.min_train_days :]
+    return make_folds(known, experiment.splits, find_longest_horizon(experiment))
+
+
+def find_longest_horizon(experiment: Experiment) -> int:
+    """Return the sessions that the longest label, or decision, of an experiment reaches ahead."""
     horizon = max(max(settings.horizons) for settings in experiment.analysts)
-    return make_folds(known, experiment.splits, max(horizon, experiment.env.rebalance_every))
+    return max(horizon, experiment.env.rebalance_every)

@@ -33,6 +33,7 @@ _PACKAGES = (
 )
 # What a later command may change about a run without training anything again, by command.
 EVALUATION_KEYS = ("data.path", "data.options", "baselines", "intervals", "n_trials", "training.n_jobs")
+LIVE_KEYS = ("data.path", "data.options", "data.end", "training.n_jobs")
 REPORT_KEYS = ("data.path", "data.options", "intervals", "n_trials")
 
 
@@ -110,6 +111,11 @@ class RunFolder:
     def verdict(self) -> Path:
         """Folder of the event file that shows the verdict in TensorBoard."""
         return self.path / "verdict"
+
+    @property
+    def live(self) -> Path:
+        """Folder of what was learnt since the run was made: bars, signals and policies that came later."""
+        return self.path / "live"
 
     def agent(self, label: str) -> Path:
         """Folder of one agent's trainings and curves."""

@@ -1,0 +1,1 @@
+"""A run after it was judged: new bars, tomorrow's weights, and an account on paper."""

@@ -1,0 +1,269 @@
+"""A paper account: a folder with the journal of its days, booked by the ledger of the backtest.
+
+`account.json` says whose decisions are booked; `journal.jsonl` has one line a session, with what the session made of
+the account and what is to be traded next. A step that is killed at any moment has booked a session or has not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alfred.data.files import write_atomically
+from alfred.errors import CheckpointError, ConfigError, DataError
+from alfred.training.live.brokers import BROKERS, Broker, Order
+from alfred.training.live.desk import Day, Desk
+from alfred.training.live.journal import Journal, sync_folder
+from alfred.training.live.opened import LiveRun, open_live
+from alfred.training.locks import hold_run
+
+ACCOUNT_FILE, JOURNAL_FILE = "account.json", "journal.jsonl"
+_LEAST_TRADE = 1e-9  # of wealth
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an account is.
+
+    Attributes:
+        run: Directory of the run whose agent decides.
+        agent: Its name.
+        start: ISO date of the close of the first decision.
+        capital: Money at the start, in the currency of the prices.
+        broker: Name of the broker.
+        symbols: What is traded, in the order of the weights; cash comes last.
+    """
+
+    run: str
+    agent: str
+    start: str
+    capital: float
+    broker: str
+    symbols: tuple[str, ...]
+
+
+class PaperAccount:
+    """An account in a folder.
+
+    Args:
+        folder: The folder.
+        terms: What the account is.
+    """
+
+    def __init__(self, folder: Path, terms: Terms) -> None:
+        """Store both."""
+        self.folder = folder
+        self.terms = terms
+        self.journal = Journal(folder / JOURNAL_FILE)
+
+    @classmethod
+    def create(
+        cls,
+        run: Path | str,
+        folder: Path,
+        *,
+        agent: str | None = None,
+        start: pd.Timestamp | None = None,
+        capital: float = 100_000.0,
+        broker: str = "csv",
+    ) -> PaperAccount:
+        """Start an account; its first decision is taken at a close that is known.
+
+        The same command after a kill goes on.
+
+        Args:
+            run: Directory of the run.
+            folder: Of the account.
+            agent: Name of the agent; the first one when left out.
+            start: Close of the first decision; the last one that is known when left out.
+            capital: Money at the start.
+            broker: Name of the broker.
+
+        Raises:
+            AlfredError: The folder holds another account, or the account cannot begin so.
+        """
+        if not (np.isfinite(capital) and capital > 0):
+            raise ConfigError(f"the capital is {capital:g}: it must be a positive amount of money")
+        BROKERS.load(broker)
+        live = open_live(run)
+        settings = live.find_agent(agent)
+        first = live.until if start is None else start
+        place = str(Path(run).resolve())
+        symbols = live.prepared.market.symbols
+        terms = Terms(place, settings.label, str(first.date()), float(capital), broker, symbols)
+        with hold_run(folder):
+            if (folder / ACCOUNT_FILE).exists():
+                found = cls.open(folder)
+                if found.terms != terms or len(found.journal.read()) > 1:
+                    raise ConfigError(f"{folder} holds an account already; choose another folder, or delete it")
+            elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+                # A name that begins with a dot is what a kill left of a file that never was.
+                raise ConfigError(f"{folder} is not empty and holds no account; choose another folder")
+            account = cls(folder, terms)
+            desk = Desk(live.prepared, live.load_stages(settings), first)
+            day = desk.begin()
+            text = json.dumps(asdict(terms), indent=2)
+            write_atomically(folder / ACCOUNT_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+            sync_folder(folder)
+            if not account.journal.read():
+                account.journal.add(write_day(day))
+            account._place_orders(desk, day)
+            return account
+
+    @classmethod
+    def open(cls, folder: Path | str) -> PaperAccount:
+        """Open the account in a folder.
+
+        Raises:
+            ConfigError: There is none.
+            CheckpointError: It is damaged.
+        """
+        path = Path(folder) / ACCOUNT_FILE
+        if not path.is_file():
+            raise ConfigError(f"{folder} holds no account; start one with `alfred paper start RUN {folder}`")
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            return cls(Path(folder), Terms(**{**raw, "symbols": tuple(raw["symbols"])}))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); restore it from a copy") from error
+
+    def open_run(self) -> LiveRun:
+        """Open the run that the account follows.
+
+        Raises:
+            AlfredError: It cannot be opened, or trades something else now.
+        """
+        live = open_live(self.terms.run)
+        if live.prepared.market.symbols != self.terms.symbols:
+            raise DataError(f"{self.terms.run} trades other symbols than {self.folder} does; start another account")
+        return live
+
+    def open_broker(self) -> Broker:
+        """Return the broker of the account."""
+        return BROKERS.load(self.terms.broker)(self.folder)
+
+    def read_days(self) -> list[Day]:
+        """Return the days that are booked; the first one is that of the first decision.
+
+        Raises:
+            CheckpointError: The journal is damaged.
+        """
+        days = [read_day(line, self.journal.path) for line in self.journal.read()]
+        if not days:
+            raise CheckpointError(
+                f"{self.folder} has no first day, its start was interrupted; give `alfred paper start` again"
+            )
+        return days
+
+    def make_desk(self, live: LiveRun, until: pd.Timestamp | None = None) -> Desk:
+        """Return the desk of the account."""
+        stages = live.load_stages(live.find_agent(self.terms.agent))
+        return Desk(live.prepared, stages, pd.Timestamp(self.terms.start), until)
+
+    def step(self, until: pd.Timestamp | None = None) -> Iterator[Day]:
+        """Book every session that is known and not booked yet, each once.
+
+        Args:
+            until: Last session to book; the last one that is known when left out.
+
+        Yields:
+            Each day, after it is on the disk.
+
+        Raises:
+            AlfredError: The data or the models do not allow it; what is booked stays.
+        """
+        with hold_run(self.folder):
+            live = self.open_run()
+            if until is not None and until > live.until:
+                raise DataError(f"nothing is known after {live.until.date()}; {until.date()} is the future")
+            days = self.read_days()
+            if until is not None and until < days[-1].date:
+                raise DataError(
+                    f"{days[-1].date.date()} is booked already; a journal does not go back to {until.date()}"
+                )
+            desk = self.make_desk(live, until)
+            last = days[-1]
+            for last in desk.go_on(days):
+                self.journal.add(write_day(last))
+                yield last
+            # After the last day only: what earlier ones decided is traded already. Where nothing was booked, a kill may
+            # have come between a day and its orders.
+            self._place_orders(desk, last)
+
+    def list_orders(self, desk: Desk, day: Day) -> list[Order]:
+        """Return what is to be traded after a close, based on its prices, as the mandate leaves it.
+
+        Args:
+            desk: Of the account, which knows nothing after that close.
+            day: The last one that is booked.
+        """
+        if day.decision is None:
+            return []
+        money = self.terms.capital * day.wealth
+        plan = desk.plan(day.decision)
+        found = []
+        for column, symbol in enumerate(self.terms.symbols):
+            change, price = float(plan.traded[column]), float(desk.closes[column])
+            if abs(change) > _LEAST_TRADE and np.isfinite(price):
+                weight = float(plan.after[column])
+                found.append(Order(str(day.date.date()), symbol, change * money / price, price, weight))
+        return found
+
+    def _place_orders(self, desk: Desk, day: Day) -> None:
+        if day.decision is not None and day.date == desk.dates[-1]:
+            self.open_broker().place(str(day.date.date()), self.list_orders(desk, day))
+
+
+def write_day(day: Day) -> dict[str, Any]:
+    """Return a day as the journal keeps it; floats are written with all their digits."""
+    before = None
+    if day.before is not None:
+        before = {
+            name: {"dtype": array.dtype.str, "shape": array.shape, "values": array.ravel().tolist()}
+            for name, array in day.before.items()
+        }
+    return {
+        "date": str(day.date.date()),
+        "wealth": day.wealth,
+        "paid": day.paid,
+        "turnover": day.turnover,
+        "weights": day.weights.tolist(),
+        "benchmark": day.benchmark,
+        "cash_return": day.cash_return,
+        "decision": None if day.decision is None else day.decision.tolist(),
+        "fold": day.fold,
+        "corrected": day.corrected,
+        "before": before,
+        "booked": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def read_day(line: dict[str, Any], path: Path) -> Day:
+    """Read what `write_day` wrote.
+
+    Raises:
+        CheckpointError: It is something else.
+    """
+    try:
+        before = line["before"] and {
+            name: np.array(item["values"], dtype=item["dtype"]).reshape(item["shape"])
+            for name, item in line["before"].items()
+        }
+        return Day(
+            date=pd.Timestamp(line["date"]),
+            weights=np.array(line["weights"], dtype=np.float64),
+            decision=None if line["decision"] is None else np.array(line["decision"], dtype=np.float64),
+            fold=line["fold"],
+            before=before,
+            corrected=line["corrected"],
+            **{name: float(line[name]) for name in ("wealth", "paid", "turnover", "benchmark", "cash_return")},
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} holds a line that is no day ({error}); restore it from a copy") from error

@@ -62,7 +62,7 @@ class EndpointScorer(Scorer):
         """Prepare the calls; none is made yet.
 
         Raises:
-            ConfigError: The environment variable of the key is not set.
+            ConfigError: The environment variable of the key is not set, or holds what is not printable ASCII.
         """
         self.settings = settings
         told = settings.model_dump(mode="json", include={"url", "model", "mask_names", "company_names"})
@@ -82,6 +82,12 @@ class EndpointScorer(Scorer):
                 raise ConfigError(
                     f"the environment variable {settings.api_key_env} is not set; export the key of {settings.url} in "
                     "it, or leave out endpoint.api_key_env where no key is asked for"
+                )
+            # What no header can carry would be an error of the connection, whose text repeats the key.
+            if not (key.isascii() and key.isprintable()):
+                raise ConfigError(
+                    f"the environment variable {settings.api_key_env} holds a character that no key has: a line break, "
+                    "or one that is not ASCII; export the key alone in it (its value is not shown here)"
                 )
             self._headers["Authorization"] = f"Bearer {key}"
         handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]

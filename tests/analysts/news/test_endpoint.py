@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,19 @@ def test_the_key_comes_from_the_environment_and_stays_there(tmp_path, monkeypatc
     assert not any(b"secret-key" in path.read_bytes() for path in written)
     assert "secret-key" not in repr(settings) + "".join(analyst.notes)
     assert str(analyst.knowledge_cutoff.date()) == "2010-06-01"
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-hidden\nsecond", "sk-hidden\r\nX-Other: 1", "sk-hidden\u00e9", "sk-\u2014hidden", "sk-\x7fhidden"]
+)
+def test_a_key_that_no_header_can_carry_is_refused_unseen(monkeypatch, key) -> None:
+    monkeypatch.setenv("ALFRED_TEST_KEY", key)
+    with server.serve(server.honest) as endpoint:
+        refused = pytest.raises(ConfigError, match="ALFRED_TEST_KEY holds a character that no key has")
+        with refused as caught:
+            ask(make_scorer(endpoint, api_key_env="ALFRED_TEST_KEY", retries=0))
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
+    assert endpoint.requests == []
 
 
 def test_contract(tmp_path) -> None:

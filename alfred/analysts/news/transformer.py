@@ -18,17 +18,13 @@ from safetensors import SafetensorError
 from alfred.analysts.foundation.identity import digest_file
 from alfred.analysts.news.lexicon import is_forward_looking
 from alfred.analysts.news.scores import Item, Score, Scorer
-from alfred.analysts.news.settings import TRANSFORMER_REVISIONS
+from alfred.analysts.news.settings import TOKENIZER_FILES, TRANSFORMER_REVISIONS
 from alfred.errors import CheckpointError, explain_briefly, import_extra
 from alfred.learning.devices import find_device
 from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_checkpoint
 from alfred.learning.settings import Device
 from alfred.typing import Float
 
-_TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"),
-    *("vocab.json", "merges.txt"),
-)
 _MOST_TOKENS = 128
 _STEP = 16  # Lengths are rounded up to it, so that few shapes occur.
 
@@ -67,9 +63,9 @@ class TransformerScorer(Scorer):
             MissingExtraError: `transformers` is not installed.
         """
         import_extra("transformers", "transformers")
-        found = resolve_checkpoint(checkpoint, revision=revision, pinned=TRANSFORMER_REVISIONS, beside=_TOKENIZER_FILES)
+        found = resolve_checkpoint(checkpoint, revision=revision, pinned=TRANSFORMER_REVISIONS, beside=TOKENIZER_FILES)
         folder = found.weights.parent
-        files = [folder / name for name in (WEIGHTS_FILE, CONFIG_FILE, *_TOKENIZER_FILES)]
+        files = [folder / name for name in (WEIGHTS_FILE, CONFIG_FILE, *TOKENIZER_FILES)]
         digests = " ".join(digest_file(file) for file in files if file.is_file())
         super().__init__(f"transformer {hashlib.sha256(digests.encode()).hexdigest()} {_MOST_TOKENS}", cache)
         self._positive, self._negative = find_labels(found)

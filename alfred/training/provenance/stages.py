@@ -103,13 +103,22 @@ def digest_environment(settings: PortfolioSettings, market: Market) -> str:
 
 
 def digest_analyst(settings: AnalystSettings, exclude: Set[str] = frozenset()) -> str:
-    """Return a digest of the settings of an analyst; a folder of weights counts by what is in it."""
+    """Return a digest of the settings of an analyst.
+
+    A folder of weights counts by what is in it: the weights, and the further files that the settings name.
+    """
     fields = settings.model_dump(mode="json", exclude=set(exclude))
     folders = [Path(value).expanduser() for value in fields.values() if isinstance(value, str) and value]
     weights = [folder / WEIGHTS_FILE for folder in folders if (folder / WEIGHTS_FILE).is_file()]
+    beside = [
+        {name: compute_checksum(path.parent / name)}
+        for path in weights
+        for name in settings.beside_weights
+        if (path.parent / name).is_file()
+    ]
     trained = [digest_folder(folder) for folder in folders if (folder / CARD_FILE).is_file()]
     inner = [digest_analyst(item) for item in settings.inner]
-    return compute_digest(fields, [compute_checksum(path) for path in weights], *trained, *inner)
+    return compute_digest(fields, [compute_checksum(path) for path in weights], *beside, *trained, *inner)
 
 
 def read_public_versions(packages: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ class TransformerScorer(Scorer):
         folder = found.weights.parent
         files = [folder / name for name in (WEIGHTS_FILE, CONFIG_FILE, *TOKENIZER_FILES)]
         digests = " ".join(digest_file(file) for file in files if file.is_file())
-        super().__init__(f"transformer {hashlib.sha256(digests.encode()).hexdigest()} {_MOST_TOKENS}", cache)
+        # Another version may cut texts into other tokens, and must not find the scores of this one.
+        version = importlib.metadata.version("transformers").partition("+")[0]
+        super().__init__(f"transformer {version} {hashlib.sha256(digests.encode()).hexdigest()} {_MOST_TOKENS}", cache)
         self._positive, self._negative = find_labels(found)
         with torch.random.fork_rng(devices=[]):
             self._tokenizer, self._network = load_classifier(found)

@@ -26,6 +26,7 @@ from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_c
 from alfred.learning.settings import Device
 from alfred.typing import Float
 
+_ADAPTER_FILE = "adapter_config.json"
 _MOST_TOKENS = 128
 _STEP = 16  # Lengths are rounded up to it, so that few shapes occur.
 
@@ -114,29 +115,43 @@ def find_labels(checkpoint: Checkpoint) -> tuple[int, int]:
     """Return which outputs of a classifier are positive and negative.
 
     Raises:
-        CheckpointError: Its `config.json` does not say it.
+        CheckpointError: Its `config.json` does not say it, or its keys are not the outputs 0 to K - 1.
     """
     raw = checkpoint.config.get("id2label")
-    labels = {str(name).lower(): str(key) for key, name in raw.items()} if isinstance(raw, dict) else {}
-    try:
-        return int(labels["positive"]), int(labels["negative"])
-    except (KeyError, ValueError) as error:
+    named = {str(key): str(name).lower() for key, name in raw.items()} if isinstance(raw, dict) else {}
+    names = list(named.values())
+    if {"positive", "negative"} - set(names):
         raise CheckpointError(
-            f"'{checkpoint.source}' has the labels {', '.join(labels) or 'none'} in its config.json; it needs "
+            f"'{checkpoint.source}' has the labels {', '.join(names) or 'none'} in its config.json; it needs "
             "'positive' and 'negative': name a classifier of sentiment"
-        ) from error
+        )
+    outputs = [str(output) for output in range(len(named))]
+    if set(named) != set(outputs) or len(set(names)) < len(names):
+        told = ", ".join(f"{key}: {name}" for key, name in named.items())
+        raise CheckpointError(
+            f"'{checkpoint.source}' has the labels {told} in its config.json; id2label must name the outputs "
+            f"{', '.join(outputs)}, each with a label of its own: correct it"
+        )
+    ordered = [named[output] for output in outputs]
+    return ordered.index("positive"), ordered.index("negative")
 
 
 def load_classifier(checkpoint: Checkpoint) -> tuple[Any, Any]:
     """Return tokenizer and network of a checkpoint, ready to compute.
 
     Raises:
-        CheckpointError: The checkpoint asks for code of its own, a file is missing, or the weights do not fit.
+        CheckpointError: The checkpoint asks for code of its own or holds an adapter, a file is missing, or the weights
+            do not fit.
     """
     transformers = import_extra("transformers", "transformers")
     folder = checkpoint.weights.parent
     if "auto_map" in checkpoint.config:
         raise CheckpointError(f"'{checkpoint.source}' asks for code of its own to be run (auto_map); name another one")
+    # transformers would put the adapter's weights, or another network altogether, in place of those that count.
+    if (folder / _ADAPTER_FILE).exists():
+        raise CheckpointError(
+            f"'{checkpoint.source}' holds an adapter ({_ADAPTER_FILE}); merge it into {WEIGHTS_FILE}, or remove it"
+        )
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         with _quiet(transformers.utils.logging):

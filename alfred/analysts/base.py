@@ -30,12 +30,15 @@ class Analyst(ABC):
         min_history: Tradable sessions that a window must end with to be forecast at all.
         knowledge_cutoff: Last date that a pretrained model may have seen, or None for one trained here only.
         notes: Caveats of the fit for the report, one sentence each.
+        packages: Packages, as they are called on the index, whose new versions may change the forecasts, beside those
+            that count for every analyst; one that is not installed is left out.
     """
 
     settings_class: ClassVar[type[AnalystSettings]]
     fields: tuple[str, ...] = ("close",)
     knowledge_cutoff: pd.Timestamp | None = None
     notes: tuple[str, ...] = ()
+    packages: ClassVar[tuple[str, ...]] = ()
     is_fitted: bool = False
 
     def __init__(self, settings: AnalystSettings) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import Forecast
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import PRICE_FIELDS, Market
+from alfred.data.point_in_time.headlines import WindowHeadlines
 from alfred.errors import NotFittedError, require_promise
 from alfred.fresh import call_afresh
 from alfred.typing import FloatArray
@@ -53,10 +56,13 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
     require_promise(_refuses_unfitted(analyst, windows), "predict must raise NotFittedError before fit")
     require_promise(analyst.fit(past) is analyst, "fit must return self")
     windows = _windows(analyst, past)
-    values_before = windows.values.copy()
+    values_before, texts_before = windows.values.copy(), _pack_headlines(windows.headlines)
     forecast = analyst.predict(windows)
+    texts_after = _pack_headlines(windows.headlines)
     require_promise(
-        np.array_equal(values_before, windows.values, equal_nan=True), "predict must not write to its windows"
+        np.array_equal(values_before, windows.values, equal_nan=True)
+        and all(np.array_equal(array, texts_after[name]) for name, array in texts_before.items()),
+        "predict must not write to its windows",
     )
     require_promise(forecast.horizons == analyst.horizons, "the forecast must be for the analyst's horizons")
     require_promise(
@@ -81,7 +87,7 @@ def check_analyst(make: Callable[[], Analyst], market: Market) -> None:
         _check_afresh(analyst, windows, forecast, Path(folder))
     for name, array in _copy_arrays(past).items():
         require_promise(
-            np.array_equal(before[name], array, equal_nan=name != "tradable"),
+            np.array_equal(before[name], array, equal_nan=array.dtype.kind == "f"),
             f"the market must not be written to: {name}",
         )
 
@@ -106,6 +112,7 @@ def _check_afresh(analyst: Analyst, windows: Contexts, forecast: Forecast, folde
         symbols=np.array(windows.symbols),
         dates=windows.dates.to_numpy(),
         timestamps=windows.timestamps,
+        **_pack_headlines(windows.headlines),
     )
     call_afresh("alfred.analysts.checks:forecast_afresh", type(analyst), folder)
     with np.load(folder / _FORECAST, allow_pickle=False) as found:
@@ -127,9 +134,24 @@ def forecast_afresh(owner: type[Analyst], folder: str) -> None:
             tuple(held["symbols"].tolist()),
             pd.DatetimeIndex(held["dates"]),
             held["timestamps"],
+            _unpack_headlines(held, len(held["symbols"])) if "headline_texts" in held else None,
         )
     forecast = owner.from_pretrained(place).predict(windows)
     np.savez(place / _FORECAST, mean=forecast.mean, quantiles=forecast.quantiles)
+
+
+def _pack_headlines(headlines: WindowHeadlines | None) -> dict[str, Any]:
+    """Return arrays without objects that hold the headlines of windows."""
+    if headlines is None:
+        return {}
+    # JSON, for arrays of text lose what is blank at the end of one.
+    texts = np.frombuffer(json.dumps(headlines.texts.tolist()).encode(), dtype=np.uint8)
+    return {"headline_window": headlines.window.copy(), "headline_age": headlines.age.copy(), "headline_texts": texts}
+
+
+def _unpack_headlines(held: Mapping[str, npt.NDArray[Any]], n_windows: int) -> WindowHeadlines:
+    texts = np.array(json.loads(held["headline_texts"].tobytes()), dtype=object)
+    return WindowHeadlines(n_windows, held["headline_window"], held["headline_age"], texts)
 
 
 def rescale_market(market: Market, factors: float | FloatArray) -> Market:
@@ -161,8 +183,11 @@ def measure_difference(first: Forecast, second: Forecast) -> float:
 
 def _copy_arrays(market: Market) -> dict[str, npt.NDArray[np.generic]]:
     """Return copies of all that a market holds by the name of the field."""
-    names = (*PRICE_FIELDS, "volume", "tradable")
+    names = (*PRICE_FIELDS, "volume", "tradable", "cash_rate")
     arrays = {name: getattr(market, name) for name in names} | dict(market.extras)
+    if market.headlines is not None:
+        news = market.headlines
+        arrays |= {"headlines": news.texts, "headline symbols": news.symbols, "headline dates": news.known.to_numpy()}
     return {name: array.copy() for name, array in arrays.items() if array is not None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -49,6 +49,9 @@ class AnalystSettings(Settings):
             out. Slow analysts forecast weekly or monthly.
         calibration: How its forecasts are calibrated in a walk-forward.
     """
+
+    beside_weights: ClassVar[tuple[str, ...]] = ()
+    """Files beside the weights in a folder of a checkpoint on which the forecast depends as well."""
 
     kind: str
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")

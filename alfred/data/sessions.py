@@ -235,6 +235,29 @@ def find_close_times(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> pd.Date
     return pd.DatetimeIndex(known.where(known.notna(), customary))
 
 
+def find_close_before(dates: pd.DatetimeIndex, calendar: str, periods_per_year: int) -> pd.Timestamp:
+    """Return when the session before the first one closed, on the exchange's own clock.
+
+    It is the last one of the exchange before the first date; of markets that are not daily on weekdays, the day that
+    lies the median gap before it, at its closing time.
+
+    Args:
+        dates: Sessions, ascending, `[T]`.
+        calendar: A name of `exchange_calendars`.
+        periods_per_year: Sessions in a year.
+
+    Raises:
+        ConfigError: The calendar is unknown.
+    """
+    if periods_per_year == _DAILY.periods_per_year:
+        held = pd.DatetimeIndex(_load_calendar(dates, calendar).closes.index).as_unit("s")
+        before = held[held < dates[0]][-1:]
+    else:
+        gap = (dates[1:] - dates[:-1]).median() if len(dates) > 1 else pd.Timedelta(days=1)
+        before = pd.DatetimeIndex([(dates[0] - gap).normalize()]).as_unit("s")
+    return find_close_times(before, calendar)[0]
+
+
 def find_time_zone(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> str:
     """Return the name of the zone on whose clock an exchange opens and closes.
 

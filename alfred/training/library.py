@@ -22,10 +22,10 @@ from alfred.settings import check_name
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import (
-    FORECAST_PACKAGES,
     compute_digest,
     digest_analyst,
     fingerprint_analyst,
+    list_packages,
     read_public_versions,
 )
 
@@ -191,7 +191,7 @@ def _train(
         digest=digest_analyst(settings),
         market=checksum,
         code=code,
-        versions=read_public_versions(FORECAST_PACKAGES),
+        versions=read_public_versions(list_packages(settings)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         notes=analyst.notes,
     )

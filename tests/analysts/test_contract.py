@@ -1,6 +1,7 @@
 """Every registered analyst passes the contract by being registered; and the contract catches those that break it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from alfred.analysts.naive import NaiveAnalyst
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import MomentumSettings, NaiveSettings
 from alfred.data.contexts import make_contexts
+from alfred.data.point_in_time.headlines import Headlines
 from alfred.errors import CheckpointError, ConfigError, ContractError, DataError, NotFittedError
 from tests.analysts.small import list_kinds, make_small_settings, prepare_market
 from tests.conftest import make_random_market
@@ -145,6 +147,66 @@ class Keeps(NaiveAnalyst):
 def test_contract_catches(analyst, settings, message) -> None:
     with pytest.raises(ContractError, match=message):
         check_analyst(lambda: analyst(settings), MARKET)
+
+
+class WritesRates(NaiveAnalyst):
+    def fit(self, market):
+        market.cash_rate[:] = 0.5
+        return super().fit(market)
+
+
+class WritesNews(NaiveAnalyst):
+    def fit(self, market):
+        market.headlines.texts[:] = "nothing happened"
+        return super().fit(market)
+
+
+class RewritesNews(NaiveAnalyst):
+    """Writes to the headlines of its windows."""
+
+    fields = ("close", "headlines")
+
+    def predict(self, contexts):
+        contexts.headlines.texts[:] = "nothing happened"
+        return super().predict(contexts)
+
+
+class ReadsNews(NaiveAnalyst):
+    """What it forecasts follows the letters, the age and the window of every headline, blanks at the end included."""
+
+    fields = ("close", "headlines")
+
+    def predict(self, contexts):
+        forecast = super().predict(contexts)
+        news = contexts.headlines
+        told = [len(text) / (1 + age) for text, age in zip(news.texts, news.age, strict=True)]
+        counts = np.bincount(news.window, told, minlength=len(contexts))
+        return Forecast.from_gaussian(forecast.mean + counts[:, None], forecast.dispersion(), self.horizons)
+
+
+def make_told_market():
+    rows = np.arange(0, 700, 7)
+    texts = np.array([f"news {row}" + "\0" * (row % 3) for row in rows], dtype=object)
+    symbols = np.array([MARKET.symbols[row % MARKET.n_symbols] for row in rows], dtype=object)
+    news = Headlines(MARKET.dates[rows], symbols, texts)
+    return replace(MARKET, headlines=news, cash_rate=np.full(MARKET.n_dates, 0.02))
+
+
+def test_an_analyst_that_reads_headlines_passes() -> None:
+    check_analyst(lambda: ReadsNews(NaiveSettings()), make_told_market())
+
+
+@pytest.mark.parametrize(
+    ("analyst", "message"),
+    [
+        (WritesRates, "must not be written to: cash_rate"),
+        (WritesNews, "must not be written to: headlines"),
+        (RewritesNews, "predict must not write to its windows"),
+    ],
+)
+def test_contract_looks_at_rates_and_headlines(analyst, message) -> None:
+    with pytest.raises(ContractError, match=message):
+        check_analyst(lambda: analyst(NaiveSettings()), make_told_market())
 
 
 @pytest.mark.parametrize("kind", ANALYSTS)

@@ -134,6 +134,48 @@ def test_stamps_of_any_zone(tmp_path: Path, zone, day, time, known) -> None:
     assert headlines.known.tolist() == [pd.Timestamp(known)]
 
 
+@pytest.mark.parametrize(
+    ("dates", "day", "time", "kept"),
+    [
+        (DATES, "2019-06-03", "10:00", False),
+        (DATES, "2020-03-05", "15:59", False),  # Thursday's session knew it
+        (DATES, "2020-03-05", "16:00", True),
+        (DATES, "2020-03-04", "", False),
+        (DATES, "2020-03-05", "", True),
+        (pd.bdate_range("2019-11-29", periods=40)[1:], "2019-11-29", "12:59", False),  # an early close
+        (pd.bdate_range("2019-11-29", periods=40)[1:], "2019-11-29", "13:00", True),
+        (pd.bdate_range("2019-11-29", periods=40)[1:], "2019-12-01", "09:00", True),  # a Sunday
+        (pd.date_range("2020-03-09", periods=40), "2020-03-08", "15:59", False),  # every day, Sunday as well
+        (pd.date_range("2020-03-09", periods=40), "2020-03-08", "16:00", True),
+        (pd.date_range("2020-03-06", periods=40, freq="7D"), "2020-02-28", "15:59", False),  # weekly
+        (pd.date_range("2020-03-06", periods=40, freq="7D"), "2020-03-02", "09:00", True),
+    ],
+)
+def test_what_an_earlier_session_knew_is_no_news_of_the_first_one(tmp_path: Path, dates, day, time, kept) -> None:
+    path = tmp_path / "news.csv"
+    path.write_text(f"date,time,symbol,headline\n{day},{time},SPY,told\n")
+    market = Market.from_arrays(dates, ["SPY"], np.full((len(dates), 1), 10.0), benchmark="SPY")
+    if dates is DATES:
+        market = replace(market, periods_per_year=252)
+    headlines = load_headlines(market, NewsSettings(path=path))
+    assert headlines.known.tolist() == [market.dates[0]] * kept
+
+
+def test_a_later_start_reads_the_headlines_of_the_sessions_that_are_left(tmp_path: Path) -> None:
+    whole = make_random_market(80)
+    path = tmp_path / "news.csv"
+    rows = [f"{day.date()},{time},S0,{time} of {day.date()}" for day in whole.dates for time in ("10:00", "18:00")]
+    path.write_text("\n".join(["date,time,symbol,headline", *rows]) + "\n")
+    start = whole.dates[30]
+    cut, late = (
+        join_news(whole, NewsSettings(path=path)).since(start),
+        join_news(whole.since(start), NewsSettings(path=path)),
+    )
+    assert late.headlines.texts.tolist() == cut.headlines.texts.tolist()
+    assert late.headlines.known.equals(cut.headlines.known)
+    np.testing.assert_array_equal(late.field("news_count"), cut.field("news_count"))
+
+
 def test_bad_zones_and_times_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown time zone 'UTX'"):
         NewsSettings(path=tmp_path, time_zone="UTX")

@@ -46,6 +46,7 @@ class MacroAnalyst(QuietAnalyst):
 
     settings_class: ClassVar[type[AnalystSettings]] = MacroAnalystSettings
     settings: MacroAnalystSettings
+    packages = ("statsmodels",)
 
     regimes_: Regimes | None = None
 

@@ -39,6 +39,7 @@ class NewsAnalyst(QuietAnalyst):
     settings_class: ClassVar[type[AnalystSettings]] = NewsAnalystSettings
     settings: NewsAnalystSettings
     fields = ("close", HEADLINES)
+    packages = ("vaderSentiment", "transformers", "tokenizers")
 
     def __init__(self, settings: NewsAnalystSettings) -> None:
         """Store the settings; all work waits for `fit`."""

@@ -6,22 +6,21 @@ import hashlib
 import http.client
 import json
 import logging
+import math
 import os
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import urlsplit
 
+from alfred.analysts.news.calls import MOST_BYTES, LengthError, post
 from alfred.analysts.news.replies import PROMPT, ReplyError, make_request, mask_names, read_reply
 from alfred.analysts.news.scores import Item, Score, Scorer
-from alfred.analysts.news.settings import LOCAL_HOSTS, EndpointSettings
+from alfred.analysts.news.settings import EndpointSettings
 from alfred.errors import ConfigError, EndpointError
 
 _LOGGER = logging.getLogger(__name__)
-_MOST_BYTES = 4_000_000
 _MOST_WAIT_S = 60.0
 _LETTERS_A_TOKEN = 4
 
@@ -36,13 +35,6 @@ class _PassingError(Exception):
     def __init__(self, text: str, wait_s: float = 0.0) -> None:
         super().__init__(text)
         self.wait_s = wait_s
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to another host."""
-
-    def redirect_request(self, *args: object, **kwargs: object) -> None:
-        return None
 
 
 class EndpointScorer(Scorer):
@@ -62,7 +54,7 @@ class EndpointScorer(Scorer):
         """Prepare the calls; none is made yet.
 
         Raises:
-            ConfigError: The environment variable of the key is not set.
+            ConfigError: The environment variable of the key is not set, or holds what is not printable ASCII.
         """
         self.settings = settings
         told = settings.model_dump(mode="json", include={"url", "model", "mask_names", "company_names"})
@@ -83,11 +75,13 @@ class EndpointScorer(Scorer):
                     f"the environment variable {settings.api_key_env} is not set; export the key of {settings.url} in "
                     "it, or leave out endpoint.api_key_env where no key is asked for"
                 )
+            # What no header can carry would be an error of the connection, whose text repeats the key.
+            if not (key.isascii() and key.isprintable()):
+                raise ConfigError(
+                    f"the environment variable {settings.api_key_env} holds a character that no key has: a line break, "
+                    "or one that is not ASCII; export the key alone in it (its value is not shown here)"
+                )
             self._headers["Authorization"] = f"Bearer {key}"
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
-        if urlsplit(settings.url).hostname in LOCAL_HOSTS:
-            handlers.append(urllib.request.ProxyHandler({}))
-        self._opener = urllib.request.build_opener(*handlers)
 
     def _score(self, items: Sequence[Item]) -> list[Score]:
         s = self.settings
@@ -142,11 +136,10 @@ class EndpointScorer(Scorer):
             _PassingError: Another attempt may succeed.
         """
         url = f"{self.settings.url.rstrip('/')}/chat/completions"
-        request = urllib.request.Request(url, body, self._headers, method="POST")  # noqa: S310  http and https only
-        deadline = time.monotonic() + self.settings.timeout_s
         try:
-            with self._opener.open(request, timeout=self.settings.timeout_s) as response:
-                return _read(response, deadline)
+            return post(url, body, self._headers, self.settings.timeout_s)
+        except LengthError as error:
+            raise _PassingError(f"the answer is longer than {MOST_BYTES} bytes") from error
         except urllib.error.HTTPError as error:
             with error:
                 self._judge(error)
@@ -166,21 +159,9 @@ class EndpointScorer(Scorer):
                 wait = float(error.headers.get("Retry-After", "0"))
             except ValueError:
                 wait = 0.0  # a date: the usual wait will do
-            raise _PassingError(f"it answered with status {error.code}", wait_s=wait)
+            is_wait = math.isfinite(wait) and wait >= 0
+            raise _PassingError(f"it answered with status {error.code}", wait_s=wait if is_wait else 0.0)
         hint = {401: "check the key", 403: "check the key", 404: "check url and model"}.get(error.code, "check the url")
         if 300 <= error.code < 400:
             hint = "it redirects, which is not followed: name the address that it redirects to"
         raise EndpointError(f"{self.settings.url} refuses the request with status {error.code}: {hint}")
-
-
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """Return what comes before the deadline; a socket's own time limit begins anew with every byte."""
-    parts, size = [], 0
-    while part := response.read1(1 << 16):
-        parts.append(part)
-        size += len(part)
-        if size > _MOST_BYTES:
-            raise _PassingError(f"the answer is longer than {_MOST_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError
-    return b"".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -24,6 +24,12 @@ TRANSFORMER_REVISIONS: dict[str, str] = {FINBERT: "4556d13015211d73dccd3fdd39d39
 TRANSFORMER_CUTOFFS: dict[str, datetime.date] = {FINBERT: datetime.date(2020, 7, 31)}
 """FinBERT (Araci, 2019) was tuned on sentences of 2014 and before, and its BERT read the Wikipedia of 2018; nobody says
 when these weights were made, so that the end of the month of their upload is taken."""
+
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt"),
+    *("vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"),
+)
+"""Files from which a tokenizer is made, where a checkpoint has them."""
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -93,6 +99,9 @@ class NewsAnalystSettings(QuietSettings):
         batch_size: Headlines in one pass of the transformer.
         endpoint: The chat endpoint.
     """
+
+    # The order of the labels, and which tokens a headline is made of.
+    beside_weights: ClassVar[tuple[str, ...]] = ("config.json", *TOKENIZER_FILES)
 
     kind: Literal["news"] = "news"
     backend: Literal["lexicon", "transformer", "endpoint"] = "lexicon"

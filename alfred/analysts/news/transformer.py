@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,14 @@ from safetensors import SafetensorError
 from alfred.analysts.foundation.identity import digest_file
 from alfred.analysts.news.lexicon import is_forward_looking
 from alfred.analysts.news.scores import Item, Score, Scorer
-from alfred.analysts.news.settings import TRANSFORMER_REVISIONS
+from alfred.analysts.news.settings import TOKENIZER_FILES, TRANSFORMER_REVISIONS
 from alfred.errors import CheckpointError, explain_briefly, import_extra
 from alfred.learning.devices import find_device
 from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_checkpoint
 from alfred.learning.settings import Device
 from alfred.typing import Float
 
-_TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"),
-    *("vocab.json", "merges.txt"),
-)
+_ADAPTER_FILE = "adapter_config.json"
 _MOST_TOKENS = 128
 _STEP = 16  # Lengths are rounded up to it, so that few shapes occur.
 
@@ -67,11 +65,13 @@ class TransformerScorer(Scorer):
             MissingExtraError: `transformers` is not installed.
         """
         import_extra("transformers", "transformers")
-        found = resolve_checkpoint(checkpoint, revision=revision, pinned=TRANSFORMER_REVISIONS, beside=_TOKENIZER_FILES)
+        found = resolve_checkpoint(checkpoint, revision=revision, pinned=TRANSFORMER_REVISIONS, beside=TOKENIZER_FILES)
         folder = found.weights.parent
-        files = [folder / name for name in (WEIGHTS_FILE, CONFIG_FILE, *_TOKENIZER_FILES)]
+        files = [folder / name for name in (WEIGHTS_FILE, CONFIG_FILE, *TOKENIZER_FILES)]
         digests = " ".join(digest_file(file) for file in files if file.is_file())
-        super().__init__(f"transformer {hashlib.sha256(digests.encode()).hexdigest()} {_MOST_TOKENS}", cache)
+        # Another version may cut texts into other tokens, and must not find the scores of this one.
+        version = importlib.metadata.version("transformers").partition("+")[0]
+        super().__init__(f"transformer {version} {hashlib.sha256(digests.encode()).hexdigest()} {_MOST_TOKENS}", cache)
         self._positive, self._negative = find_labels(found)
         with torch.random.fork_rng(devices=[]):
             self._tokenizer, self._network = load_classifier(found)
@@ -115,29 +115,43 @@ def find_labels(checkpoint: Checkpoint) -> tuple[int, int]:
     """Return which outputs of a classifier are positive and negative.
 
     Raises:
-        CheckpointError: Its `config.json` does not say it.
+        CheckpointError: Its `config.json` does not say it, or its keys are not the outputs 0 to K - 1.
     """
     raw = checkpoint.config.get("id2label")
-    labels = {str(name).lower(): str(key) for key, name in raw.items()} if isinstance(raw, dict) else {}
-    try:
-        return int(labels["positive"]), int(labels["negative"])
-    except (KeyError, ValueError) as error:
+    named = {str(key): str(name).lower() for key, name in raw.items()} if isinstance(raw, dict) else {}
+    names = list(named.values())
+    if {"positive", "negative"} - set(names):
         raise CheckpointError(
-            f"'{checkpoint.source}' has the labels {', '.join(labels) or 'none'} in its config.json; it needs "
+            f"'{checkpoint.source}' has the labels {', '.join(names) or 'none'} in its config.json; it needs "
             "'positive' and 'negative': name a classifier of sentiment"
-        ) from error
+        )
+    outputs = [str(output) for output in range(len(named))]
+    if set(named) != set(outputs) or len(set(names)) < len(names):
+        told = ", ".join(f"{key}: {name}" for key, name in named.items())
+        raise CheckpointError(
+            f"'{checkpoint.source}' has the labels {told} in its config.json; id2label must name the outputs "
+            f"{', '.join(outputs)}, each with a label of its own: correct it"
+        )
+    ordered = [named[output] for output in outputs]
+    return ordered.index("positive"), ordered.index("negative")
 
 
 def load_classifier(checkpoint: Checkpoint) -> tuple[Any, Any]:
     """Return tokenizer and network of a checkpoint, ready to compute.
 
     Raises:
-        CheckpointError: The checkpoint asks for code of its own, a file is missing, or the weights do not fit.
+        CheckpointError: The checkpoint asks for code of its own or holds an adapter, a file is missing, or the weights
+            do not fit.
     """
     transformers = import_extra("transformers", "transformers")
     folder = checkpoint.weights.parent
     if "auto_map" in checkpoint.config:
         raise CheckpointError(f"'{checkpoint.source}' asks for code of its own to be run (auto_map); name another one")
+    # transformers would put the adapter's weights, or another network altogether, in place of those that count.
+    if (folder / _ADAPTER_FILE).exists():
+        raise CheckpointError(
+            f"'{checkpoint.source}' holds an adapter ({_ADAPTER_FILE}); merge it into {WEIGHTS_FILE}, or remove it"
+        )
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         with _quiet(transformers.utils.logging):

@@ -11,7 +11,7 @@ from alfred.data.market import Market
 from alfred.data.point_in_time.asof import find_first_session
 from alfred.data.point_in_time.headlines import Headlines
 from alfred.data.prices.parsing import parse_days, read_csv_text
-from alfred.data.sessions import find_close_times, find_time_zone
+from alfred.data.sessions import find_close_before, find_close_times, find_time_zone
 from alfred.data.settings import NewsSettings
 from alfred.errors import DataError
 
@@ -20,7 +20,8 @@ def load_headlines(market: Market, settings: NewsSettings) -> Headlines:
     """Read headlines and find the session at whose close each is known.
 
     A headline stamped before the close of a session is known at it; one stamped at the close or later, or without a
-    time, from the next session on. Headlines of other symbols, and those after the last session, are left out.
+    time, from the next session on. Headlines of other symbols, those after the last session, and those that an earlier
+    session than the first already knew, are left out.
 
     Args:
         market: The market that they are read for.
@@ -38,7 +39,9 @@ def load_headlines(market: Market, settings: NewsSettings) -> Headlines:
     # On a day without a session the next close decides, which is later than any stamp of the day.
     early = stamps < closes[own]
     rows = find_first_session(market.dates, days, same_day=np.asarray(early))
-    kept = (rows < market.n_dates) & table["symbol"].isin(market.symbols).to_numpy()
+    # What came before the close of the session preceding the first one was news then, not on the first one.
+    fresh = np.asarray(stamps >= find_close_before(market.dates, settings.calendar, market.periods_per_year))
+    kept = fresh & (rows < market.n_dates) & table["symbol"].isin(market.symbols).to_numpy()
     order = np.flatnonzero(kept)[np.argsort(rows[kept], kind="stable")]
     return Headlines(
         known=market.dates[rows[order]],

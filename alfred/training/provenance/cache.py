@@ -24,7 +24,7 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import CheckpointError
-from alfred.training.provenance.stages import FORECAST_PACKAGES, compute_digest, digest_analyst, read_public_versions
+from alfred.training.provenance.stages import compute_digest, digest_analyst, list_packages, read_public_versions
 
 Grid = npt.NDArray[np.float32]
 
@@ -54,7 +54,7 @@ class Cache:
             digest_analyst(settings, _AROUND),
             compute_market_checksum(past),
             self.code,
-            read_public_versions(FORECAST_PACKAGES),
+            read_public_versions(list_packages(settings)),
         )
         return Shelf(self.folder / f"{settings.kind}-{address}", self.readable)
 

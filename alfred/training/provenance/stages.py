@@ -15,6 +15,7 @@ import numpy as np
 
 from alfred.agents.registry import AGENTS
 from alfred.agents.settings import AgentSettings
+from alfred.analysts.base import Analyst
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.saved import digest_folder
 from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
@@ -103,13 +104,22 @@ def digest_environment(settings: PortfolioSettings, market: Market) -> str:
 
 
 def digest_analyst(settings: AnalystSettings, exclude: Set[str] = frozenset()) -> str:
-    """Return a digest of the settings of an analyst; a folder of weights counts by what is in it."""
+    """Return a digest of the settings of an analyst.
+
+    A folder of weights counts by what is in it: the weights, and the further files that the settings name.
+    """
     fields = settings.model_dump(mode="json", exclude=set(exclude))
     folders = [Path(value).expanduser() for value in fields.values() if isinstance(value, str) and value]
     weights = [folder / WEIGHTS_FILE for folder in folders if (folder / WEIGHTS_FILE).is_file()]
+    beside = [
+        {name: compute_checksum(path.parent / name)}
+        for path in weights
+        for name in settings.beside_weights
+        if (path.parent / name).is_file()
+    ]
     trained = [digest_folder(folder) for folder in folders if (folder / CARD_FILE).is_file()]
     inner = [digest_analyst(item) for item in settings.inner]
-    return compute_digest(fields, [compute_checksum(path) for path in weights], *trained, *inner)
+    return compute_digest(fields, [compute_checksum(path) for path in weights], *beside, *trained, *inner)
 
 
 def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
@@ -117,11 +127,16 @@ def read_public_versions(packages: Sequence[str]) -> dict[str, str]:
     return {name: importlib.metadata.version(name).partition("+")[0] for name in packages}
 
 
+def list_packages(*settings: AnalystSettings) -> tuple[str, ...]:
+    """Return the packages whose versions count for forecasts of these analysts, those of each class among them."""
+    own = [name for item in settings for analyst in _load_classes(item) for name in analyst.packages]
+    present = [name for name in own if _is_installed(name)]
+    return tuple(dict.fromkeys((*FORECAST_PACKAGES, *present)))
+
+
 def fingerprint_analyst(settings: AnalystSettings) -> str:
     """Return the digest of the code of an analyst, and of what asks it for forecasts."""
-    kinds = (settings.kind, settings.trained_kind) if isinstance(settings, SavedSettings) else (settings.kind,)
-    classes = [ANALYSTS.load(kind) for kind in dict.fromkeys((*kinds, *(item.kind for item in settings.inner)))]
-    return fingerprint_code(*classes, alone=("alfred.training.forecasting", "alfred.training.pieces"))
+    return fingerprint_code(*_load_classes(settings), alone=("alfred.training.forecasting", "alfred.training.pieces"))
 
 
 def digest_calibration(settings: AnalystSettings) -> str:
@@ -159,7 +174,7 @@ def describe_forecast(market_checksum: str, settings: AnalystSettings, schedule:
         "calibration": digest_calibration(settings),
         "schedule": compute_digest(schedule.model_dump(mode="json", exclude={"cache"})),
         "code": fingerprint_analyst(settings),
-        "packages": read_public_versions(FORECAST_PACKAGES),
+        "packages": read_public_versions(list_packages(settings)),
     }
 
 
@@ -300,6 +315,20 @@ def require_same_code(now: str, stage: Parts, label: str, part: str = "code") ->
     """
     if now != stage[part]:
         raise AlfredError(f"the code of '{label}' was edited while it ran; the same command goes on with the new code")
+
+
+def _load_classes(settings: AnalystSettings) -> list[type[Analyst]]:
+    """Return the classes that a forecast comes from: the analyst's own, and those of the analysts inside it."""
+    kinds = (settings.kind, settings.trained_kind) if isinstance(settings, SavedSettings) else (settings.kind,)
+    return [ANALYSTS.load(kind) for kind in dict.fromkeys((*kinds, *(item.kind for item in settings.inner)))]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _format(part: str, earlier: object, now: object) -> str:

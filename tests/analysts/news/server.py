@@ -66,7 +66,7 @@ def judge(headline: str) -> float:
     return 0.5 if "great" in headline else -0.5 if "terrible" in headline else 0.0
 
 
-def wrap(content: object, tokens: int | None = 100) -> bytes:
+def wrap(content: object, tokens: object = 100) -> bytes:
     text = content if isinstance(content, str) else json.dumps(content)
     reply = {"choices": [{"message": {"role": "assistant", "content": text}}]}
     return json.dumps(reply if tokens is None else {**reply, "usage": {"total_tokens": tokens}}).encode()
@@ -90,6 +90,11 @@ def status(code: int, **headers: str) -> Answer:
 
 def content(value: object) -> Answer:
     return lambda handler, _: handler.send(200, wrap(value))
+
+
+def told(tokens: object) -> Answer:
+    """The honest answer with another count of tokens."""
+    return lambda handler, asked: handler.send(200, wrap({"scores": score(asked)}, tokens=tokens))
 
 
 def raw(body: bytes) -> Answer:
@@ -117,6 +122,20 @@ def dripping(handler: Handler, asked: list[dict[str, Any]]) -> None:
         for _ in range(40):
             handler.wfile.write(b" ")
             time.sleep(0.05)
+
+
+def drip(begin: bytes, each: bytes) -> Answer:
+    """Send what comes before the body, byte by byte, and never come to the end of it."""
+
+    def answer(handler: Handler, asked: list[dict[str, Any]]) -> None:
+        handler.close_connection = True
+        with contextlib.suppress(OSError):
+            handler.wfile.write(begin)
+            for _ in range(40):
+                handler.wfile.write(each)
+                time.sleep(0.05)
+
+    return answer
 
 
 def hangs_up(handler: Handler, asked: list[dict[str, Any]]) -> None:

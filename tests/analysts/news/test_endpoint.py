@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -95,13 +99,42 @@ def test_who_never_answers_well_is_given_up(answer, reason, tmp_path) -> None:
     assert scorer.store.read([("AAA", text) for text in TEXTS]) == {}
 
 
-@pytest.mark.parametrize("answer", [server.slow(1.0), server.dripping], ids=["silent", "dripping"])
+SLOW = {
+    "silent": server.slow(1.0),
+    "dripping": server.dripping,
+    "dripping status": server.drip(b"HTTP/1.1 200 ", b"x"),
+    "dripping header": server.drip(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+    "dripping chunk": server.drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
+}
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
 def test_a_slow_answer_is_not_waited_for(answer) -> None:
     with server.serve(answer, server.honest) as endpoint:
         start = time.monotonic()
         scorer = make_scorer(endpoint, timeout_s=0.3)
         assert ask(scorer)[:, 0].tolist() == EXPECTED
         assert time.monotonic() - start < 0.9
+
+
+def test_a_handshake_that_never_ends_is_not_waited_for() -> None:
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
+            for _ in range(40):
+                connection.sendall(b"\x00")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        start = time.monotonic()
+        settings = EndpointSettings(url=f"https://127.0.0.1:{listener.getsockname()[1]}/v1", timeout_s=0.3, retries=0)
+        with pytest.raises(EndpointError, match=r"no answer came within 0\.3 s"):
+            ask(EndpointScorer(settings, None))
+        assert time.monotonic() - start < 0.9
+        thread.join(5.0)
 
 
 def test_nobody_there() -> None:
@@ -118,6 +151,26 @@ def test_waits_double_and_heed_the_endpoint(monkeypatch) -> None:
     with server.serve(*answers, server.honest) as endpoint:
         ask(make_scorer(endpoint, backoff_s=0.5, retries=4))
     assert waits == [0.5, 1.0, 7.0, 4.0]
+
+
+@pytest.mark.parametrize("wait", ["nan", "inf", "-inf", "-5", "1e999", "soon"])
+def test_a_wait_that_is_none_is_not_heeded(monkeypatch, wait) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("alfred.analysts.news.endpoint.time.sleep", waits.append)
+    with server.serve(server.status(429, Retry_After=wait), server.honest) as endpoint:
+        assert ask(make_scorer(endpoint, backoff_s=0.5))[:, 0].tolist() == EXPECTED
+    assert waits == [0.5]
+
+
+@pytest.mark.parametrize("tokens", [10**30, 2**63 - 1, 10**9, -1, 1e30, "many", True])
+def test_a_count_of_tokens_that_cannot_be_loses_no_answer(tmp_path, tokens) -> None:
+    with server.serve(server.told(tokens)) as endpoint:
+        scorer = make_scorer(endpoint, tmp_path)
+        assert ask(scorer)[:, 0].tolist() == EXPECTED
+        assert scorer.score(["BBB"], TEXTS[:1])[0, 0] == EXPECTED[0]
+    calls, spent = scorer.store.read_spent()
+    assert calls == 2
+    assert 100 < spent < 2000
 
 
 @pytest.mark.parametrize(
@@ -205,6 +258,19 @@ def test_the_key_comes_from_the_environment_and_stays_there(tmp_path, monkeypatc
     assert not any(b"secret-key" in path.read_bytes() for path in written)
     assert "secret-key" not in repr(settings) + "".join(analyst.notes)
     assert str(analyst.knowledge_cutoff.date()) == "2010-06-01"
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-hidden\nsecond", "sk-hidden\r\nX-Other: 1", "sk-hidden\u00e9", "sk-\u2014hidden", "sk-\x7fhidden"]
+)
+def test_a_key_that_no_header_can_carry_is_refused_unseen(monkeypatch, key) -> None:
+    monkeypatch.setenv("ALFRED_TEST_KEY", key)
+    with server.serve(server.honest) as endpoint:
+        refused = pytest.raises(ConfigError, match="ALFRED_TEST_KEY holds a character that no key has")
+        with refused as caught:
+            ask(make_scorer(endpoint, api_key_env="ALFRED_TEST_KEY", retries=0))
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
+    assert endpoint.requests == []
 
 
 def test_contract(tmp_path) -> None:

@@ -84,6 +84,42 @@ def test_labels_are_read_from_the_configuration(folder, tmp_path) -> None:
         make_scorer(turned)
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"7": "positive", "8": "negative", "9": "neutral"},
+        {"0": "positive", "-1": "negative", "1": "neutral"},
+        {"0": "positive", "1": "negative", "3": "neutral"},
+        {"0": "positive", "1": "negative", "2": "Positive"},
+        {"0": "positive", "1": "negative", "01": "neutral"},
+        {"0": "positive", "1.0": "negative", "2": "neutral"},
+    ],
+)
+def test_labels_that_are_not_those_of_the_outputs_are_refused(folder, tmp_path, labels) -> None:
+    odd = _copy(folder, tmp_path / "odd")
+    raw = json.loads((odd / "config.json").read_text())
+    (odd / "config.json").write_text(json.dumps({**raw, "id2label": labels}))
+    with pytest.raises(CheckpointError, match="id2label must name the outputs 0, 1, 2, each with a label of its own"):
+        make_scorer(odd)
+
+
+@pytest.mark.parametrize("n_labels", [2, 4])
+def test_labels_that_the_weights_do_not_have_are_refused(folder, tmp_path, n_labels) -> None:
+    odd = _copy(folder, tmp_path / "odd")
+    raw = json.loads((odd / "config.json").read_text())
+    names = ["positive", "negative", "neutral", "mixed"][:n_labels]
+    (odd / "config.json").write_text(json.dumps({**raw, "id2label": dict(enumerate(names))}))
+    with pytest.raises(CheckpointError, match="classifier"):
+        make_scorer(odd)
+
+
+def test_an_adapter_beside_the_weights_is_refused(folder, tmp_path) -> None:
+    adapted = _copy(folder, tmp_path / "adapted")
+    (adapted / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "elsewhere"}')
+    with pytest.raises(CheckpointError, match=r"holds an adapter \(adapter_config\.json\)"):
+        make_scorer(adapted)
+
+
 def test_scores_are_kept_on_disk(folder, tmp_path, monkeypatch) -> None:
     scorer = make_scorer(folder, tmp_path)
     first = scorer.score([""] * 4, TEXTS)

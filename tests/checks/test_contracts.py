@@ -145,6 +145,64 @@ def test_a_policy_that_breaks_a_promise_is_told_which(fault: str, promise: str) 
         check_policy(lambda: Broken(fault))
 
 
+class Levered:
+    name, lookback, rebalance_every = "levered", 0, None
+
+    def reset(self, rows: object = None) -> None:
+        pass
+
+    def predict(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        weights = np.zeros_like(observation["weights"], dtype=np.float64)
+        weights[:, 0], weights[:, -1] = 2.0, -1.0
+        return weights
+
+
+class Smooth(Levered):
+    """Follows the smoothed first signal of each portfolio; `fault` breaks a promise that only shows among others."""
+
+    name = "smooth"
+
+    def __init__(self, fault: str) -> None:
+        self.fault, self.state = fault, np.empty(0)
+        self.began = np.empty(0, dtype=bool)
+
+    def reset(self, rows: Any = None) -> None:
+        if rows is None or self.fault == "forgets all":
+            self.state = np.empty(0)
+        elif len(self.state) and self.fault != "forgets nobody":
+            self.began[rows] = True
+
+    def predict(self, observation: Observation) -> Float:
+        signal = observation["signals"][:, 0, 0].astype(float)
+        if self.fault == "mean":
+            signal[:] = signal.mean()
+        if self.fault == "first":
+            signal[:] = signal[0]
+        if not len(self.state):
+            self.state, self.began = signal, np.zeros(len(signal), dtype=bool)
+        self.state = np.where(self.began, signal, 0.9 * self.state + 0.1 * signal)
+        self.began[:] = False
+        weights = np.zeros(observation["weights"].shape)
+        weights[:, 0] = 1.0 / (1.0 + np.exp(-self.state))
+        weights[:, -1] = 1.0 - weights[:, 0]
+        return weights
+
+
+@pytest.mark.parametrize(
+    ("fault", "promise"),
+    [
+        ("mean", "alone and among others"),
+        ("first", "alone and among others"),
+        ("forgets all", "forget the portfolios named, only"),
+        ("forgets nobody", "also when they are not all"),
+    ],
+)
+def test_a_policy_that_mixes_portfolios_at_other_dates_is_told_which(fault: str, promise: str) -> None:
+    check_policy(lambda: Smooth("none"))
+    with pytest.raises(ContractError, match=promise):
+        check_policy(lambda: Smooth(fault))
+
+
 class Losses(Reward):
     """Pays losses several times; `fault` breaks a promise."""
 
@@ -339,18 +397,6 @@ def test_an_agent_that_remembers_in_its_module_is_told() -> None:
     small = DirectSettings(total_steps=1_024, n_portfolios=16, episode_length=16, hidden=(4,), patience=None)
     with pytest.raises(ContractError, match="when it goes on in a fresh process"):
         check_agent(lambda: Hoarder(small))
-
-
-class Levered:
-    name, lookback, rebalance_every = "levered", 0, None
-
-    def reset(self, rows: object = None) -> None:
-        pass
-
-    def predict(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        weights = np.zeros_like(observation["weights"], dtype=np.float64)
-        weights[:, 0], weights[:, -1] = 2.0, -1.0
-        return weights
 
 
 class LateDice(Levered):

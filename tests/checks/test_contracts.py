@@ -289,6 +289,70 @@ def test_hidden_state_and_a_wrong_gradient_are_named() -> None:
             check_reward(lambda count, faulty=faulty: faulty(RewardSettings(), count))
 
 
+class Worn(Torch):
+    """Counts in its class, and pays more after many steps."""
+
+    def pay(self, growth: Float, reference_growth: Float) -> Float:
+        type(self).calls += 1
+        return super().pay(growth, reference_growth) + (1e-3 if self.calls > 5_000 else 0.0)
+
+
+class Infinite(Torch):
+    def pay(self, growth: Float, reference_growth: Float) -> Float:
+        return np.where((growth > 0) & (growth < 0.75), np.inf, super().pay(growth, reference_growth))
+
+
+class Kinked(Torch):
+    """Losses count twice: its slope jumps at growth one."""
+
+    def pay(self, growth: Float, reference_growth: Float) -> Float:
+        gained = super().pay(growth, reference_growth)
+        return np.where(gained < 0, 2 * gained, gained)
+
+    def pay_torch(self, growth: torch.Tensor, reference: torch.Tensor, settings: object) -> torch.Tensor:
+        gained = torch.log(growth.clamp(min=1e-9))
+        return torch.minimum(gained, 2 * gained)
+
+
+class Sloped(Torch):
+    def pay_torch(self, growth: torch.Tensor, reference: torch.Tensor, settings: object) -> torch.Tensor:
+        fixed = growth.detach()
+        paid = torch.log(fixed.clamp(min=1e-9))
+        if self.fault == "none":
+            return paid
+        if self.fault == "zero":
+            return paid + 0.0 * growth
+        if self.fault == "inverted":
+            return paid - (growth - fixed)
+        if self.fault == "crash":
+            return torch.where(fixed < 0.9, torch.log(growth) - 1.0, torch.log(growth))
+        return torch.log(growth)
+
+
+@pytest.mark.parametrize(
+    ("fault", "promise"),
+    [
+        ("none", "with a gradient"),
+        ("zero", "gradient of pay_torch must be the slope of pay.* it is 0 and"),
+        ("inverted", "gradient of pay_torch must be the slope of pay.* it is -1 and"),
+        ("crash", "pay_torch must pay what pay does; after moves of 30 %"),
+        ("ruin", "pay_torch must pay what pay does; after ruin"),
+    ],
+)
+def test_a_gradient_that_is_not_the_slope_is_told(fault: str, promise: str) -> None:
+    check_reward(lambda count: Kinked(RewardSettings(), count))
+    faulty = type("Faulty", (Sloped,), {"fault": fault})
+    with pytest.raises(ContractError, match=promise):
+        check_reward(lambda count: faulty(RewardSettings(), count))
+
+
+def test_a_reward_that_wears_out_or_is_infinite_after_a_crash_is_told() -> None:
+    with pytest.raises(ContractError, match="pay alike after 10000 steps"):
+        check_reward(lambda count: Worn(RewardSettings(), count))
+    with pytest.raises(ContractError, match="moved by 30 %"):
+        check_reward(lambda count: Infinite(RewardSettings(), count))
+
+
 # What a feature could have read from a file: the whole of one market, by symbol and date, and by row.
 TABLE = pd.DataFrame(SAMPLE.close, index=SAMPLE.dates, columns=list(SAMPLE.symbols))
 

@@ -145,64 +145,6 @@ def test_a_policy_that_breaks_a_promise_is_told_which(fault: str, promise: str) 
         check_policy(lambda: Broken(fault))
 
 
-class Levered:
-    name, lookback, rebalance_every = "levered", 0, None
-
-    def reset(self, rows: object = None) -> None:
-        pass
-
-    def predict(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        weights = np.zeros_like(observation["weights"], dtype=np.float64)
-        weights[:, 0], weights[:, -1] = 2.0, -1.0
-        return weights
-
-
-class Smooth(Levered):
-    """Follows the smoothed first signal of each portfolio; `fault` breaks a promise that only shows among others."""
-
-    name = "smooth"
-
-    def __init__(self, fault: str) -> None:
-        self.fault, self.state = fault, np.empty(0)
-        self.began = np.empty(0, dtype=bool)
-
-    def reset(self, rows: Any = None) -> None:
-        if rows is None or self.fault == "forgets all":
-            self.state = np.empty(0)
-        elif len(self.state) and self.fault != "forgets nobody":
-            self.began[rows] = True
-
-    def predict(self, observation: Observation) -> Float:
-        signal = observation["signals"][:, 0, 0].astype(float)
-        if self.fault == "mean":
-            signal[:] = signal.mean()
-        if self.fault == "first":
-            signal[:] = signal[0]
-        if not len(self.state):
-            self.state, self.began = signal, np.zeros(len(signal), dtype=bool)
-        self.state = np.where(self.began, signal, 0.9 * self.state + 0.1 * signal)
-        self.began[:] = False
-        weights = np.zeros(observation["weights"].shape)
-        weights[:, 0] = 1.0 / (1.0 + np.exp(-self.state))
-        weights[:, -1] = 1.0 - weights[:, 0]
-        return weights
-
-
-@pytest.mark.parametrize(
-    ("fault", "promise"),
-    [
-        ("mean", "alone and among others"),
-        ("first", "alone and among others"),
-        ("forgets all", "forget the portfolios named, only"),
-        ("forgets nobody", "also when they are not all"),
-    ],
-)
-def test_a_policy_that_mixes_portfolios_at_other_dates_is_told_which(fault: str, promise: str) -> None:
-    check_policy(lambda: Smooth("none"))
-    with pytest.raises(ContractError, match=promise):
-        check_policy(lambda: Smooth(fault))
-
-
 class Losses(Reward):
     """Pays losses several times; `fault` breaks a promise."""
 
@@ -287,70 +229,6 @@ def test_hidden_state_and_a_wrong_gradient_are_named() -> None:
         faulty = type("Faulty", (Torch,), {"fault": fault, "calls": 0})
         with pytest.raises(ContractError, match=f"pay_torch must pay what pay does; at step {step} it does not"):
             check_reward(lambda count, faulty=faulty: faulty(RewardSettings(), count))
-
-
-class Worn(Torch):
-    """Counts in its class, and pays more after many steps."""
-
-    def pay(self, growth: Float, reference_growth: Float) -> Float:
-        type(self).calls += 1
-        return super().pay(growth, reference_growth) + (1e-3 if self.calls > 5_000 else 0.0)
-
-
-class Infinite(Torch):
-    def pay(self, growth: Float, reference_growth: Float) -> Float:
-        return np.where((growth > 0) & (growth < 0.75), np.inf, super().pay(growth, reference_growth))
-
-
-class Kinked(Torch):
-    """Losses count twice: its slope jumps at growth one."""
-
-    def pay(self, growth: Float, reference_growth: Float) -> Float:
-        gained = super().pay(growth, reference_growth)
-        return np.where(gained < 0, 2 * gained, gained)
-
-    def pay_torch(self, growth: torch.Tensor, reference: torch.Tensor, settings: object) -> torch.Tensor:
-        gained = torch.log(growth.clamp(min=1e-9))
-        return torch.minimum(gained, 2 * gained)
-
-
-class Sloped(Torch):
-    def pay_torch(self, growth: torch.Tensor, reference: torch.Tensor, settings: object) -> torch.Tensor:
-        fixed = growth.detach()
-        paid = torch.log(fixed.clamp(min=1e-9))
-        if self.fault == "none":
-            return paid
-        if self.fault == "zero":
-            return paid + 0.0 * growth
-        if self.fault == "inverted":
-            return paid - (growth - fixed)
-        if self.fault == "crash":
-            return torch.where(fixed < 0.9, torch.log(growth) - 1.0, torch.log(growth))
-        return torch.log(growth)
-
-
-@pytest.mark.parametrize(
-    ("fault", "promise"),
-    [
-        ("none", "with a gradient"),
-        ("zero", "gradient of pay_torch must be the slope of pay.* it is 0 and"),
-        ("inverted", "gradient of pay_torch must be the slope of pay.* it is -1 and"),
-        ("crash", "pay_torch must pay what pay does; after moves of 30 %"),
-        ("ruin", "pay_torch must pay what pay does; after ruin"),
-    ],
-)
-def test_a_gradient_that_is_not_the_slope_is_told(fault: str, promise: str) -> None:
-    check_reward(lambda count: Kinked(RewardSettings(), count))
-    faulty = type("Faulty", (Sloped,), {"fault": fault})
-    with pytest.raises(ContractError, match=promise):
-        check_reward(lambda count: faulty(RewardSettings(), count))
-
-
-def test_a_reward_that_wears_out_or_is_infinite_after_a_crash_is_told() -> None:
-    with pytest.raises(ContractError, match="pay alike after 10000 steps"):
-        check_reward(lambda count: Worn(RewardSettings(), count))
-    with pytest.raises(ContractError, match="moved by 30 %"):
-        check_reward(lambda count: Infinite(RewardSettings(), count))
 
 
 # What a feature could have read from a file: the whole of one market, by symbol and date, and by row.
@@ -461,6 +339,18 @@ def test_an_agent_that_remembers_in_its_module_is_told() -> None:
     small = DirectSettings(total_steps=1_024, n_portfolios=16, episode_length=16, hidden=(4,), patience=None)
     with pytest.raises(ContractError, match="when it goes on in a fresh process"):
         check_agent(lambda: Hoarder(small))
+
+
+class Levered:
+    name, lookback, rebalance_every = "levered", 0, None
+
+    def reset(self, rows: object = None) -> None:
+        pass
+
+    def predict(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        weights = np.zeros_like(observation["weights"], dtype=np.float64)
+        weights[:, 0], weights[:, -1] = 2.0, -1.0
+        return weights
 
 
 class LateDice(Levered):

@@ -67,11 +67,19 @@ def list_plugins() -> list[str]:
 
 
 def describe_plugins() -> list[dict[str, str]]:
-    """Return name and digest of the plugins of this process, for the record of a run; names are without folders."""
+    """Return name and digest of the plugins of this process, for the record of a run; names are without folders.
+
+    The digest of a package is one over all Python files in it.
+    """
     described = []
     for name in list_plugins():
-        path = Path(name) if name.endswith(".py") else Path(str(getattr(_load_plugin(name), "__file__", "")))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        module = None if name.endswith(".py") else _load_plugin(name)
+        path = Path(name) if module is None else Path(str(getattr(module, "__file__", "")))
+        folders = [Path(place) for place in getattr(module, "__path__", ())]
+        if folders:
+            digest = _digest_sources({name: _list_sources(folders)})
+        else:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         described.append({"name": path.name if name.endswith(".py") else name, "sha256": digest})
     return described
 
@@ -101,13 +109,25 @@ def describe_packages() -> list[dict[str, object]]:
 
 def _digest_packages(names: Iterable[str]) -> str:
     """Return a digest over the sources of modules and packages at the top level, by their names."""
-    digest = hashlib.sha256()
-    for name in sorted(names):
+    sources = {}
+    for name in names:
         spec = importlib.util.find_spec(name)
         folders = [] if spec is None else [Path(place) for place in spec.submodule_search_locations or ()]
-        files = {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
+        sources[name] = _list_sources(folders)
         if not folders and spec is not None and spec.origin is not None:
-            files = {Path(spec.origin).name: Path(spec.origin)}
+            sources[name] = {Path(spec.origin).name: Path(spec.origin)}
+    return _digest_sources(sources)
+
+
+def _list_sources(folders: Iterable[Path]) -> dict[str, Path]:
+    """Return the Python files below the folders of a package, by their places in it."""
+    return {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
+
+
+def _digest_sources(sources: dict[str, dict[str, Path]]) -> str:
+    """Return a digest over the files of modules and packages, by their names and places."""
+    digest = hashlib.sha256()
+    for name, files in sorted(sources.items()):
         for place, path in sorted(files.items()):
             digest.update(f"{name}/{place} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
@@ -158,6 +178,7 @@ def _load_file(path: Path) -> ModuleType:
         if getattr(loaded, "__file__", None) == str(path.resolve()):
             return loaded
         raise ConfigError(f"a module called '{path.stem}' is loaded already; give the file another name")
+    _require_free(path)
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if spec is None or spec.loader is None or not path.is_file():
         raise ConfigError("there is no such file; name a Python file or a module")
@@ -165,6 +186,22 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _require_free(path: Path) -> None:
+    """Refuse a file with the name of an installed library, which would be imported in its place.
+
+    Raises:
+        ConfigError: There is a module of this name that is another file.
+    """
+    try:
+        found = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
+    except (ImportError, ValueError):
+        found = None
+    # A folder without Python files is a module as well, and hides nothing; it has no origin.
+    if found is None or found.origin is None or Path(found.origin).resolve() == path.resolve():
+        return
+    raise ConfigError(f"a module called '{path.stem}' is installed; give the file another name, or it hides it")
 
 
 def _make_absolute(name: str) -> str:

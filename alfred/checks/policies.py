@@ -22,6 +22,9 @@ from alfred.typing import Float
 
 _STEPS = 120
 _EXACT = 1e-6  # matrix products of another batch round differently
+_RESET = np.array([0, 2])  # of three portfolios: neither all of them nor only the first
+
+_ALONE = "a portfolio must be decided for alike, alone and among others, which may be at other dates"
 
 
 def check_policy(
@@ -33,10 +36,10 @@ def check_policy(
     """Check a policy against the contract.
 
     It must return finite weights `[P, N+1]` that sum to one, none of them negative in a long-only book; decide alike
-    for a portfolio alone and among others; decide alike twice, after `reset` as when it was made, and whatever another
-    of its class decides in between; never write to an observation; and decide from what it is shown: what comes after a
-    date changes no observation, and so nothing that it decided until then. A policy that holds data of its own is
-    beyond this; `alfred audit` asks it.
+    for a portfolio alone and among others that are at other dates; decide alike twice, after `reset` as when it was
+    made, of the portfolios that are reset and of no others, and whatever another of its class decides in between; never
+    write to an observation; and decide from what it is shown: what comes after a date changes no observation, and so
+    nothing that it decided until then. A policy that holds data of its own is beyond this; `alfred audit` asks it.
 
     Args:
         make: Builds a fresh policy.
@@ -76,14 +79,64 @@ def check_policy(
         "into itself, not into its class or module",
     )
     many = walk(make(), market, 3)
-    alike = np.abs(many - first).max() < _EXACT
-    require_promise(bool(alike), "a portfolio must be decided for alike, alone and among others")
-    # Half of the decisions that are compared lie before the cut, so that something known too early moves one of them.
+    require_promise(bool(np.abs(many - first).max() < _EXACT), _ALONE)
     tape = prepare_tape(market, signals, chosen, holdable=market.universe)
+    _check_windows(make, tape, chosen)
+    # Half of the decisions that are compared lie before the cut, so that something known too early moves one of them.
     kept = len(first) // 2
     decided = market.dates.get_indexer(tape.dates[kept - 1 : kept])[0] - tape.lag
     other = walk(make(), scramble_after(replace(market, extras={}), market.dates[decided], seed=5))
     require_promise(np.array_equal(first[:kept], other[:kept]), "what comes after a date must not change a decision")
+
+
+def _check_windows(make: Callable[[], Policy], tape: Tape, settings: PortfolioSettings) -> None:
+    """Walk three portfolios through windows of their own, and begin two of them anew midway.
+
+    Each must be decided for as if it were walked alone, and the two from there on as if they had never been before.
+    """
+    count = min(_STEPS, tape.n_bars) // 2
+    gap = max((tape.n_bars - 2 * count) // 4, count // 8)
+    starts = np.array([0, gap, 2 * gap])
+    anew = tape.n_bars - count - np.array([0, gap])  # later windows, where what was remembered misleads
+
+    def alone(start: int, n_steps: int) -> Float:
+        simulator = PortfolioSimulator(tape, settings, 1)
+        simulator.reset(np.array([start]), np.array([tape.n_bars]))
+        return _decide(make(), simulator, n_steps)[:, 0]
+
+    policy, simulator = make(), PortfolioSimulator(tape, settings, len(starts))
+    simulator.reset(starts, np.full(len(starts), tape.n_bars))
+    half = count // 2
+    before = _decide(policy, simulator, half)
+    simulator.reset(anew, np.full(len(anew), tape.n_bars), _RESET)
+    policy.reset(_RESET)
+    after = _decide(policy, simulator, half)
+    for place, start in enumerate(starts):
+        expected = alone(int(start), 2 * half)
+        require_promise(_is_close(before[:, place], expected[:half]), _ALONE)
+        if place not in _RESET:
+            kept = _is_close(after[:, place], expected[half:])
+            require_promise(kept, "reset must forget the portfolios named, only: another decided otherwise after it")
+    for place, start in zip(_RESET, anew, strict=True):
+        require_promise(
+            _is_close(after[:, place], alone(int(start), half)),
+            "reset must forget the portfolios named, also when they are not all: episodes end at different steps",
+        )
+
+
+def _is_close(found: Float, expected: Float) -> bool:
+    return bool(np.abs(found - expected).max(initial=0.0) < _EXACT)
+
+
+def _decide(policy: Policy, simulator: PortfolioSimulator, n_steps: int) -> Float:
+    """Go on for some decisions and return their weights, `[steps, P, N+1]`."""
+    decided = []
+    for _ in range(n_steps):
+        weights = np.asarray(policy.predict(observe(simulator)), dtype=np.float64)
+        require_promise(weights.shape == simulator.weights.shape, "weights must have shape [P, N+1], cash last")
+        decided.append(weights)
+        simulator.step(np.nan_to_num(weights))
+    return np.stack(decided)
 
 
 def _walk(policy: Policy, tape: Tape, settings: PortfolioSettings, count: int, disturb: Policy | None = None) -> Float:

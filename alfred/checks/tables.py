@@ -17,6 +17,7 @@ from alfred.typing import FloatArray
 
 _SPLITS = (0.5, 8.0, 1.0, 32.0)
 _ROUNDING = 1e-6
+_CUTS = 50  # dates at which a market is cut; one of each remainder, so that no habit of every few rows is missed
 # The calendar repeats after 28 years: the same day of the month, and of the week.
 _YEARS = 28
 _SHIFT_DAYS = 7 * 1461
@@ -25,11 +26,11 @@ _SHIFT_DAYS = 7 * 1461
 def check_feature(feature: Callable[[Market], FloatArray], market: Market) -> None:
     """Check a feature against the contract.
 
-    It must return a number a session and symbol, the same twice; never write to the market; read nothing later than
-    the row that it writes, which is tested at several dates; be free of the unit of a price, for a later split divides
-    all earlier prices and so would tell of itself; and read nothing but the market: a table of its own would answer for
-    these names and dates only, or for any market alike. What it knows beside the market and looks up by the number of
-    the row, mixed with what it reads, is beyond this.
+    It must return a number a session and symbol, the same twice; never write to the market; read nothing later than the
+    row that it writes, which is tested by cutting the market at fifty dates; be free of the unit of a price, for a
+    later split divides all earlier prices and so would tell of itself; and read nothing but the market: a table of its
+    own would answer for these names and dates only, or for any market alike. What it knows beside the market and looks
+    up by the number of the row, mixed with what it reads, is beyond this.
 
     Args:
         feature: The function, called with markets whose symbols have other names and whose dates lie years earlier.
@@ -48,15 +49,32 @@ def check_feature(feature: Callable[[Market], FloatArray], market: Market) -> No
     for number, share in enumerate((0.3, 0.6, 0.9)):
         row = int(share * market.n_dates)
         date = market.dates[row]
-        cut = np.asarray(feature(market.until(date)))
-        other = np.asarray(feature(scramble_after(market, date, seed=number)))
-        for found in (cut[: row + 1], other[: row + 1]):
-            require_promise(
-                np.array_equal(values[: row + 1], found, equal_nan=True),
-                f"row t of a feature must read nothing after t, and what came after {date.date()} changes earlier rows",
-            )
+        # Notes tell of the whole range.
+        _compare_past(feature, replace(scramble_after(market, date, seed=number), notes=()), values, row)
+    for row in _choose_rows(market.n_dates):
+        _compare_past(feature, replace(market.until(market.dates[row]), notes=()), values, row)
     _check_splits(feature, market, values)
     _check_own_data(feature, market, values)
+
+
+def _choose_rows(n_dates: int) -> list[int]:
+    """Return the rows to cut at, anywhere but in the first tenth, where little is known."""
+    first = n_dates // 10
+    rng = np.random.default_rng(0)
+    if n_dates - first <= _CUTS:
+        return list(range(first, n_dates - 1))
+    blocks = (n_dates - 1 - first) // _CUTS
+    return sorted(first + rest + _CUTS * int(rng.integers(blocks)) for rest in range(_CUTS))
+
+
+def _compare_past(feature: Callable[[Market], FloatArray], market: Market, values: FloatArray, row: int) -> None:
+    """Compute the feature where the market ends, or goes on otherwise, after a row."""
+    found = np.asarray(feature(market))[: row + 1]
+    require_promise(
+        np.array_equal(values[: row + 1], found, equal_nan=True),
+        f"row t of a feature must read nothing after t, and what came after {market.dates[row].date()} changes that "
+        "row or earlier ones",
+    )
 
 
 def _check_splits(feature: Callable[[Market], FloatArray], market: Market, values: FloatArray) -> None:

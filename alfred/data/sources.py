@@ -21,7 +21,7 @@ from alfred.data.prices.registry import BUILT_IN_SOURCES, SOURCES
 from alfred.data.prices.sp500 import load_embedded_market
 from alfred.data.prices.symbols import find_members_file, read_delistings, read_investable, read_sectors
 from alfred.data.settings import DataSettings
-from alfred.errors import DataError
+from alfred.errors import AlfredError, DataError
 from alfred.settings import Settings
 
 
@@ -135,9 +135,16 @@ def _load_own(settings: DataSettings) -> Market:
     """Return the market of a source of the user's own, in the storage type that is asked for.
 
     Raises:
-        DataError: It is no market, or not a valid one.
+        DataError: It cannot be loaded, or is no market, or not a valid one.
     """
-    market = SOURCES.load(settings.source)(settings.options or Settings()).load()
+    source = SOURCES.load(settings.source)
+    try:
+        market: object = source(settings.options or Settings()).load()
+    except AlfredError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a user's source does wrong
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise DataError(f"source '{settings.source}' cannot be loaded: {reason}; correct its load()") from error
     if not isinstance(market, Market):
         raise DataError(f"source '{settings.source}' must load a Market, got {type(market).__name__}")
     market.validate()

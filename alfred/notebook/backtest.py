@@ -188,6 +188,8 @@ def backtest(
     Raises:
         AlfredError: The strategy is none, or returns weights that cannot be traded; policy, date and sum are named.
     """
+    if isinstance(n_trials, bool) or not isinstance(n_trials, int | np.integer):
+        raise ConfigError(f"n_trials is {n_trials!r}; it must be a whole number of strategies that were tried")
     chosen = read_settings(settings)
     start, end = (None if date is None else to_day(date) for date in (start, end))
     first = signals.dates[0] if start is None and signals is not None else start

@@ -18,7 +18,7 @@ from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError, DataError, suggest
-from alfred.notebook.tables import is_table, to_frame
+from alfred.notebook.tables import is_table, to_frame, to_numbers
 from alfred.typing import Float, Observation
 
 _CASH_TOLERANCE = 1e-6
@@ -214,15 +214,8 @@ def _ask_function(function: Callable[[Any], Any], market: Market) -> Callable[[O
         for place in range(len(observation["weights"])):
             answer = function({key: value[place] for key, value in observation.items()})
             if isinstance(answer, pd.Series):
-                _require_known(answer.index, market)
-                answer = answer.reindex(list(market.symbols)).fillna(0.0)
-            try:
-                weights = np.asarray(answer, dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise DataError(
-                    f"a strategy returned {type(answer).__name__}, which is no row of numbers: return weights of the "
-                    f"{n} symbols as an array or list, cash last where it is given, or a Series of pandas by symbol"
-                ) from error
+                answer = _read_series(answer, market)
+            weights = _to_floats(answer, market)
             if weights.shape == (n,):
                 weights = np.append(weights, 1.0 - weights.sum())
             rows.append(weights)
@@ -231,10 +224,45 @@ def _ask_function(function: Callable[[Any], Any], market: Market) -> Callable[[O
     return decide
 
 
+def _read_series(answer: pd.Series, market: Market) -> Float:
+    """Return the weights of a Series by symbol, `[N]`; symbols that it leaves out have none.
+
+    Raises:
+        DataError: A label is unknown or stands twice, a weight is missing, or the cash is not what the others leave.
+    """
+    _require_known(answer.index, market)
+    labels = [str(label) for label in answer.index]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise DataError(f"a strategy returned a Series with '{twice[0]}' more than once; keep one")
+    weights = dict(zip(labels, _to_floats(answer, market), strict=True))
+    if missing := [label for label, weight in weights.items() if np.isnan(weight)]:
+        raise DataError(f"a strategy returned NaN as the weight of '{missing[0]}'; leave it out, or give it a number")
+    assets = np.array([weights.get(symbol, 0.0) for symbol in market.symbols])
+    total = assets.sum() + weights.get("cash", 1.0 - assets.sum())
+    if abs(total - 1.0) > _CASH_TOLERANCE:
+        raise DataError(
+            f"a strategy returned weights that sum to {total:g} with their cash; make them sum to 1, or leave cash out"
+        )
+    return assets
+
+
+def _to_floats(answer: object, market: Market) -> Float:
+    try:
+        return np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"a strategy returned {type(answer).__name__}, which is no row of numbers: return weights of the "
+            f"{market.n_symbols} symbols as an array or list, cash last where it is given, or a Series of pandas by "
+            "symbol"
+        ) from error
+
+
 def _align_weights(frame: pd.DataFrame, market: Market, tape: Tape) -> Float:
     """Return the targets of every execution bar: the latest row at or before the close of the decision."""
     if "date" in frame.columns:
         frame = frame.set_index("date")
+    if not len(frame):
+        raise DataError("the table of weights has no rows; give it one for each date on which the target changes")
     if pd.api.types.is_numeric_dtype(frame.index):
         raise DataError(
             f"the rows of the weights are numbered ({frame.index[0]}, ...), not dated: give the table a column 'date' "
@@ -249,6 +277,7 @@ def _align_weights(frame: pd.DataFrame, market: Market, tape: Tape) -> Float:
             shown = twice.date() if isinstance(twice, pd.Timestamp) else f"'{twice}'"
             raise DataError(f"the weights have the {what} {shown} more than once; keep one")
     _require_known(frame.columns, market)
+    frame = pd.DataFrame(to_numbers(frame, "the weight"), frame.index, frame.columns)
     decided = market.dates[market.dates.get_indexer(tape.dates) - tape.lag]
     rows = pd.DatetimeIndex(frame.index).searchsorted(decided, side="right") - 1
     if (rows < 0).any():

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.analysts.base import Analyst
+from alfred.analysts.forecast import Forecast
 from alfred.analysts.settings import AnalystSettings
-from alfred.data.contexts import iterate_contexts
+from alfred.data.contexts import Contexts, iterate_contexts
 from alfred.data.market import Market
 from alfred.errors import SignalError
 from alfred.training.provenance.cache import Grid, Shelf
@@ -66,13 +67,24 @@ def predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64]) 
     """Return the forecasts of some rows, or None when no symbol has enough history.
 
     Raises:
-        SignalError: The quantile levels are others from one batch to the next.
+        SignalError: The analyst returns something else than forecasts of its windows and horizons, of no window a
+            number, or other quantile levels from one batch to the next.
     """
+    piece = _ask_rows(analyst, window, rows)
+    if piece is not None and analyst.settings.offers_forecast and not np.isfinite(piece.values).any():
+        raise SignalError(
+            f"'{analyst.settings.label}' forecasts no number (NaN or infinite everywhere) from "
+            f"{window.dates[rows[0]].date()} to {window.dates[rows[-1]].date()}; correct its predict"
+        )
+    return piece
+
+
+def _ask_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64]) -> Piece | None:
     piece: Piece | None = None
     for row, column, contexts in iterate_contexts(
         window, rows, length=analyst.context_length, fields=analyst.fields, min_history=analyst.min_history
     ):
-        forecast = analyst.predict(contexts)
+        forecast = _ask(analyst, contexts)
         levels = tuple(float(level) for level in forecast.levels)
         if piece is None:
             shape = (len(rows), window.n_symbols, len(analyst.horizons), 1 + len(levels))
@@ -89,6 +101,24 @@ def predict_rows(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64]) 
         if piece.components.shape[2]:
             piece.components[place, column] = analyst.reduce(contexts)
     return piece
+
+
+def _ask(analyst: Analyst, contexts: Contexts) -> Forecast:
+    """Return the forecast of some windows.
+
+    Raises:
+        SignalError: It is none, or of other windows or horizons.
+    """
+    forecast: object = analyst.predict(contexts)
+    label, shape = analyst.settings.label, (len(contexts), len(analyst.horizons))
+    if not isinstance(forecast, Forecast):
+        raise SignalError(f"predict of '{label}' must return a Forecast, got {type(forecast).__name__}")
+    if forecast.mean.shape != shape:
+        raise SignalError(
+            f"predict of '{label}' returned means of shape {forecast.mean.shape}: {shape[0]} windows and {shape[1]} "
+            f"horizon(s) need {shape}"
+        )
+    return forecast
 
 
 def check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], piece: Piece) -> None:
@@ -108,7 +138,7 @@ def check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], p
     checked = differing = 0
     for position in asked:
         row = rows[position : position + 1]
-        again = predict_rows(analyst, window.until(window.dates[row[0]]), row)
+        again = _ask_rows(analyst, window.until(window.dates[row[0]]), row)
         together = whole[position]
         alone = np.full_like(together, np.nan) if again is None else _flatten(again)[0]
         same = np.isclose(alone, together, rtol=0.0, atol=1e-3 * spread + 1e-6, equal_nan=True).all(axis=1)

@@ -129,9 +129,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="6 studies of 40 trials")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--studies", type=int, default=STUDIES, help="studies; a hundred take forty CPU minutes")
     parser.add_argument("--first", type=int, default=0, help="number of the first study")
     options = parser.parse_args()
-    n_studies, n_trials = (6, 40) if options.quick else (STUDIES, TRIALS)
+    n_studies, n_trials = (6, 40) if options.quick else (options.studies, TRIALS)
     numbers = range(options.first, options.first + n_studies)
     with ProcessPoolExecutor(options.jobs) as pool:
         found = list(pool.map(run_study, numbers, [n_trials] * n_studies))

@@ -61,18 +61,21 @@ class ModelPolicy(OwnPolicy):
         self.reset()
 
     def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
-        """Begin an episode."""
-        self._state: Any = None
-        self._begins = True
+        """Begin an episode, of some portfolios or of all: the model empties the state of those that begin."""
+        if rows is None or self._begins is None:
+            self._state: Any = None
+            self._begins: npt.NDArray[np.bool_] | None = None
+        else:
+            self._begins[rows] = True
 
     def _ask(self, observation: Observation) -> Float:
         # An environment without a word on what may be held has no `holdable`, and a model of it does not read it.
         keys = [] if self.flat else list(self.model.observation_space)
         seen: Any = flatten(observation) if self.flat else {key: observation[key] for key in keys}
         count = len(observation["weights"])
-        begins = np.full(count, self._begins)
+        begins = np.ones(count, dtype=bool) if self._begins is None else self._begins
         action, self._state = self.model.predict(seen, state=self._state, episode_start=begins, deterministic=True)
-        self._begins = False
+        self._begins = np.zeros(count, dtype=bool)
         return compute_weights(action, self.action, observation.get("holdable"))
 
 

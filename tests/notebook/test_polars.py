@@ -90,6 +90,7 @@ def test_what_cannot_be_read_is_told(use: Callable[[], object], said: str) -> No
 
 
 def test_a_function_may_answer_with_a_series_of_polars() -> None:
-    mine = alfred.backtest(lambda seen: pl.Series([0.25] * MARKET.n_symbols), MARKET, name="mine").returns
-    expected = alfred.backtest(lambda seen: [0.25] * MARKET.n_symbols, MARKET, name="mine").returns
+    weights = [0.25 * (symbol in MARKET.universe) for symbol in MARKET.symbols]
+    mine = alfred.backtest(lambda seen: pl.Series(weights), MARKET, name="mine").returns
+    expected = alfred.backtest(lambda seen: weights, MARKET, name="mine").returns
     pd.testing.assert_frame_equal(mine, expected)

@@ -14,13 +14,14 @@ from alfred.data.arrays import as_floats, as_numbers, check_types
 from alfred.data.delisting import Delisting, check_delistings
 from alfred.data.features.cross_section import compute_levels
 from alfred.data.features.names import LEVELS
-from alfred.data.point_in_time.headlines import Headlines, check_headlines
+from alfred.data.point_in_time.headlines import HEADLINES, Headlines, check_headlines
 from alfred.data.sessions import infer_periods_per_year, to_day, to_session_dates
 from alfred.errors import DataError, suggest
 from alfred.typing import BoolArray, FloatArray
 
 PRICE_FIELDS = ("open", "high", "low", "close")
 FIELDS = (*PRICE_FIELDS, "volume")
+_RESERVED = (*FIELDS, *LEVELS, HEADLINES)
 # One part in a thousand: room for the rounding of adjusted prices, none for a swapped high and low.
 RANGE_TOLERANCE = 1e-3
 
@@ -164,10 +165,10 @@ class Market:
                     "a price must be a positive number (a volume not negative); correct the value or drop the row"
                 )
         for name, array in self.extras.items():
-            if name in FIELDS or array.shape != self.close.shape:
+            if name in _RESERVED or array.shape != self.close.shape:
                 raise DataError(
                     f"extra field '{name}' has shape {array.shape}: it needs shape {self.close.shape} and a name that "
-                    f"is none of {', '.join(FIELDS)}"
+                    f"is none of {', '.join(_RESERVED)}"
                 )
         if self.high is not None and self.low is not None:
             with np.errstate(invalid="ignore"):

@@ -258,6 +258,27 @@ def find_close_before(dates: pd.DatetimeIndex, calendar: str, periods_per_year: 
     return find_close_times(before, calendar)[0]
 
 
+def list_sessions_before(dates: pd.DatetimeIndex, count: int, periods_per_year: int) -> pd.DatetimeIndex:
+    """Return the sessions that lie before the first one, `[count]`.
+
+    Those of New York; of markets that are not daily on weekdays, days that lie the median gap apart.
+
+    Args:
+        dates: Sessions, ascending, `[T]`.
+        count: How many.
+        periods_per_year: Sessions in a year.
+    """
+    if not count:
+        return dates[:0]
+    if periods_per_year == _DAILY.periods_per_year:
+        # Of seven days five are sessions, but for holidays.
+        around = pd.DatetimeIndex([dates[0] - pd.Timedelta(days=2 * count), dates[0]])
+        held = pd.DatetimeIndex(_load_calendar(around, "XNYS").closes.index).as_unit("s")
+        return held[held < dates[0]][-count:]
+    gap = (dates[1:] - dates[:-1]).median() if len(dates) > 1 else pd.Timedelta(days=1)
+    return pd.DatetimeIndex([(dates[0] - step * gap).normalize() for step in range(count, 0, -1)]).as_unit("s")
+
+
 def find_time_zone(dates: pd.DatetimeIndex, calendar: str = "XNYS") -> str:
     """Return the name of the zone on whose clock an exchange opens and closes.
 

@@ -71,10 +71,11 @@ class Signals:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Give every signal a stamp of its own; refuse rows from the future and shapes that disagree.
+        """Give every signal a stamp of its own; refuse rows from the future, of no date, and shapes that disagree.
 
         Raises:
-            SignalError: A row was made by a model trained after its date, or the shapes disagree.
+            SignalError: A row was made by a model trained after its date, or does not say until when, or the shapes
+                disagree.
         """
         shape = (len(self.dates), len(self.symbols), len(self.names))
         stamps = self.trained_until
@@ -88,6 +89,13 @@ class Signals:
             raise SignalError(
                 f"signals disagree: values {self.values.shape}, trained_until {self.trained_until.shape}, "
                 f"{len(self.horizons)} horizons, but dates x symbols x names is {shape}"
+            )
+        empty = np.isnat(self.trained_until)
+        if empty.any():
+            row, column = (int(position) for position in np.argwhere(empty)[0])
+            raise SignalError(
+                f"'{self.names[column]}': trained_until is missing for {self.dates[row].date()}; give the last date "
+                "that the model behind the signals had read"
             )
         late = self.trained_until > self.dates.to_numpy()[:, None]
         if late.any():

@@ -118,6 +118,39 @@ def test_extra_fields_are_stored_as_the_prices_are(tmp_path: Path) -> None:
     assert {panel.dtype for panel in joined.extras.values()} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("name", ["close", "volume", "market_level", "sector_level", "headlines", "news_count"])
+def test_a_series_with_the_name_of_a_field_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "macro.csv"
+    path.write_text(f"date,{name}\n2020-03-04,5\n")
+    with pytest.raises(DataError, match=f"column '{name}' of .* has the name of a field of the market; rename it"):
+        join_macro(make_market(), MacroSettings(path=path))
+
+
+@pytest.mark.parametrize("name", ["market_level", "sector_level"])
+def test_an_extra_field_does_not_stand_in_place_of_an_index(name: str) -> None:
+    market = make_market()
+    with pytest.raises(DataError, match=f"extra field '{name}' .* a name that is none of .*market_level"):
+        Market.from_arrays(DATES, market.symbols, market.close, benchmark="SPY", extras={name: market.close})
+
+
+@pytest.mark.parametrize("lag", range(8))
+@pytest.mark.parametrize("freq", ["B", "D", "7D"])
+def test_macro_values_of_a_later_start_are_those_of_the_whole_market(tmp_path: Path, lag: int, freq: str) -> None:
+    # No holiday lies between 2020-02-18 and the Friday before Easter.
+    dates = pd.date_range("2020-02-18" if freq == "B" else "2020-01-03", "2020-04-09", freq=freq)
+    close = np.full((len(dates), 1), 10.0)
+    whole = Market.from_arrays(dates, ["SPY"], close, benchmark="SPY")
+    path = tmp_path / "macro.csv"
+    days = pd.date_range("2016-01-01", "2020-04-09", freq="B")
+    path.write_text("date,vix\n" + "".join(f"{day.date()},{number}\n" for number, day in enumerate(days)))
+    start = dates[-4] if freq == "7D" else dates[15]
+    settings = MacroSettings(path=path, lag_days=lag)
+    joined = join_macro(whole, settings).since(start).field("vix")
+    late = join_macro(whole.since(start), settings).field("vix")
+    assert np.isfinite(late).all()
+    np.testing.assert_array_equal(late, joined)
+
+
 def test_macro_values_wait_for_their_publication(tmp_path: Path) -> None:
     path = tmp_path / "macro.csv"
     # The first row is before the market, the third a Saturday.

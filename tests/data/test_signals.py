@@ -35,6 +35,15 @@ def test_a_row_from_the_future_is_refused() -> None:
         make(trained_until=late)
 
 
+def test_a_row_of_no_model_is_refused() -> None:
+    stamps = np.stack([(DATES - pd.Timedelta(days=1)).to_numpy()] * 2, axis=1)
+    stamps[3, 1] = np.datetime64("NaT")
+    with pytest.raises(SignalError, match=r"'a\.up_5': trained_until is missing for 2020-01-06; give the last date"):
+        make(trained_until=stamps)
+    with pytest.raises(SignalError, match=r"'a\.up_1': trained_until is missing for 2020-01-06"):
+        make(trained_until=stamps[:, 1])
+
+
 def test_round_trip(tmp_path) -> None:
     signals = make(knowledge_cutoffs={"a": pd.Timestamp("2019-06-30")}, notes=("Read with care.",))
     signals.values[2, 1, 0] = np.nan

@@ -19,7 +19,7 @@ from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.point_in_time.headlines import HEADLINES
-from alfred.errors import CheckpointError, DataError
+from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.typing import Float
 
 _SCORER_FILE = "scorer.json"
@@ -104,6 +104,8 @@ def make_scorer(settings: NewsAnalystSettings) -> Scorer:
     if settings.backend == "endpoint":
         from alfred.analysts.news.endpoint import EndpointScorer
 
+        if settings.cache is None:
+            raise ConfigError("an endpoint needs a cache, where its budget is counted; name a folder in `cache`")
         return EndpointScorer(settings.endpoint, settings.cache)
     from alfred.analysts.news.transformer import TransformerScorer
 

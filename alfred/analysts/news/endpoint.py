@@ -18,6 +18,7 @@ from alfred.analysts.news.calls import MOST_BYTES, LengthError, post
 from alfred.analysts.news.replies import PROMPT, ReplyError, make_request, mask_names, read_reply
 from alfred.analysts.news.scores import Item, Score, Scorer
 from alfred.analysts.news.settings import EndpointSettings
+from alfred.analysts.news.store import Ledger
 from alfred.errors import ConfigError, EndpointError
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,8 +51,12 @@ class EndpointScorer(Scorer):
 
     reads_symbol = True
 
-    def __init__(self, settings: EndpointSettings, cache: Path | None) -> None:
+    def __init__(self, settings: EndpointSettings, cache: Path) -> None:
         """Prepare the calls; none is made yet.
+
+        Args:
+            settings: The endpoint, and what it may cost.
+            cache: Folder of the scores and of what they have cost: of all endpoints that are asked with it.
 
         Raises:
             ConfigError: The environment variable of the key is not set, or holds what is not printable ASCII.
@@ -66,7 +71,7 @@ class EndpointScorer(Scorer):
             f"{', with names of companies masked' if settings.mask_names else ''}: an answer may change with the "
             "version that is served, and may know what came later.",
         )
-        self._spent = (0, 0)
+        self.ledger = Ledger(cache.expanduser())
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if settings.api_key_env is not None:
             key = os.environ.get(settings.api_key_env, "").strip()
@@ -100,7 +105,7 @@ class EndpointScorer(Scorer):
             except ReplyError as error:
                 reason = str(error)
             finally:
-                self._spend(tokens if tokens is not None else (len(body) + len(received)) // _LETTERS_A_TOKEN)
+                self.ledger.spend(1, tokens if tokens is not None else (len(body) + len(received)) // _LETTERS_A_TOKEN)
             if attempt < s.retries:
                 wait = min(max(wait, s.backoff_s * 2**attempt), _MOST_WAIT_S)
                 _LOGGER.warning("%s: %s; trying again in %.1f s", s.url, reason, wait)
@@ -111,22 +116,16 @@ class EndpointScorer(Scorer):
         )
 
     def _check_budget(self) -> None:
-        calls, tokens = self._spent if self.store is None else self.store.read_spent()
+        calls, tokens = self.ledger.read()
         for spent, most, what in (
             (calls, self.settings.max_calls, "calls"),
             (tokens, self.settings.max_tokens, "tokens"),
         ):
             if spent >= most:
                 raise EndpointError(
-                    f"the budget for {self.settings.url} is used up: {spent} {what} of {most}. What was scored is "
+                    f"the budget of {self.ledger.path.parent} is used up: {spent} {what} of {most}. What was scored is "
                     f"kept; raise endpoint.max_{what} to go on"
                 )
-
-    def _spend(self, tokens: int) -> None:
-        if self.store is not None:
-            self.store.spend(1, tokens)
-        else:
-            self._spent = (self._spent[0] + 1, self._spent[1] + tokens)
 
     def _post(self, body: bytes) -> bytes:
         """Return the body of the reply.

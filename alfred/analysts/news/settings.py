@@ -49,7 +49,7 @@ class EndpointSettings(Settings):
         timeout_s: Seconds that one call may take in all.
         retries: Further attempts after a call that failed or was answered wrongly.
         backoff_s: Seconds before the first of these; each waits twice as long as the one before.
-        max_calls: Calls that all scores of one cache may cost, over all runs.
+        max_calls: Calls that all scores of one cache may cost, over all runs and endpoints.
         max_tokens: Tokens that they may cost, as the endpoint counts them, or a quarter of the letters where it does
             not.
     """
@@ -92,7 +92,8 @@ class NewsAnalystSettings(QuietSettings):
         half_life_days: Sessions after which a headline counts half as much in the recent values.
         knowledge_cutoff: Last date that the scoring model may have seen. Needed for an endpoint, a folder and another
             revision; none for the lexicon, which is a list of words.
-        cache: Folder that keeps the scores of a transformer or an endpoint by headline, or None.
+        cache: Folder that keeps the scores of a transformer or an endpoint by headline, or None. An endpoint needs
+            one: what it cost is counted there.
         checkpoint: A classifier by its hub name, or a folder with `config.json`, `model.safetensors` and a tokenizer.
         revision: Commit on the hub, in place of the pinned one.
         device: Where torch computes; `auto` is a GPU where there is one.
@@ -134,5 +135,10 @@ class NewsAnalystSettings(QuietSettings):
             raise ValueError(
                 f"nobody says until when {what} was trained: set knowledge_cutoff to the last date that it may have "
                 "seen, such as 2024-06-30, so that the report can keep the dates before it apart"
+            )
+        if self.backend == "endpoint" and self.cache is None:
+            raise ValueError(
+                "an endpoint needs a cache: without one every refit asks again, each with a fresh budget; name a "
+                "folder, such as cache: ~/.cache/alfred/headlines"
             )
         return self

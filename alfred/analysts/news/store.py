@@ -1,4 +1,4 @@
-"""Scores on disk: one SQLite file a scorer, by the hash of the headline, safe with several processes."""
+"""Scores on disk by the hash of the headline, and what they cost: SQLite files, safe with several processes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pathlib import Path
 
 from alfred.errors import StorageError
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS scores (hash TEXT PRIMARY KEY, sentiment REAL NOT NULL, outlook REAL)",
+_SCORES = ("CREATE TABLE IF NOT EXISTS scores (hash TEXT PRIMARY KEY, sentiment REAL NOT NULL, outlook REAL)",)
+_SPENT = (
     "CREATE TABLE IF NOT EXISTS spent (id INTEGER PRIMARY KEY CHECK (id = 1), calls INTEGER, tokens INTEGER)",
     "INSERT OR IGNORE INTO spent VALUES (1, 0, 0)",
 )
+_AGAIN, _ANEW = "have the headlines scored again", "begin with a fresh budget"
 _PATIENCE_S = 60.0
 _AT_ONCE = 500  # SQLite takes 999 unknowns a statement
 
 
 class ScoreStore:
-    """The scores that one scorer gave, and what they cost. Headlines themselves are not stored."""
+    """The scores that one scorer gave, a file each. Headlines themselves are not stored."""
 
     def __init__(self, folder: Path, identity: str) -> None:
         """Name the file; it is made when something is written.
@@ -42,7 +43,7 @@ class ScoreStore:
             return {}
         by_hash = {_hash(item): item for item in items}
         hashes, found = list(by_hash), {}
-        with self._open() as connection:
+        with _open(self.path, _SCORES, _AGAIN) as connection:
             for start in range(0, len(hashes), _AT_ONCE):
                 part = hashes[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
@@ -58,36 +59,56 @@ class ScoreStore:
             StorageError: The file cannot be written, or is damaged.
         """
         rows = [(_hash(item), s, None if math.isnan(o) else o) for item, (s, o) in scores]
-        with self._open() as connection:
+        with _open(self.path, _SCORES, _AGAIN) as connection:
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", rows)
 
-    def read_spent(self) -> tuple[int, int]:
-        """Return the calls and tokens that the scores have cost so far."""
+
+class Ledger:
+    """What all scorers of a folder have cost, over all runs."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the file; it is made when something is spent.
+
+        Args:
+            folder: Where the files of all scorers stand.
+        """
+        self.path = folder / "spent.sqlite"
+
+    def read(self) -> tuple[int, int]:
+        """Return the calls and tokens that were spent so far.
+
+        Raises:
+            StorageError: The file is damaged.
+        """
         if not self.path.exists():
             return 0, 0
-        with self._open() as connection:
+        with _open(self.path, _SPENT, _ANEW) as connection:
             calls, tokens = connection.execute("SELECT calls, tokens FROM spent").fetchone()
         return int(calls), int(tokens)
 
     def spend(self, calls: int, tokens: int) -> None:
-        """Add to what the scores have cost."""
-        with self._open() as connection:
+        """Add to what was spent.
+
+        Raises:
+            StorageError: The file cannot be written, or is damaged.
+        """
+        with _open(self.path, _SPENT, _ANEW) as connection:
             connection.execute("UPDATE spent SET calls = calls + ?, tokens = tokens + ?", (calls, tokens))
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self.path, timeout=_PATIENCE_S)) as connection, connection:
-                for statement in _TABLES:
-                    connection.execute(statement)
-                yield connection
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                f"the scores of headlines in {self.path} cannot be used ({error}); delete the file to have them made "
-                "again, or name another folder in `cache`"
-            ) from error
+
+@contextlib.contextmanager
+def _open(path: Path, tables: Sequence[str], outcome: str) -> Iterator[sqlite3.Connection]:
+    """Open a file for one transaction."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE_S)) as connection, connection:
+            for statement in tables:
+                connection.execute(statement)
+            yield connection
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(
+            f"{path} cannot be used ({error}); delete the file to {outcome}, or name another folder in `cache`"
+        ) from error
 
 
 def _hash(item: tuple[str, str]) -> str:

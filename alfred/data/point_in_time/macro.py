@@ -8,11 +8,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from alfred.data.market import Market
+from alfred.data.features.names import LEVELS
+from alfred.data.market import FIELDS, Market
 from alfred.data.point_in_time.asof import spread_reports
+from alfred.data.point_in_time.headlines import HEADLINES
 from alfred.data.prices.parsing import parse_days, parse_numbers, read_csv_text
+from alfred.data.sessions import list_sessions_before
 from alfred.data.settings import MacroSettings
 from alfred.errors import DataError
+
+# A series of such a name would stand in place of what is computed from prices or headlines, or be replaced by it.
+_RESERVED = (*FIELDS, *LEVELS, HEADLINES, "news_count")
 
 
 def read_macro(path: Path | str) -> pd.DataFrame:
@@ -42,12 +48,18 @@ def join_macro(market: Market, settings: MacroSettings) -> Market:
         settings: Which series.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: The file cannot be read, or a series has the name of a field that every market has.
     """
     series = read_macro(settings.path)
-    last = market.dates.searchsorted(series.index, side="right") - 1
+    for name in series.columns:
+        if name in _RESERVED:
+            raise DataError(f"column '{name}' of {settings.path} has the name of a field of the market; rename it")
+    # The lag of a value from before the market runs through sessions that the market does not hold.
+    before = list_sessions_before(market.dates, max(settings.lag_days - 1, 0), market.periods_per_year)
+    sessions = before.append(market.dates)
+    last = sessions.searchsorted(series.index, side="right") - 1
     # A value of a closed day is never known before the first session on or after that day, whatever the lag.
-    rows = np.maximum(last + settings.lag_days, market.dates.searchsorted(series.index, side="left"))
+    rows = np.maximum(last + settings.lag_days, sessions.searchsorted(series.index, side="left")) - len(before)
     # What was out before the first session is known on it.
     rows = np.maximum(rows, 0).astype(np.int64)
     extras = dict(market.extras)

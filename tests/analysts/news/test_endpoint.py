@@ -27,7 +27,13 @@ TEXTS = ["a great win", "a terrible loss", "a meeting"]
 EXPECTED = [0.5, -0.5, 0.0]
 
 
-def make_scorer(endpoint: server.Endpoint, cache: Path | None = None, **changes: object) -> EndpointScorer:
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path_factory, monkeypatch) -> None:
+    """Caches that a test does not name stand there."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+def make_scorer(endpoint: server.Endpoint, cache: Path = Path("cache"), **changes: object) -> EndpointScorer:
     told = {"url": endpoint.url, "model": "tiny", "backoff_s": 0.01, "timeout_s": 5.0, "retries": 2, **changes}
     return EndpointScorer(EndpointSettings.model_validate(told), cache)
 
@@ -77,7 +83,7 @@ def test_a_lie_or_failure_is_asked_again(answer, tmp_path) -> None:
         scorer = make_scorer(endpoint, tmp_path)
         assert ask(scorer)[:, 0].tolist() == EXPECTED
     assert len(endpoint.requests) == 2
-    assert scorer.store.read_spent()[0] == 2
+    assert scorer.ledger.read()[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,7 @@ def test_a_handshake_that_never_ends_is_not_waited_for() -> None:
         start = time.monotonic()
         settings = EndpointSettings(url=f"https://127.0.0.1:{listener.getsockname()[1]}/v1", timeout_s=0.3, retries=0)
         with pytest.raises(EndpointError, match=r"no answer came within 0\.3 s"):
-            ask(EndpointScorer(settings, None))
+            ask(EndpointScorer(settings, Path("cache")))
         assert time.monotonic() - start < 0.9
         thread.join(5.0)
 
@@ -168,7 +174,7 @@ def test_a_count_of_tokens_that_cannot_be_loses_no_answer(tmp_path, tokens) -> N
         scorer = make_scorer(endpoint, tmp_path)
         assert ask(scorer)[:, 0].tolist() == EXPECTED
         assert scorer.score(["BBB"], TEXTS[:1])[0, 0] == EXPECTED[0]
-    calls, spent = scorer.store.read_spent()
+    calls, spent = scorer.ledger.read()
     assert calls == 2
     assert 100 < spent < 2000
 
@@ -199,7 +205,7 @@ def test_what_was_scored_is_not_asked_again(tmp_path) -> None:
         assert len(endpoint.requests) == 3
         scorer.score(["BBB"], TEXTS[:1])
         assert len(endpoint.requests) == 4
-    assert scorer.store.read_spent() == (3, 300)
+    assert scorer.ledger.read() == (4, 400)
 
 
 def test_a_run_that_breaks_keeps_what_it_had(tmp_path) -> None:
@@ -211,20 +217,26 @@ def test_a_run_that_breaks_keeps_what_it_had(tmp_path) -> None:
         assert [len(request["asked"]) for request in endpoint.requests] == [1]
 
 
-@pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize(("limit", "value"), [("max_calls", 2), ("max_tokens", 150)])
-def test_a_budget_ends(tmp_path, limit, value, cached) -> None:
+def test_a_budget_ends(tmp_path, limit, value) -> None:
     with server.serve(server.honest) as endpoint:
-        scorer = make_scorer(endpoint, tmp_path if cached else None, headlines_per_call=1, **{limit: value})
+        scorer = make_scorer(endpoint, tmp_path, headlines_per_call=1, **{limit: value})
         with pytest.raises(EndpointError, match=rf"budget .* is used up: \d+ \w+ of {value}.*raise endpoint\.{limit}"):
             ask(scorer)
         assert len(endpoint.requests) == 2
-        if cached:
-            # Begun again it does not begin with a fresh budget, and a larger one goes on.
+        # Begun again it does not begin with a fresh budget, nor do another model or prompt; a larger one goes on.
+        for other in ({}, {"model": "other"}, {"mask_names": True}):
             with pytest.raises(EndpointError, match="used up"):
-                ask(make_scorer(endpoint, tmp_path, headlines_per_call=1, **{limit: value}))
-            assert ask(make_scorer(endpoint, tmp_path, headlines_per_call=1))[:, 0].tolist() == EXPECTED
-            assert len(endpoint.requests) == 3
+                ask(make_scorer(endpoint, tmp_path, headlines_per_call=1, **{limit: value}, **other))
+        assert len(endpoint.requests) == 2
+        assert ask(make_scorer(endpoint, tmp_path, headlines_per_call=1))[:, 0].tolist() == EXPECTED
+        assert len(endpoint.requests) == 3
+
+
+def test_an_endpoint_without_a_cache_is_refused() -> None:
+    with pytest.raises(ValueError, match="an endpoint needs a cache"):
+        NewsAnalystSettings(backend="endpoint", knowledge_cutoff="2020-01-01", cache=None)
+    assert NewsAnalystSettings(cache=None).cache is None
 
 
 def test_tokens_are_estimated_where_nobody_counts_them(tmp_path) -> None:
@@ -232,7 +244,7 @@ def test_tokens_are_estimated_where_nobody_counts_them(tmp_path) -> None:
     with server.serve(silent) as endpoint:
         scorer = make_scorer(endpoint, tmp_path)
         ask(scorer)
-    _, tokens = scorer.store.read_spent()
+    _, tokens = scorer.ledger.read()
     assert len(json.dumps(endpoint.requests[0]["body"])) / 4 < tokens < 1000
 
 
@@ -336,7 +348,11 @@ def test_a_damaged_store_is_named(tmp_path) -> None:
     with server.serve(server.honest) as endpoint:
         scorer = make_scorer(endpoint, tmp_path)
         scorer.store.path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
-        with pytest.raises(StorageError, match="delete the file"):
+        with pytest.raises(StorageError, match="delete the file to have the headlines scored again"):
+            ask(scorer)
+        scorer.store.path.unlink()
+        scorer.ledger.path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
+        with pytest.raises(StorageError, match="delete the file to begin with a fresh budget"):
             ask(scorer)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,17 +96,17 @@ def _print_ablation(found: Ablation) -> None:
 
     rows = []
     for part in found.parts:
-        credible = [item for item in part.changes if item.verdict != "no credible change"]
+        credible = [item for item in part.changes if item.credible]
         # What is nothing by all measures takes one line: that of the measure which says it least clearly.
-        shown = credible or sorted(part.changes, key=lambda item: item.p)[:1]
+        shown = credible or sorted(part.changes, key=lambda item: 2.0 if math.isnan(item.p) else item.p)[:1]
         rows += [
             (
                 part.name,
                 item.way,
                 item.measure + (f" {item.horizon}" if item.horizon else ""),
-                format_difference(item.value),
-                format_interval(item.low, item.high),
-                f"{item.p:.3f}",
+                "none" if math.isnan(item.value) else format_difference(item.value),
+                "none" if math.isnan(item.low) else format_interval(item.low, item.high),
+                "none" if math.isnan(item.p) else f"{item.p:.3f}",
                 item.verdict,
             )
             for item in shown

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from alfred.evaluation.statistics.paired import Credible, PairedChange
+from alfred.evaluation.statistics.paired import FEWEST_BLOCKS, Credible, PairedChange
 
 Way = Literal["dropped", "permuted"]
-Measure = Literal["sharpe", "loss", "f1"]
+Measure = Literal["sharpe", "loss", "balanced accuracy"]
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,13 @@ class Change:
     Attributes:
         way: `dropped` is set to its missing value (of a blend: left out and fitted again), `permuted` keeps its
             distribution and loses what it says of the day.
-        measure: `sharpe` a year of an agent, `loss` and `f1` of forecasts.
+        measure: `sharpe` a year of an agent, `loss` and `balanced accuracy` of forecasts.
         horizon: Sessions ahead of the forecasts; 0 for an agent.
-        value: With it less without it for a Sharpe ratio or F1, the loss without it less that with it: more is better.
-        low: Lower end of its interval; all intervals of one subject hold together.
+        value: With it less without it for a Sharpe ratio or an accuracy, the loss without it less that with it: more is
+            better. NaN where nothing is known.
+        low: Lower end of its interval; all intervals of one subject hold together. NaN where it is too short to say.
         high: Upper end.
-        p: P-value of no change, adjusted for all changes of the subject.
+        p: P-value of no change, adjusted for all changes of the subject; NaN where it is too short to say.
         verdict: What is credible.
     """
 
@@ -42,6 +44,11 @@ class Change:
         """Return a change with what was found about it."""
         return cls(way, measure, horizon, test.value, test.low, test.high, test.p, test.verdict)
 
+    @property
+    def credible(self) -> bool:
+        """Whether it helps or hurts."""
+        return self.verdict in ("helps", "hurts")
+
 
 @dataclass(frozen=True)
 class Ablated:
@@ -57,9 +64,15 @@ class Ablated:
 
     @property
     def verdict(self) -> Credible:
-        """`helps` or `hurts` when one of the changes is credible, by the one of the smallest p-value."""
-        credible = [item for item in self.changes if item.verdict != "no credible change"]
-        return min(credible, key=lambda item: item.p).verdict if credible else "no credible change"
+        """`helps` or `hurts` when one of the changes is credible, by the one of the smallest p-value.
+
+        `too short to say` when nothing can be said of any of them.
+        """
+        credible = [item for item in self.changes if item.credible]
+        if credible:
+            return min(credible, key=lambda item: item.p).verdict
+        short = bool(self.changes) and all(item.verdict == "too short to say" for item in self.changes)
+        return "too short to say" if short else "no credible change"
 
 
 @dataclass(frozen=True)
@@ -88,12 +101,41 @@ class Ablation:
             told.append(f"{', '.join(helpful)} credibly {'helps' if len(helpful) == 1 else 'help'}")
         if harmful:
             told.append(f"{', '.join(harmful)} credibly {'hurts' if len(harmful) == 1 else 'hurt'}")
-        rest = len(self.parts) - len(helpful) - len(harmful)
-        if rest:
-            told.append(f"{rest} of {len(self.parts)} without a credible change")
+        for verdict, words in (("no credible change", "without a credible change"), ("too short to say",) * 2):
+            count = sum(item.verdict == verdict for item in self.parts)
+            if count:
+                told.append(f"{count} of {len(self.parts)} {words}")
         return f"{self.subject}: {'; '.join(told)}.{' ' if self.note else ''}{self.note}"
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""
-        parts = [{**asdict(item), "verdict": item.verdict} for item in self.parts]
+        parts = [{**_clean(asdict(item)), "verdict": item.verdict} for item in self.parts]
         return {"subject": self.subject, "kind": self.kind, "parts": parts, "sentence": self.sentence}
+
+
+def note_short(parts: Sequence[Ablated]) -> str:
+    """Say which horizons of a subject are too short to say anything of; empty when there are none."""
+    changes = [change for part in parts for change in part.changes]
+    by_horizon: dict[int, set[Credible]] = {}
+    for change in changes:
+        by_horizon.setdefault(change.horizon, set()).add(change.verdict)
+    short = [horizon for horizon, verdicts in sorted(by_horizon.items()) if verdicts == {"too short to say"}]
+    if short:
+        named = f"horizon{'s' if len(short) > 1 else ''} {', '.join(map(str, short))}" if any(short) else "anything"
+        return (
+            f"The test is too short to say what {named} owes to the parts: it must hold {FEWEST_BLOCKS} outcomes that "
+            "do not overlap, and changes on more than a few of them."
+        )
+    few = sum(change.verdict == "too short to say" for change in changes)
+    if few:
+        return f"{few} of {len(changes)} changes move on too few sessions to say anything of them."
+    return ""
+
+
+def _clean(value: Any) -> Any:
+    """Return plain values with None for what is not a number: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from alfred.errors import ConfigError, suggest
-from alfred.evaluation.ablation import Ablated, Ablation, Change, Way
+from alfred.evaluation.ablation import Ablated, Ablation, Change, Way, note_short
 from alfred.evaluation.portfolio_metrics import compute_sharpe, is_constant
 from alfred.evaluation.statistics.paired import judge_changes
 from alfred.evaluation.statistics.significance import compute_sharpe_influence
@@ -75,7 +75,7 @@ def ablate_agent(
         Ablated(name, tuple(change for (own, _), change in zip(ways, changes, strict=True) if own == name))
         for name in names
     ]
-    return Ablation(label, "agent", parts)
+    return Ablation(label, "agent", parts, note_short(parts))
 
 
 def measure_change(truth: FloatArray, without: FloatArray, periods_per_year: int) -> tuple[float, Float, float]:

@@ -19,7 +19,7 @@ from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts, iterate_contexts, make_contexts
 from alfred.data.market import Market
 from alfred.errors import ConfigError, suggest
-from alfred.evaluation.ablation import Ablation
+from alfred.evaluation.ablation import Ablation, note_short
 from alfred.training.ablation.scores import Scores, Taken, judge_taken, read_outcomes, score
 from alfred.training.forecasting import iterate_fitted
 from alfred.training.judging.walking import find_first_decision
@@ -107,7 +107,7 @@ def ablate_analyst(
 
     Each input is set to its missing value, and permuted among the windows of the same model (Breiman, 2001). Models are
     not trained again: they come from the cache of the run where they are in it. Loss is the squared error of the
-    expected return in units of volatility; F1 is that of calling a rise.
+    expected return in units of volatility; balanced accuracy is that of calling a rise.
 
     Args:
         prepared: The run.
@@ -140,7 +140,8 @@ def ablate_analyst(
             permuted.append(ask(lambda reader, name=name, rng=rng: permute(reader.inside, name, rng)))  # type: ignore[misc]
         taken.append(Taken(name, "permuted", permuted))
         told(number + 1)
-    return Ablation(settings.label, "analyst", judge_taken(truth, taken, outcomes, prepared.experiment.intervals))
+    parts = judge_taken(truth, taken, outcomes, prepared.experiment.intervals)
+    return Ablation(settings.label, "analyst", parts, note_short(parts))
 
 
 def drop(inside: ReadsInputs, name: str) -> Alter | None:

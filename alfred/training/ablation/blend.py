@@ -6,7 +6,7 @@ import numpy as np
 
 from alfred.data.signals import Signals
 from alfred.errors import ConfigError
-from alfred.evaluation.ablation import Ablation
+from alfred.evaluation.ablation import Ablation, note_short
 from alfred.training.ablation.scores import Taken, judge_taken, read_outcomes, score
 from alfred.training.blending.panels import MEAN
 from alfred.training.blending.walk import blend_walk_forward, find_blended
@@ -20,7 +20,7 @@ def ablate_blend(prepared: Prepared, reporter: Reporter | None = None) -> Ablati
     """Say what the blend of a run owes to each analyst, over the test.
 
     Weights are fitted again on the other analysts, session by session as in a run. Loss is the squared error of the
-    expected return in units of volatility; F1 is that of calling a rise.
+    expected return in units of volatility; balanced accuracy is that of calling a rise.
 
     Args:
         prepared: The run.
@@ -77,4 +77,4 @@ def ablate_blend(prepared: Prepared, reporter: Reporter | None = None) -> Ablati
         taken.append(Taken(label, "dropped", [score(without, outcomes)]))
         told(number + 2)
     parts = judge_taken(score(whole, outcomes), taken, outcomes, prepared.experiment.intervals)
-    return Ablation(settings.label, "blend", parts)
+    return Ablation(settings.label, "blend", parts, note_short(parts))

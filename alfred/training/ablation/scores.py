@@ -19,7 +19,8 @@ from alfred.evaluation.statistics.paired import judge_changes
 from alfred.training.blending.panels import measure_volatility
 from alfred.typing import Float, FloatArray
 
-_MEASURES: tuple[Measure, ...] = ("loss", "f1")
+# No F1: it rewards calling a rise more often, even of what never falls and never rises.
+_MEASURES: tuple[Measure, ...] = ("loss", "balanced accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,30 +31,37 @@ class Outcomes:
         horizons: Sessions ahead, `[H]`.
         returns: Log returns, `[T, N, H]`; NaN where unknown.
         unit: Volatility over the horizon, known at the date, `[T, N, H]`.
-        overlap: Rows of the judged dates that the longest outcome spans.
+        step: Sessions from one judged date to the next.
     """
 
     horizons: tuple[int, ...]
     returns: Float
     unit: Float
-    overlap: int
+    step: int = 1
+
+    @property
+    def overlaps(self) -> tuple[int, ...]:
+        """Judged dates that an outcome of each horizon spans, `[H]`."""
+        return tuple(-(-horizon // self.step) for horizon in self.horizons)
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Sums over symbols of each date, whose ratios are loss and F1.
+    """Sums over symbols of each date, whose ratios are loss and balanced accuracy.
 
     Attributes:
         loss: Squared errors of the expected return in units of volatility, `[T, H]`.
         count: Pairs, `[T, H]`.
-        hits: Twice the rises that were called, `[T, H]`.
-        calls: Calls of a rise and rises, `[T, H]`.
+        rises: Rises, `[T, H]`; all other outcomes are falls.
+        hits: Rises that were called, `[T, H]`.
+        rejections: Falls that were not called a rise, `[T, H]`.
     """
 
     loss: Float
     count: Float
+    rises: Float
     hits: Float
-    calls: Float
+    rejections: Float
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +92,7 @@ def read_outcomes(market: Market, dates: pd.DatetimeIndex, horizons: Sequence[in
     returns = [compute_realised_returns(market, dates, market.symbols, horizon) for horizon in horizons]
     units = [daily * np.sqrt(horizon) for horizon in horizons]
     step = int(np.diff(rows).min(initial=max(horizons)))
-    overlap = -(-max(horizons) // max(step, 1))
-    return Outcomes(tuple(horizons), np.stack(returns, axis=2), np.stack(units, axis=2), overlap)
+    return Outcomes(tuple(horizons), np.stack(returns, axis=2), np.stack(units, axis=2), max(step, 1))
 
 
 def score(mean: FloatArray, outcomes: Outcomes) -> Scores:
@@ -97,13 +104,17 @@ def score(mean: FloatArray, outcomes: Outcomes) -> Scores:
     return Scores(
         loss=(error**2).sum(axis=1),
         count=known.sum(axis=1).astype(np.float64),
-        hits=2.0 * (called & rose).sum(axis=1),
-        calls=(called.sum(axis=1) + rose.sum(axis=1)).astype(np.float64),
+        rises=rose.sum(axis=1).astype(np.float64),
+        hits=(called & rose).sum(axis=1).astype(np.float64),
+        rejections=(known & ~called & ~rose).sum(axis=1).astype(np.float64),
     )
 
 
 def judge_taken(truth: Scores, taken: Sequence[Taken], outcomes: Outcomes, settings: IntervalSettings) -> list[Ablated]:
-    """Judge loss and F1 without each input, all of them as one family.
+    """Judge loss and balanced accuracy without each input, all of them as one family.
+
+    Balanced accuracy is the mean of the shares of rises and of falls that were called so. It is a half for forecasts
+    that know nothing, whichever way they lean.
 
     Args:
         truth: Scores of the forecasts as they are.
@@ -112,7 +123,7 @@ def judge_taken(truth: Scores, taken: Sequence[Taken], outcomes: Outcomes, setti
         settings: How the intervals are made.
     """
     labels: list[tuple[str, Way, Measure, int]] = []
-    values, columns, spreads = [], [], []
+    values, columns, spreads, overlaps = [], [], [], []
     for item in taken:
         for place, horizon in enumerate(outcomes.horizons):
             for measure in _MEASURES:
@@ -121,12 +132,13 @@ def judge_taken(truth: Scores, taken: Sequence[Taken], outcomes: Outcomes, setti
                 others = np.array([value for value, _ in parts])
                 sign = -1.0 if measure == "loss" else 1.0
                 labels.append((item.name, item.way, measure, horizon))
+                overlaps.append(outcomes.overlaps[place])
                 values.append(sign * (own - float(others.mean())))
                 columns.append(sign * (own_influence - np.mean([influence for _, influence in parts], axis=0)))
                 n = len(others)
                 spreads.append(float(np.sqrt(others.var(ddof=1) * (1.0 + 1.0 / n))) if n > 1 else 0.0)
     tests = judge_changes(
-        np.array(values), np.stack(columns, axis=1), settings, horizon=outcomes.overlap, spread=np.array(spreads)
+        np.array(values), np.stack(columns, axis=1), settings, horizon=overlaps, spread=np.array(spreads)
     )
     changes: dict[str, list[Change]] = {item.name: [] for item in taken}
     for (name, way, measure, horizon), test in zip(labels, tests, strict=True):
@@ -134,10 +146,18 @@ def judge_taken(truth: Scores, taken: Sequence[Taken], outcomes: Outcomes, setti
     return [Ablated(name, tuple(found)) for name, found in changes.items()]
 
 
-def _measure(scores: Scores, measure: str, place: int) -> tuple[float, Float]:
+def _measure(scores: Scores, measure: Measure, place: int) -> tuple[float, Float]:
     """Return a measure at one horizon and the influence of every date on it, `[T]`; NaN where there is none."""
-    top, bottom = (scores.loss, scores.count) if measure == "loss" else (scores.hits, scores.calls)
-    top, bottom = top[:, place], bottom[:, place]
+    count, rises = scores.count[:, place], scores.rises[:, place]
+    if measure == "loss":
+        return _divide(scores.loss[:, place], count)
+    rise, rise_influence = _divide(scores.hits[:, place], rises)
+    fall, fall_influence = _divide(scores.rejections[:, place], count - rises)
+    return (rise + fall) / 2.0, (rise_influence + fall_influence) / 2.0
+
+
+def _divide(top: Float, bottom: Float) -> tuple[float, Float]:
+    """Return a ratio of sums over dates and the influence of every date on it, `[T]`."""
     if bottom.sum() == 0:
         return float("nan"), np.zeros(len(top))
     value = float(top.sum() / bottom.sum())

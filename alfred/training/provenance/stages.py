@@ -62,14 +62,15 @@ _SPELT = {
     "agents": "the trained agents",
     "baselines": "the baselines",
     "calibration": "its calibration",
+    "stamps": "what its analysts had known",
     "code": "its code",
     "packages": "the versions of its packages",
 }
 # What follows from another part by itself is no reason of its own.
 _FOLLOWS = {
-    "data": ("folds", "signals", "agents"),
+    "data": ("folds", "signals", "agents", "stamps"),
     "training data": ("fold", "signals"),
-    "signals": ("agents",),
+    "signals": ("agents", "stamps"),
     "environment": ("agents",),
 }
 
@@ -90,6 +91,17 @@ def digest_signals(signals: Signals) -> dict[str, str]:
         digest = hashlib.sha256(compute_digest(named, signals.symbols).encode())
         digest.update(dates.tobytes())
         digest.update(np.ascontiguousarray(signals.values[:, :, columns]).data)
+        found[analyst] = digest.hexdigest()[:24]
+    return found
+
+
+def digest_stamps(signals: Signals) -> dict[str, str]:
+    """Return a digest of what the models of each analyst knew: end of training and knowledge cutoff."""
+    found = {}
+    for analyst in signals.analysts:
+        columns = [place for place, spec in enumerate(signals.specs) if spec.analyst == analyst]
+        digest = hashlib.sha256(compute_digest(str(signals.knowledge_cutoffs.get(analyst))).encode())
+        digest.update(np.ascontiguousarray(signals.trained_until[:, columns].astype("datetime64[s]")).tobytes())
         found[analyst] = digest.hexdigest()[:24]
     return found
 
@@ -183,6 +195,7 @@ def describe_blend(market_checksum: str, signals: Signals, settings: BlendSettin
     return {
         "data": market_checksum,
         "signals": digest_signals(signals),
+        "stamps": digest_stamps(signals),
         "settings": compute_digest(settings.model_dump(mode="json")),
         "code": fingerprint_blend(),
         "packages": read_public_versions(BLEND_PACKAGES),

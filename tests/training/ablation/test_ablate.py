@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +19,13 @@ from alfred.cli import app
 from alfred.config import TrainingSettings
 from alfred.data.contexts import make_contexts
 from alfred.data.synthetic import PlantedModel, make_planted_market
-from alfred.evaluation.ablation import Ablation
+from alfred.evaluation.ablation import Ablated, Ablation, note_short
 from alfred.evaluation.portfolio_metrics import compute_sharpe
+from alfred.evaluation.settings import IntervalSettings
 from alfred.training.ablation.agents import ablate_agent, measure_change
 from alfred.training.ablation.analysts import ablate_analyst, drop, permute
 from alfred.training.ablation.blend import ablate_blend
-from alfred.training.ablation.scores import read_outcomes, score
+from alfred.training.ablation.scores import Outcomes, Taken, judge_taken, read_outcomes, score
 from alfred.training.cross_fitting.folds import train_agents
 from alfred.training.progress import Silence
 from tests.analysts.planted import make_autoregressive_market
@@ -56,7 +58,7 @@ def test_the_useful_column_of_a_ridge_is_found_and_twenty_useless_ones_are_nothi
     assert "good credibly helps" in found.sentence and "without a credible change" in found.sentence
     [good] = [item for item in found.parts if item.name == "good"]
     measures = {(item.way, item.measure) for item in good.changes}
-    assert measures == {(way, measure) for way in ("dropped", "permuted") for measure in ("loss", "f1")}
+    assert measures == {(way, measure) for way in ("dropped", "permuted") for measure in ("loss", "balanced accuracy")}
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -149,25 +151,67 @@ def test_a_change_of_sharpe_is_the_difference_and_its_influence_the_derivative()
     assert (moved - start * np.sqrt(252)) / 1e-6 == pytest.approx(influence[7], rel=1e-3)
 
 
-def test_loss_and_f1_are_those_of_a_plain_loop() -> None:
+def test_loss_and_accuracy_are_those_of_a_plain_loop() -> None:
     market = make_columns_market(0.2, n_dates=120)
     dates = market.dates[40:80]
     outcomes = read_outcomes(market, dates, (1, 5))
     mean = np.random.default_rng(0).normal(0, 0.01, outcomes.returns.shape)
     mean[3, 2] = np.nan
     found = score(mean, outcomes)
-    hits, calls, loss, count = 0, 0, 0.0, 0
+    hits, rejections, rises, loss, count = 0, 0, 0, 0.0, 0
     logs = np.log(market.close)
     for row in range(40):
         for column in range(market.n_symbols):
             forecast, outcome = mean[row, column, 1], logs[45 + row, column] - logs[40 + row, column]
             if np.isfinite(forecast):
-                hits += 2 * (forecast > 0 and outcome > 0)
-                calls += int(forecast > 0) + int(outcome > 0)
+                hits += int(forecast > 0 and outcome > 0)
+                rejections += int(forecast <= 0 and outcome <= 0)
+                rises += int(outcome > 0)
                 loss += (outcome - forecast) ** 2 / outcomes.unit[row, column, 1] ** 2
                 count += 1
-    assert found.count[:, 1].sum() == count and found.hits[:, 1].sum() == hits and found.calls[:, 1].sum() == calls
+    assert found.count[:, 1].sum() == count and found.hits[:, 1].sum() == hits
+    assert found.rises[:, 1].sum() == rises and found.rejections[:, 1].sum() == rejections
     assert found.loss[:, 1].sum() == pytest.approx(loss)
+    [judged] = judge_taken(
+        found, [Taken("all", "dropped", [score(0.0 * mean, outcomes)])], outcomes, IntervalSettings()
+    )
+    [change] = [item for item in judged.changes if (item.measure, item.horizon) == ("balanced accuracy", 5)]
+    assert change.value == pytest.approx((hits / rises + rejections / (count - rises)) / 2 - 0.5)
+
+
+def make_outcomes(rng: np.random.Generator, n_dates: int, horizons: tuple[int, ...]) -> Outcomes:
+    returns = rng.normal(0.0, 0.01, (n_dates, 10, len(horizons)))
+    return Outcomes(horizons, returns, np.full(returns.shape, 0.01))
+
+
+def test_an_input_that_says_the_same_every_day_is_nothing() -> None:
+    rng, verdicts = np.random.default_rng(8), []
+    for _ in range(20):
+        outcomes = make_outcomes(rng, 500, (1,))
+        noise = rng.normal(0.0, 1e-5, outcomes.returns.shape)
+        # The constant tips four calls in five to a rise.
+        taken = [Taken("constant", "dropped", [score(noise, outcomes)])]
+        [found] = judge_taken(score(noise + 1e-5, outcomes), taken, outcomes, IntervalSettings(n_replicates=400))
+        verdicts.append(found.verdict)
+    # One in twenty is expected.
+    assert sum(verdict != "no credible change" for verdict in verdicts) <= 3
+
+
+def test_a_short_test_judges_the_horizons_that_it_can_and_says_which_it_cannot() -> None:
+    outcomes = make_outcomes(np.random.default_rng(0), 300, (1, 5, 20))
+    taken = [Taken("oracle", "dropped", [score(0.0 * outcomes.returns, outcomes)])]
+    said = 0.9 * outcomes.returns + np.random.default_rng(1).normal(0.0, 0.005, outcomes.returns.shape)
+    parts = judge_taken(score(said, outcomes), taken, outcomes, IntervalSettings())
+    verdicts = {change.horizon: change.verdict for change in parts[0].changes}
+    assert verdicts == {1: "helps", 5: "helps", 20: "too short to say"}
+    found = Ablation("ridge", "analyst", parts, note_short(parts))
+    assert "oracle credibly helps" in found.sentence and "too short to say what horizon 20" in found.sentence
+    raw: Any = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert raw["parts"][0]["changes"][-1]["p"] is None
+    [near] = [item for item in parts if item.name == "oracle"]
+    far = Ablated("oracle", tuple(change for change in near.changes if change.horizon == 20))
+    assert far.verdict == "too short to say"
+    assert "1 of 1 too short to say" in Ablation("ridge", "analyst", [far]).sentence
 
 
 def test_inputs_are_taken_away_and_come_back() -> None:

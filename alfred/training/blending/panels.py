@@ -34,6 +34,7 @@ class Panel:
             log return.
         level_sums: Running sums of levels and the mean outcome.
         difference_sums: Running sums of differences and outcomes less their mean.
+        own: Sessions before each one for which an analyst forecast something whose outcome exists, `[T + 1, K]`.
     """
 
     horizon: int
@@ -43,6 +44,7 @@ class Panel:
     unit: Float
     level_sums: Sums
     difference_sums: Sums
+    own: Float
 
 
 def make_panel(market: Market, forecasts: Signals, horizon: int, volatility: FloatArray) -> Panel:
@@ -78,7 +80,9 @@ def make_panel(market: Market, forecasts: Signals, horizon: int, volatility: Flo
     level_sums = run_sums(own_levels[:, None, :], own_outcomes, known.any(axis=1)[:, None])
     own_differences = np.where(known[..., None], filled - own_levels[:, None, :], 0.0)
     difference_sums = run_sums(own_differences, outcomes - own_outcomes, known)
-    return Panel(horizon, answered, levels, differences, unit, level_sums, difference_sums)
+    judged = (answered & np.isfinite(outcomes)[..., None]).any(axis=1)
+    own = np.concatenate([np.zeros((1, judged.shape[1])), np.cumsum(judged, axis=0, dtype=np.float64)])
+    return Panel(horizon, answered, levels, differences, unit, level_sums, difference_sums, own)
 
 
 def measure_volatility(market: Market) -> Float:

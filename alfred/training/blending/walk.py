@@ -39,6 +39,8 @@ class Weights:
         level_penalty: Penalty of the levels; None while too little is known, and equal weights stand.
         difference_penalty: Penalty of the differences, likewise.
         nonnegative: As in `solve`.
+        min_days: Outcomes of its own that an analyst needs before it is heard beside those who have them: until then
+            its gaps are filled with what the others said, and would earn it their weight.
     """
 
     panel: Panel
@@ -47,6 +49,7 @@ class Weights:
     level_penalty: float | None
     difference_penalty: float | None
     nonnegative: bool
+    min_days: int = 0
 
     def read(self, heard: BoolArray) -> tuple[Float, Float]:
         """Return the weights of levels and of differences when some analysts forecast, both `[K]`.
@@ -72,7 +75,9 @@ class Weights:
     def combine(self, rows: slice) -> Float:
         """Return the expected log returns of some sessions, `[R, N]`; NaN where nobody forecast."""
         panel = self.panel
-        heard = panel.answered[rows]
+        answered = panel.answered[rows]
+        tried = answered & (panel.own[self.stop] - panel.own[self.start] >= self.min_days)
+        heard = np.where(tried.any(axis=2, keepdims=True), tried, answered)
         result = np.full(heard.shape[:2], np.nan)
         patterns, places = np.unique(heard.reshape(-1, heard.shape[2]), axis=0, return_inverse=True)
         places = places.reshape(heard.shape[:2])
@@ -208,7 +213,9 @@ def fit_weights(panel: Panel, last: int, settings: BlendSettings) -> Weights:
         past = panel.difference_sums.between(begin, end)
         return None if difference is None else solve(past, difference, nonnegative=settings.nonnegative)
 
-    return Weights(panel, start, stop, choose(panel.level_sums, find_target), difference, settings.nonnegative)
+    return Weights(
+        panel, start, stop, choose(panel.level_sums, find_target), difference, settings.nonnegative, settings.min_days
+    )
 
 
 def _add_spread(

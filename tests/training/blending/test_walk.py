@@ -181,3 +181,14 @@ def test_what_cannot_be_combined_is_refused(market: Market) -> None:
         blend_walk_forward(MARKET, spread, PLAIN)
     with pytest.raises(ConfigError, match="every symbol of the market"):
         blend_walk_forward(market, FORECASTS, PLAIN)
+
+
+def test_who_has_no_outcomes_of_its_own_has_no_share_yet() -> None:
+    values = FORECASTS.values.copy()
+    values[:450, :, 1] = np.nan
+    late = dataclasses.replace(FORECASTS, values=values)
+    without = dataclasses.replace(FORECASTS, values=np.where(np.arange(values.shape[2]) == 1, np.nan, values))
+    blends = [blend_walk_forward(MARKET, item, PLAIN).values[..., 0] for item in (late, without)]
+    np.testing.assert_allclose(blends[0][440:504], blends[1][440:504], rtol=1e-4, atol=1e-7)
+    # 252 outcomes later it is heard.
+    assert np.abs(blends[0][756:] - blends[1][756:]).max() > 1e-6

@@ -15,6 +15,8 @@ from alfred.typing import Float, Observation
 if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
     import pandas as pd
 
+    from alfred.envs.tape import Tape
+
 # How far weights may lie from what they must sum to: room for single precision, none for a mistake.
 _TOLERANCE = 1e-5
 
@@ -137,3 +139,29 @@ def check_weights(
         values[:, -1] = np.maximum(values[:, -1], 0.0)
         values /= values.sum(axis=1, keepdims=True)
     return values
+
+
+def check_holdable(weights: Float, tape: Tape, bar: npt.NDArray[np.integer], name: str, date: pd.Timestamp) -> None:
+    """Refuse weight on what may not be held.
+
+    Args:
+        weights: Target weights, cash last, `[P, N+1]`.
+        tape: What is traded.
+        bar: Execution bar of each portfolio, `[P]`.
+        name: Of the policy, for the message.
+        date: Of the decision, for the message.
+
+    Raises:
+        DataError: There is some.
+    """
+    holdable = tape.find_holdable(bar)
+    if holdable is None:
+        return
+    outside = (np.abs(weights[:, :-1]) * (1.0 - holdable)).max(axis=0)
+    if outside.max() > _TOLERANCE:
+        symbol = tape.symbols[int(np.argmax(outside))]
+        raise DataError(
+            f"policy '{name}' holds {outside.max():.6g} of {symbol} on {date.date()}, which is not investable "
+            f"(an index cannot be bought, and nothing says that {symbol} can): leave it out, or name it "
+            "with investable of the market, 'all' for every symbol"
+        )

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from alfred.data.files import write_atomically
@@ -16,15 +15,14 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.observations import observe
-from alfred.envs.policy import Policy, check_weights
+from alfred.envs.policy import Policy, check_holdable, check_weights
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
-from alfred.errors import CheckpointError, ConfigError, DataError
+from alfred.errors import CheckpointError, ConfigError
 from alfred.typing import Float, FloatArray
 
 _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
-_LEAST_HELD = 1e-5  # room for single precision, as of the sum of weights
 _WEIGHT, _CASH = "weight of ", "cash"
 
 
@@ -274,27 +272,8 @@ def decide_weights(policy: Policy, simulator: PortfolioSimulator, *, normalise: 
     date = simulator.tape.dates[int(simulator.bar[0])]
     shape = (simulator.n_portfolios, len(simulator.costs.rates))
     values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
-    _check_holdable(values, simulator.tape, simulator.bar, policy.name, date)
+    check_holdable(values, simulator.tape, simulator.bar, policy.name, date)
     return values
-
-
-def _check_holdable(weights: Float, tape: Tape, bar: npt.NDArray[np.integer], name: str, date: pd.Timestamp) -> None:
-    """Refuse weight on what may not be held.
-
-    Raises:
-        DataError: There is some.
-    """
-    holdable = tape.find_holdable(bar)
-    if holdable is None:
-        return
-    outside = (np.abs(weights[:, :-1]) * (1.0 - holdable)).max(axis=0)
-    if outside.max() > _LEAST_HELD:
-        symbol = tape.symbols[int(np.argmax(outside))]
-        raise DataError(
-            f"policy '{name}' holds {outside.max():.6g} of {symbol} on {date.date()}, which is not investable "
-            f"(an index cannot be bought, and nothing says that {symbol} can): leave it out, or name it "
-            "with investable of the market, 'all' for every symbol"
-        )
 
 
 def warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool = False) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,6 +49,7 @@ def ablate(
     from alfred.training.ablation.analysts import ablate_analyst, find_analyst
     from alfred.training.ablation.attribution import attribute_analyst
     from alfred.training.ablation.blend import ablate_blend
+    from alfred.training.provenance.stages import compute_digest, digest_signals
 
     prepare_process()
     load_plugins(plugins or ())
@@ -74,11 +76,12 @@ def ablate(
             shares += attribute_analyst(prepared, settings) if attribute else []
     facts = {
         "run": str(prepared.run.path),
+        "made_from": compute_digest(prepared.experiment.to_yaml(), digest_signals(prepared.signals)),
         "ablations": [item.to_json() for item in found],
         "attributions": [item.to_json() for item in shares],
         "without_inputs": skipped,
     }
-    text = json.dumps(facts, indent=2, allow_nan=False)
+    text = json.dumps(_keep_others(prepared.run.ablation, facts), indent=2, allow_nan=False)
     write_atomically(prepared.run.ablation, lambda target: target.write_text(text, encoding="utf-8"))
     if as_json:
         print_json(facts)
@@ -88,6 +91,24 @@ def ablate(
     _print_attributions(shares)
     if skipped:
         results.print(f"{', '.join(skipped)}: no inputs that could be taken away", highlight=False)
+
+
+def _keep_others(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what is found now, and what an earlier call on the same run found that was not asked about now."""
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if earlier["made_from"] != facts["made_from"]:
+            return facts
+        asked = {item["subject"] for item in facts["ablations"]}
+        kept = [item for item in earlier["ablations"] if item["subject"] not in asked]
+        shares = [item for item in earlier["attributions"] if item["analyst"] not in asked]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return facts  # there is none, or it is damaged
+    return {
+        **facts,
+        "ablations": [*facts["ablations"], *kept],
+        "attributions": [*facts["attributions"], *shares],
+    }
 
 
 def _print_ablation(found: Ablation) -> None:

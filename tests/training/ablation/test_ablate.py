@@ -258,6 +258,11 @@ def test_the_command_says_what_it_found_and_what_is_wrong_on_one_line(tmp_path: 
     ways = [(item["way"], item["measure"]) for part in raw["ablations"][0]["parts"] for item in part["changes"]]
     assert set(ways) <= {("dropped", "sharpe"), ("permuted", "sharpe")}
     assert json.loads(prepared.run.ablation.read_text(encoding="utf-8")) == raw
+    # What a later call does not ask about stays.
+    name = raw["ablations"][-1]["subject"]
+    assert CliRunner().invoke(app, ["ablate", path, "--analyst", name]).exit_code == 0
+    kept = json.loads(prepared.run.ablation.read_text(encoding="utf-8"))
+    assert {item["subject"] for item in kept["ablations"]} == {item["subject"] for item in raw["ablations"]}
     table = CliRunner().invoke(app, ["ablate", path, "--analyst", "ridge"])
     assert table.exit_code == 0 and "return_1" in table.output and "no credible change" in table.output
     for more, message in (

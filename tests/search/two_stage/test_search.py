@@ -37,7 +37,7 @@ def search(folder: Path, **changes: Any) -> TwoStageResult:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TwoStageResult]:
-    folder = tmp_path_factory.mktemp("search")
+    folder = tmp_path_factory.mktemp("search") / "one"
     return folder, search(folder)
 
 
@@ -101,8 +101,8 @@ def test_a_search_that_was_cut_off_ends_like_one_that_was_not(
     with monkeypatch.context() as patch:
         patch.setattr(objectives.FoldEvaluator, "score", die)
         with pytest.raises(KeyboardInterrupt):
-            search(tmp_path)
-    result = search(tmp_path)
+            search(tmp_path / "one")
+    result = search(tmp_path / "one")
     assert n_scored == 6
     assert [item.settings for item in result.models] == [item.settings for item in found[1].models]
     assert result.winner.strategy == found[1].winner.strategy
@@ -112,8 +112,8 @@ def test_a_search_that_was_cut_off_ends_like_one_that_was_not(
 def test_more_trials_go_on_and_another_winner_is_another_look(
     found: tuple[Path, TwoStageResult], tmp_path: Path
 ) -> None:
-    first = search(tmp_path, n_strategy_trials=2)
-    second = search(tmp_path, n_strategy_trials=4)
+    first = search(tmp_path / "one", n_strategy_trials=2)
+    second = search(tmp_path / "one", n_strategy_trials=4)
     assert second.diagnostics.n_trials["second"] == 8
     assert second.winner.strategy == found[1].winner.strategy
     if second.verdict.winner != first.verdict.winner:
@@ -129,7 +129,7 @@ def test_other_data_under_the_same_name_are_refused(found: tuple[Path, TwoStageR
 def test_a_winner_on_the_end_of_its_range_is_warned_of(tmp_path: Path) -> None:
     # The signal of the day is worth most on the day: the best number of sessions between trades is the least.
     settings = make_settings(n_model_trials=1, top_k=1, n_strategy_trials=20, choose="peak", n_strategy_folds=4)
-    result = search_models(make_market(0.3), make_experiment(), settings, tmp_path)
+    result = search_models(make_market(0.3), make_experiment(), settings, tmp_path / "one")
     batch = result.winner.params["batch"]
     edges = {edge.name for edge in result.edges}
     assert ("batch" in edges) == (batch in (1, 21))
@@ -140,18 +140,18 @@ def test_a_winner_on_the_end_of_its_range_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_a_default_that_wins_is_named(tmp_path: Path) -> None:
-    result = search(tmp_path, n_model_trials=1, n_strategy_trials=1)
+    result = search(tmp_path / "one", n_model_trials=1, n_strategy_trials=1)
     assert result.warnings[0].startswith("The winner is the default configuration")
     assert [item.baseline for item in result.verdict.comparisons] == ["equal weight"]
 
 
 @pytest.mark.parametrize("objective", ["hybrid", "pareto"])
 def test_one_stage_searches(tmp_path: Path, objective: str) -> None:
-    result = search(tmp_path, objective=objective, n_model_trials=5)
+    result = search(tmp_path / "one", objective=objective, n_model_trials=5)
     assert result.objective == objective
     assert result.diagnostics.n_trials == {"first": 5}
     assert result.verdict.n_trials == 5
-    assert load_experiment(tmp_path / "best.yaml").baselines[-1].label == NAME
+    assert load_experiment(tmp_path / "one" / "best.yaml").baselines[-1].label == NAME
     if objective == "hybrid":
         assert result.front == ()
         return
@@ -163,7 +163,7 @@ def test_one_stage_searches(tmp_path: Path, objective: str) -> None:
 
 def test_no_trade_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KellySettings, "size", lambda _self, signal, _held, _momentum: np.zeros_like(signal))
-    result = search(tmp_path)
+    result = search(tmp_path / "one")
     assert not result.winner.traded
     assert result.diagnostics.traded_share == {"first": 0.0, "second": 0.0}
     assert "No strategy traded: every one found stays in cash." in result.warnings
@@ -175,7 +175,7 @@ def test_the_best_forecaster_need_not_trade_best(tmp_path: Path, seed: int) -> N
     settings = make_settings(
         n_model_trials=6, n_strategy_trials=6, top_k=3, n_model_folds=3, n_strategy_folds=3, prune=True, seed=seed
     )
-    result = search_models(make_market(0.1, 1500, seed), make_experiment(), settings, tmp_path)
+    result = search_models(make_market(0.1, 1500, seed), make_experiment(), settings, tmp_path / "one")
     assert result.winner.candidate.number != result.models[0].number
     first = next(item for item in result.strategies if item.candidate.number == result.models[0].number)
     assert min(result.winner.value, result.winner.plateau) > min(first.value, first.plateau)

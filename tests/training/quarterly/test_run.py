@@ -302,7 +302,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["--split", "soon"], "'soon' is not a date"),
         (["--first", "XYZ"], "'XYZ' is no candidate"),
         (["--train", "100"], "100 + 8 are asked for"),
-        (["--head", "tail"], "heads.0"),
+        (["--head", "tail"], "heads.1"),
         (["--exclude", "S99"], "unknown symbol 'S99'"),
         (["--set", "data.fundamentals=null"], "no reports; join them"),
     ):

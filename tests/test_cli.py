@@ -116,7 +116,7 @@ def test_forecast_then_train_then_evaluate(tmp_path) -> None:
     assert "--set env.cost_bps cannot change what is done already" in message
     assert "only data.path, data.options, baselines, intervals, n_trials, training.n_jobs can be set here" in message
     message = refuse("report", tmp_path / "steps", "--set", "baselines=[]")
-    assert "only data.path, intervals, n_trials can be set here" in message
+    assert "only data.path, data.options, intervals, n_trials can be set here" in message
     few = call("evaluate", tmp_path / "steps", "--json", *settings("baselines=[]", "n_trials=9"))
     assert [row["name"] for row in json.loads(few.stdout)["results"]] == ["ppo", "SP500TR", "equal weight"]
     again = call("train", "--runs", tmp_path, "--json", *small, "--set", "env.cost_bps=50")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,7 @@ Alter = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 """Returns other inputs of the same shape, `[B, ..., F]`."""
 
 
-class ReadsInputs:
+class ReadsInputs(ABC):
     """Part of an analyst that turns each window into named inputs and forecasts from those alone.
 
     Attributes:
@@ -25,9 +26,9 @@ class ReadsInputs:
     _alter: Alter | None = None
 
     @property
+    @abstractmethod
     def inputs(self) -> tuple[str, ...]:
         """Names of the inputs, `[F]`, in the order of their last axis."""
-        raise NotImplementedError
 
     @contextmanager
     def altering(self, alter: Alter) -> Iterator[None]:
@@ -51,5 +52,6 @@ class ReadsInputs:
         values = self._make_inputs(contexts)
         return values if self._alter is None else self._alter(values)
 
+    @abstractmethod
     def _make_inputs(self, contexts: Contexts) -> npt.NDArray[Any]:
-        raise NotImplementedError
+        """Return the inputs of each window, `[B, ..., F]`."""

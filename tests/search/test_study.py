@@ -18,7 +18,7 @@ from alfred.training.search.claims import is_cut_off
 from alfred.training.search.crew import run_studies
 from alfred.training.search.storage import hide_password, open_storage
 from alfred.training.search.study import begin_study, count_looks, count_trials, load_study, make_sampler, place_locks
-from tests.search.objectives import Fatal, Pair, Undefined, Whole, make_plan
+from tests.search.objectives import Fatal, Pair, Still, Undefined, Whole, make_plan
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes by signal")
 
@@ -230,6 +230,14 @@ def test_a_trial_that_ends_while_it_is_looked_at_is_left_alone(tmp_path: Path, m
     monkeypatch.setattr(claims, "_is_lost", finish_first)
     assert claims.requeue_lost(study, storage, tmp_path) == 0
     assert study.trials[0].state == TrialState.COMPLETE
+
+
+def test_a_worker_that_stood_still_goes_on(tmp_path: Path) -> None:
+    study = run(tmp_path, 4, kind=Still)
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    assert len(done) == 4 and is_cut_off(study.trials[0])
+    assert done[0].user_attrs["again"] == 0 and done[0].params == study.trials[0].params
+    assert [trial.params for trial in done] == [trial.params for trial in run(tmp_path / "other", 4).trials]
 
 
 def test_looks_of_a_study_that_was_begun_again_still_count(tmp_path: Path) -> None:

@@ -167,14 +167,17 @@ def test_what_cannot_be_searched_is_refused(tmp_path: Path, changes: dict[str, o
 
 
 def compare(folder: Path, market: Market, entries: dict[str, BestEntry], **changes: object) -> list[Promotion]:
-    told: dict[str, object] = {"since": None, "every": 2, "refit_every": 60, "cache": None, "reporter": Silence()}
-    return compare_bests(
+    told: dict[str, object] = {"since": None, "every": 2, "refit_every": 60, "cache": None, "n_jobs": 1}
+    found, failures = compare_bests(
         market,
         entries,
         read_entries(folder),
         History(folder),
+        reporter=Silence(),
         **(told | changes),  # type: ignore[arg-type]
     )
+    assert failures == {}
+    return found
 
 
 def make_momentum_market() -> Market:
@@ -209,6 +212,27 @@ def test_the_gain_is_that_of_the_losses(tmp_path: Path) -> None:
     assert item.gain_pct == pytest.approx(100 * (1 - item.new_scores.mae_pct / item.old_scores.mae_pct))
     assert item.old_scores.mae_pct == pytest.approx(item.old_scores.naive_mae_pct)
     assert item.new_scores.first > found.entries["S0"].validation.last
+
+
+def test_a_symbol_that_cannot_be_compared_costs_itself_alone(tmp_path: Path) -> None:
+    market = make_momentum_market()
+    found = tune(tmp_path, market, families=choose_families(["naive", "ridge"]))
+    tradable = market.tradable.copy()
+    tradable[790:, market.index_of("S1")] = False
+    promotions, failures = compare_bests(
+        replace(market, tradable=tradable),
+        dict(found.entries),
+        {},
+        History(tmp_path / "registry"),
+        since=market.dates[790],
+        every=2,
+        refit_every=60,
+        cache=None,
+        n_jobs=1,
+        reporter=Silence(),
+    )
+    assert [item.symbol for item in promotions] == ["S2"]
+    assert failures == {"S1": "there is no window with an outcome: it is not traded there"}
 
 
 def test_every_comparison_is_a_look(tmp_path: Path) -> None:

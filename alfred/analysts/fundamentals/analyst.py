@@ -7,7 +7,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from torch.utils.data import TensorDataset
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.extractors.network import ExtractorNetwork
@@ -15,13 +14,13 @@ from alfred.analysts.forecast import DEFAULT_LEVELS, Forecast
 from alfred.analysts.fundamentals.examples import Scale, make_examples
 from alfred.analysts.fundamentals.quarters import Quarters, choose_columns, list_fields, read_quarters
 from alfred.analysts.fundamentals.settings import FundamentalsAnalystSettings
-from alfred.analysts.networks.base import to_array
+from alfred.analysts.networks.base import build_seeded, fit_split, to_array
 from alfred.analysts.settings import AnalystSettings
 from alfred.analysts.windows import scale_by_horizon
 from alfred.data.contexts import Contexts
 from alfred.data.market import Market
 from alfred.learning.devices import find_device
-from alfred.learning.fitting import FittingReport, fit_module
+from alfred.learning.fitting import FittingReport
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
 from alfred.typing import FloatArray
 
@@ -72,20 +71,21 @@ class FundamentalsAnalyst(Analyst):
         self.columns_, self.scale_ = examples.columns, examples.scale
         self.fields = list_fields(examples.columns)
         device = find_device(self.settings.device)
-        self.network_ = self._build().to(device)
+        self.network_ = build_seeded(self._build, self.settings.seed).to(device)
         inputs, targets = (torch.from_numpy(array).to(device) for array in (examples.inputs, examples.targets))
-        train, validation = slice(0, examples.n_train), slice(examples.n_train, None)
-        self.report_ = fit_module(
+        self.report_ = fit_split(
             self.network_,
             self._compute_loss,
-            train=TensorDataset(inputs[train], targets[train]),
-            validation=TensorDataset(inputs[validation], targets[validation]),
+            inputs,
+            targets,
+            n_train=examples.n_train,
             settings=self.settings.fitting,
             seed=self.settings.seed,
         )
         label, notes = self.settings.label, []
         with torch.no_grad():
-            self.network_.head.measure(self.network_(inputs[validation]), targets[validation])
+            held_out = slice(examples.n_train, None)
+            self.network_.head.measure(self.network_(inputs[held_out]), targets[held_out])
             if self.settings.own_components:
                 held = self.network_.set_axes(self.network_.embed(inputs))
                 if held < self.settings.own_components:
@@ -131,9 +131,7 @@ class FundamentalsAnalyst(Analyst):
         return torch.from_numpy(self.scale_.apply(chosen)).to(next(self.network_.parameters()).device)
 
     def _build(self) -> ExtractorNetwork:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            return ExtractorNetwork(self.settings, self.settings.quarters, 2 * len(self.columns_) + 1)
+        return ExtractorNetwork(self.settings, self.settings.quarters, 2 * len(self.columns_) + 1)
 
     def _compute_loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
         inputs, targets = batch
@@ -156,6 +154,6 @@ class FundamentalsAnalyst(Analyst):
         self.scale_ = Scale(*(tensors.pop(f"scale.{name}").numpy() for name in _SCALE))
         if self.scale_.centre.shape != (len(self.columns_),) or self.scale_.width.shape != (len(self.columns_),):
             raise ValueError(f"the scale is of {self.scale_.centre.shape} columns, not {len(self.columns_)}")
-        network = self._build()
+        network = build_seeded(self._build, self.settings.seed)
         load_state(network, tensors, source=folder / _FILE)
         self.network_ = network.to(find_device(self.settings.device)).eval()

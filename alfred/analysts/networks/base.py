@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,11 @@ from alfred.data.market import Market
 from alfred.errors import ConfigError
 from alfred.learning.devices import find_device
 from alfred.learning.fitting import FittingReport, fit_module
+from alfred.learning.settings import FittingSettings
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
 from alfred.typing import FloatArray
+
+Network = TypeVar("Network", bound=nn.Module)
 
 _PIECE = 4096  # windows in one pass: memory stays bounded, whatever is asked for
 _FILE = "model.safetensors"
@@ -67,18 +70,18 @@ class NetworkAnalyst(ReadsInputs, Analyst):
         """
         examples = make_examples(market, self.settings)
         device = find_device(self.settings.device)
-        self.network_ = self._build_seeded().to(device)
+        self.network_ = build_seeded(self._build, self.settings.seed).to(device)
         inputs, targets = (torch.from_numpy(array).to(device) for array in (examples.inputs, examples.targets))
-        train, validation = slice(0, examples.n_train), slice(examples.n_train, None)
-        self.report_ = fit_module(
+        self.report_ = fit_split(
             self.network_,
             self._compute_loss,
-            train=TensorDataset(inputs[train], targets[train]),
-            validation=TensorDataset(inputs[validation], targets[validation]),
+            inputs,
+            targets,
+            n_train=examples.n_train,
             settings=self.settings.fitting,
             seed=self.settings.seed,
         )
-        self._measure(inputs[validation], targets[validation])
+        self._measure(inputs[examples.n_train :], targets[examples.n_train :])
         self._summarise(inputs)
         self.is_fitted = True
         return self
@@ -115,11 +118,6 @@ class NetworkAnalyst(ReadsInputs, Analyst):
     def _summarise(self, inputs: torch.Tensor) -> None:
         """Take from all inputs what forecasts do not need; nothing unless overridden."""
 
-    def _build_seeded(self) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            return self._build()
-
     def _evaluate(self, inputs: torch.Tensor, compute: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """Return what a function makes of many inputs, in pieces, without gradients."""
         with torch.no_grad():
@@ -147,9 +145,47 @@ class NetworkAnalyst(ReadsInputs, Analyst):
 
     def _load_weights(self, folder: Path) -> None:
         tensors, _ = read_tensors(folder / _FILE)
-        network = self._build_seeded()
+        network = build_seeded(self._build, self.settings.seed)
         load_state(network, tensors, source=folder / _FILE)
         self.network_ = network.to(find_device(self.settings.device)).eval()
+
+
+def build_seeded(build: Callable[[], Network], seed: int) -> Network:
+    """Return a fresh network whose chance comes from a seed; torch's global generator is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def fit_split(
+    network: nn.Module,
+    compute_loss: Callable[[tuple[torch.Tensor, ...]], torch.Tensor],
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    n_train: int,
+    settings: FittingSettings,
+    seed: int,
+) -> FittingReport:
+    """Train a network on the first examples and choose the best step by the rest; see `fit_module`.
+
+    Args:
+        network: Trained in place.
+        compute_loss: Mean loss of a batch of inputs and targets.
+        inputs: Examples in the order of their dates, `[E, ...]`.
+        targets: `[E, H]`.
+        n_train: Examples to train on.
+        settings: How.
+        seed: Of the batches.
+    """
+    return fit_module(
+        network,
+        compute_loss,
+        train=TensorDataset(inputs[:n_train], targets[:n_train]),
+        validation=TensorDataset(inputs[n_train:], targets[n_train:]),
+        settings=settings,
+        seed=seed,
+    )
 
 
 def to_array(tensor: torch.Tensor) -> FloatArray:

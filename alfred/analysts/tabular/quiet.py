@@ -91,19 +91,10 @@ class QuietAnalyst(TableAnalyst):
         return {"evidence": self.evidence_, **vars(self.model_)}
 
     def _from_tensors(self, arrays: Arrays) -> None:
-        n_features, n_horizons = len(self.names_), len(self.horizons)
-        shapes = {
-            "evidence": (n_horizons,),
-            "centre": (n_features,),
-            "width": (n_features,),
-            "coefficients": (n_horizons, n_features),
-            "intercept": (n_horizons,),
-        }
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"'{name}' has shape {arrays[name].shape}, not {shape}")
+        self.model_ = LinearModel.from_arrays(arrays, len(self.names_), len(self.horizons))
         self.evidence_ = arrays["evidence"]
-        self.model_ = LinearModel(*(arrays[name] for name in tuple(shapes)[1:]))
+        if self.evidence_.shape != (len(self.horizons),):
+            raise ValueError(f"'evidence' has shape {self.evidence_.shape}, not {(len(self.horizons),)}")
 
 
 def measure_gain(gains: Float, sessions: npt.NDArray[np.integer], horizon: int) -> float:

@@ -33,6 +33,25 @@ class LinearModel:
     intercept: Float
 
     @classmethod
+    def from_arrays(cls, arrays: Arrays, n_features: int, n_horizons: int) -> Self:
+        """Return the model of what `vars` of one gave.
+
+        Raises:
+            KeyError: A part is missing.
+            ValueError: A part has another shape than features and horizons say.
+        """
+        shapes = {
+            "centre": (n_features,),
+            "width": (n_features,),
+            "coefficients": (n_horizons, n_features),
+            "intercept": (n_horizons,),
+        }
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"'{name}' has shape {arrays[name].shape}, not {shape}")
+        return cls(*(arrays[name] for name in shapes))
+
+    @classmethod
     def fit(cls, values: Float, labels: Float, penalties: npt.ArrayLike) -> Self:
         """Minimise the mean squared error plus `penalty` times the squared coefficients (Hoerl and Kennard, 1970).
 
@@ -105,16 +124,7 @@ class RidgeAnalyst(TabularAnalyst):
         return {"penalties": self.penalties_, **model}
 
     def _from_tensors(self, arrays: Arrays) -> None:
-        n_features, n_horizons = len(self.names_), len(self.horizons)
-        shapes = {
-            "penalties": (n_horizons,),
-            "centre": (n_features,),
-            "width": (n_features,),
-            "coefficients": (n_horizons, n_features),
-            "intercept": (n_horizons,),
-        }
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"'{name}' has shape {arrays[name].shape}, not {shape}")
+        self.model_ = LinearModel.from_arrays(arrays, len(self.names_), len(self.horizons))
         self.penalties_ = arrays["penalties"]
-        self.model_ = LinearModel(*(arrays[name] for name in tuple(shapes)[1:]))
+        if self.penalties_.shape != (len(self.horizons),):
+            raise ValueError(f"'penalties' has shape {self.penalties_.shape}, not {(len(self.horizons),)}")

@@ -57,6 +57,7 @@ def promote(
     from alfred.analysts.chosen.entries import read_entries
     from alfred.console import show_progress
     from alfred.data.sources import load_market
+    from alfred.training.jobs import count_cores
     from alfred.training.search.analysts.history import History, write_entries
     from alfred.training.search.analysts.promotion import compare_bests
 
@@ -64,7 +65,7 @@ def promote(
     if not new:
         raise ConfigError(f"--candidates {candidates} holds no best analyst; make some with alfred tune analysts")
     with show_progress() as reporter:
-        found = compare_bests(
+        found, failures = compare_bests(
             load_market(experiment.data),
             new,
             read_entries(registry),
@@ -73,6 +74,7 @@ def promote(
             every=every,
             refit_every=experiment.forecast.refit_every_days,
             cache=candidates.parent / ".cache",
+            n_jobs=experiment.training.n_jobs or count_cores(),
             reporter=reporter,
         )
     better = [item for item in found if item.decision == "better"]
@@ -82,12 +84,15 @@ def promote(
         print_json(
             {
                 "promotions": [_to_json(item) for item in found],
+                "failures": failures,
                 "written": [item.symbol for item in better] if apply else [],
                 "backup": None if backup is None else str(backup),
             }
         )
         return
     _print(found, registry, applied=apply)
+    for symbol, why in failures.items():
+        typer.echo(f"{symbol} was not compared: {why}")
 
 
 def _print(found: Sequence[Promotion], registry: Path, *, applied: bool) -> None:

@@ -150,6 +150,9 @@ def test_the_holdout_is_looked_at_once(folder) -> None:
     assert "This is the first look at the holdout segment." in first.stdout
     assert "a second look is no holdout any more" in read_refusal(call(folder, "--phase", "holdout", *FEW))
     assert "a second look" in read_refusal(call(folder, "--phase", "holdout", "--only", "stop-loss", "--fresh"))
+    # What the first look found is still there.
+    kept = CliRunner().invoke(app, ["experiments", "show", "--phase", "holdout", "--runs", str(folder / "runs")])
+    assert kept.exit_code == 0 and "first look" in kept.stdout
     again = call(folder, "--phase", "holdout", *FEW, "--again")
     assert again.exit_code == 0
     assert "This is look number 2" in again.stdout

@@ -9,6 +9,7 @@ import io
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -197,14 +198,18 @@ class AgentObjective:
 
     def _compare(self, policy: Policy, environment: PortfolioSettings, fold: Fold) -> float:
         """Return the Sharpe ratio on the test range of a fold less that of equal weights."""
+        own = compute_sharpe(self._walk(policy, environment, fold.test, None).excess, self.market.periods_per_year)
+        gain = own - self._equal_weight[fold.index]
+        # A book that stays in cash has no ratio, and is worse than any that has one.
+        return float(gain) if np.isfinite(gain) else _WORST
+
+    @cached_property
+    def _equal_weight(self) -> dict[int, float]:
+        """Sharpe ratio of equal weights on the test range of each fold: the same for every trial."""
         baselines = make_baselines((), self.market, self.signals.names)
         equal = next(item for item in baselines if item.name == EQUAL_WEIGHT)
-        sharpes = [
-            compute_sharpe(self._walk(who, around, fold.test, None).excess, self.market.periods_per_year)
-            for who, around in ((policy, environment), (equal, self.environment))
-        ]
-        # A book that stays in cash has no ratio, and is worse than any that has one.
-        return float(sharpes[0] - sharpes[1]) if np.isfinite(sharpes).all() else _WORST
+        walks = {fold.index: self._walk(equal, self.environment, fold.test, None) for fold in self.folds}
+        return {index: compute_sharpe(walk.excess, self.market.periods_per_year) for index, walk in walks.items()}
 
     def _walk(
         self, policy: Policy, environment: PortfolioSettings, span: Range, stages: Sequence[Stage] | None

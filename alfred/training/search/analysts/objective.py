@@ -94,8 +94,10 @@ class Errors:
             DataError: A window with an outcome was not forecast: its error cannot be compared with that of others.
         """
         known = np.isfinite(self.outcome)
+        if not known.any():
+            raise DataError("there is no window with an outcome: it is not traded there")
         missing = int((known & ~np.isfinite(self.forecast)).sum())
-        if missing or not known.any():
+        if missing:
             raise DataError(
                 f"{missing} of {int(known.sum())} windows could not be forecast; the history before them is shorter "
                 "than this analyst needs"

@@ -7,10 +7,11 @@ allows for overlapping outcomes). Where nothing stands yet, naive persistence do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,9 @@ import pandas as pd
 from alfred.analysts.chosen.entries import BestEntry, Scores
 from alfred.analysts.settings import AnalystSettings, NaiveSettings
 from alfred.data.market import Market
-from alfred.errors import ConfigError
+from alfred.errors import AlfredError, ConfigError
 from alfred.evaluation.forecasts.by_date import estimate_by_date
+from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import compute_digest
 from alfred.training.search.analysts.history import History, Look
@@ -67,6 +69,13 @@ class Promotion:
         return by_return != (self.new_scores.price_mae < self.old_scores.price_mae)
 
 
+class _Pair(NamedTuple):
+    symbol: str
+    old: AnalystSettings
+    new: AnalystSettings
+    walk: Walk
+
+
 def compare_bests(
     market: Market,
     candidates: Mapping[str, BestEntry],
@@ -77,8 +86,9 @@ def compare_bests(
     every: int,
     refit_every: int,
     cache: Path | None,
+    n_jobs: int,
     reporter: Reporter,
-) -> list[Promotion]:
+) -> tuple[list[Promotion], dict[str, str]]:
     """Compare each new best with what stands, on a common later holdout; every comparison is a look, and is noted.
 
     Args:
@@ -90,31 +100,58 @@ def compare_bests(
         every: Sessions from one forecast to the next.
         refit_every: Sessions from one fit to the next.
         cache: Folder that keeps fits.
+        n_jobs: Processes.
         reporter: Progress callback.
+
+    Returns:
+        The comparisons, and why a symbol could not be compared.
 
     Raises:
         ConfigError: The holdout begins inside a range that one was chosen on, or holds too few sessions; or a symbol is
-            not in the data.
+            not in the data. This is found out before anything is forecast.
     """
-    update = reporter.begin("promotion", len(candidates))
-    found = []
-    for done, (symbol, entry) in enumerate(candidates.items(), 1):
-        if symbol not in market.symbols:
-            raise ConfigError(f"there is no '{symbol}' in the data; name the data that it was tuned on")
-        new = entry.settings
-        own = standing.get(symbol)
-        old = NaiveSettings(horizons=new.horizons) if own is None else own.settings
-        horizon = new.horizons[0]
-        if horizon not in old.horizons:
-            raise ConfigError(
-                f"the new best of {symbol} forecasts {horizon} session(s) ahead, what stands {old.horizons}; tune for "
-                "the same horizon, or use another --registry"
-            )
-        walk = _place_holdout(market, [entry, *([] if own is None else [own])], horizon, since, every, refit_every)
-        pair = [forecast_symbol(market, symbol, settings, walk, cache) for settings in (old, new)]
-        found.append(_judge(market, symbol, old, new, pair[0], pair[1], walk, history))
-        update(done)
-    return found
+    pairs = [
+        _plan(market, entry, standing.get(symbol), since, every, refit_every) for symbol, entry in candidates.items()
+    ]
+    jobs = [Job(f"promotion {pair.symbol}", partial(_walk, market, pair, cache)) for pair in pairs]
+    found, failures = list[Promotion](), dict[str, str]()
+    for pair, walked in zip(pairs, run_jobs(jobs, n_jobs, reporter), strict=True):
+        if isinstance(walked, str):
+            failures[pair.symbol] = walked
+        else:
+            found.append(_judge(market, pair, *walked, history))
+    return found, failures
+
+
+def _plan(
+    market: Market, entry: BestEntry, own: BestEntry | None, since: pd.Timestamp | None, every: int, refit_every: int
+) -> _Pair:
+    if entry.symbol not in market.symbols:
+        raise ConfigError(f"there is no '{entry.symbol}' in the data; name the data that it was tuned on")
+    new = entry.settings
+    old = NaiveSettings(horizons=new.horizons) if own is None else own.settings
+    horizon = new.horizons[0]
+    if horizon not in old.horizons:
+        raise ConfigError(
+            f"the new best of {entry.symbol} forecasts {horizon} session(s) ahead, what stands {old.horizons}; tune "
+            "for the same horizon, or use another --registry"
+        )
+    entries = [entry, *([] if own is None else [own])]
+    return _Pair(entry.symbol, old, new, _place_holdout(market, entries, horizon, since, every, refit_every))
+
+
+def _walk(
+    market: Market, pair: _Pair, cache: Path | None, *, progress: Callable[[int], None]
+) -> tuple[Errors, Errors] | str:
+    """Return the errors of both, or why one of them cannot forecast the holdout: the others go on."""
+    try:
+        old, new = (forecast_symbol(market, pair.symbol, item, pair.walk, cache) for item in (pair.old, pair.new))
+        for errors in (old, new):
+            errors.score(market, pair.walk.horizon)
+    except AlfredError as error:
+        return str(error)
+    progress(1)
+    return old, new
 
 
 def _place_holdout(
@@ -137,16 +174,8 @@ def _place_holdout(
     return Walk(row, market.n_dates - 1, horizon, every, refit_every)
 
 
-def _judge(
-    market: Market,
-    symbol: str,
-    old: AnalystSettings,
-    new: AnalystSettings,
-    standing: Errors,
-    challenger: Errors,
-    walk: Walk,
-    history: History,
-) -> Promotion:
+def _judge(market: Market, pair: _Pair, standing: Errors, challenger: Errors, history: History) -> Promotion:
+    symbol, old, new, walk = pair
     horizon = walk.horizon
     old_scores, new_scores = standing.score(market, horizon), challenger.score(market, horizon)
     known = np.isfinite(standing.outcome)

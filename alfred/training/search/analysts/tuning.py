@@ -20,7 +20,7 @@ from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import ConfigError, DataError, suggest
 from alfred.training.provenance.fingerprint import fingerprint_code
-from alfred.training.provenance.stages import FORECAST_PACKAGES, Parts, compute_digest, read_public_versions
+from alfred.training.provenance.stages import Parts, compute_digest, list_packages, read_public_versions
 from alfred.training.search.analysts.families import find_kind, make_settings
 from alfred.training.search.analysts.objective import FAMILY, SCORES, SETTINGS, SymbolObjective, Walk
 from alfred.training.search.crew import Watch, explain_failure, run_studies
@@ -153,7 +153,9 @@ def plan_studies(market: Market, request: Request, cache: Path | None) -> dict[s
         "split": compute_digest(vars(walk)),
         "space": compute_digest({name: _dump(space) for name, space in request.families.items()}, request.mode),
         "code": fingerprint_code(*(ANALYSTS.load(find_kind(name)) for name in request.families), modules=_CODE),
-        "packages": read_public_versions(FORECAST_PACKAGES),
+        "packages": read_public_versions(
+            list_packages(*(make_settings(name, {}, request.horizon) for name in request.families))
+        ),
     }
     return {
         symbol: StudyPlan(

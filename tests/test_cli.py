@@ -348,3 +348,9 @@ def test_what_a_wanted_r2_means(tmp_path) -> None:
     found = json.loads(call("analysts", "target", "--r2", "0.8", "--horizon", "5", "--json", *few).stdout)
     assert found["mse"] == pytest.approx(0.2 * found["variance"])
     assert "must be a number below 1" in refuse("analysts", "target", "--r2", "1.5", *few)
+
+
+def test_each_command_is_listed_once_and_the_first_steps_first() -> None:
+    names = [item.name or item.callback.__name__ for item in app.registered_commands]
+    assert names[:3] == ["demo", "run", "forecast"]
+    assert len(names) == len(set(names))

@@ -59,23 +59,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(data.app, name="data")
-app.add_typer(analysts.app, name="analysts")
-app.add_typer(tuning.app, name="tune")
-app.add_typer(weekly.app, name="experiments")
-app.add_typer(paper.app, name="paper")
-app.command()(ablate)
-app.command()(allocate)
-app.command()(audit)
-app.command()(doctor)
-app.command()(explain)
-app.command()(judge)
-app.command()(new)
-app.command()(promote)
-app.command()(quarterly)
-app.command()(sweep)
-app.command()(dashboard)
-app.command()(update)
 
 
 @app.command()
@@ -296,6 +279,26 @@ def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool)
         results.print(f"note: {note}", highlight=False)
     results.print(f"report: {prepared.run.report}", highlight=False)
     results.print(f"curves: alfred tensorboard {prepared.run.path}", highlight=False)
+
+
+# After the commands above, so that help begins with what a newcomer needs.
+app.command()(ablate)
+app.command()(allocate)
+app.command()(audit)
+app.command()(doctor)
+app.command()(explain)
+app.command()(judge)
+app.command()(new)
+app.command()(promote)
+app.command()(quarterly)
+app.command()(sweep)
+app.command()(dashboard)
+app.command()(update)
+app.add_typer(data.app, name="data")
+app.add_typer(analysts.app, name="analysts")
+app.add_typer(tuning.app, name="tune")
+app.add_typer(weekly.app, name="experiments")
+app.add_typer(paper.app, name="paper")
 
 
 def main() -> None:

@@ -35,13 +35,17 @@ class Prepared:
     @property
     def observed(self) -> Signals:
         """The signals that agents see, unscaled."""
-        names = find_observed(self.signals.names, self.experiment)
-        return self.signals if self.experiment.observe is None else self.signals.select(names)
+        return select_observed(self.signals, self.experiment)
 
     @property
     def n_jobs(self) -> int:
         """Processes to use."""
         return self.experiment.training.n_jobs or count_cores()
+
+
+def select_observed(signals: Signals, experiment: Experiment) -> Signals:
+    """Return the signals that agents see; see `find_observed`."""
+    return signals if experiment.observe is None else signals.select(find_observed(signals.names, experiment))
 
 
 def find_observed(names: Sequence[str], experiment: Experiment) -> list[str]:

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from alfred.config import Experiment, load_experiment
+from alfred.config import BlendSettings, Experiment, load_experiment
 from alfred.data.market import Market
 from alfred.data.perturbation import scramble_after
+from alfred.data.signals import Signals
 from alfred.data.sources import load_market
 from alfred.errors import AlfredError, ConfigError, DataError
 from alfred.training import pipeline
 from alfred.training.prepared import cut_folds
 from alfred.training.progress import Silence
 from alfred.training.provenance.trials import TrialLog
+from alfred.training.search.agents import objective
 from alfred.training.search.agents.objective import ENVIRONMENT_SPACE, Limits, choose_spaces
 from alfred.training.search.agents.tuning import AgentRequest, AgentsTuned, find_feasible, tune_agents
 from tests.training.small import DIRECT, make_small, write_prices
@@ -91,6 +93,22 @@ def test_what_comes_after_the_search_changes_nothing(tmp_path: Path, experiment:
         found = tune(tmp_path / place, version, experiment, n_trials=2)
         values.append((found.study.study_name, [t.values for t in found.study.trials]))
     assert values[0] == values[1]
+
+
+def test_agents_are_searched_on_the_signals_that_a_run_shows_them(
+    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, ...]] = []
+    train = objective.train_agent
+
+    def spy(market: Market, signals: Signals, *told: object) -> object:
+        seen.append(tuple(signals.names))
+        return train(market, signals, *told)
+
+    monkeypatch.setattr(objective, "train_agent", spy)
+    blended = experiment.model_copy(update={"blend": BlendSettings(min_days=40), "observe": ("blend",)})
+    tune(tmp_path, load_market(experiment.data), blended, n_trials=1)
+    assert seen and all(name.startswith("blend.") for names in seen for name in names)
 
 
 def test_limits_bind_the_best(tmp_path: Path, experiment: Experiment) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from alfred.agents.strategies.signals import KellySettings
 from alfred.cli import app
-from alfred.config import load_experiment
+from alfred.config import BlendSettings, load_experiment
 from alfred.errors import CheckpointError
 from alfred.training.search.two_stage import objectives
 from alfred.training.search.two_stage.result import (
@@ -24,7 +24,7 @@ from alfred.training.search.two_stage.result import (
     tabulate_strategies,
     write_csv,
 )
-from alfred.training.search.two_stage.run import search_models
+from alfred.training.search.two_stage.run import make_best_experiment, search_models
 from alfred.training.search.two_stage.strategy import NAME
 from tests.conftest import make_random_market
 from tests.search.two_stage.cases import make_experiment, make_market, make_settings
@@ -84,6 +84,12 @@ def test_a_finished_search_is_read_again(found: tuple[Path, TwoStageResult], mon
     # The journal says that no trial ran; the verdict is not a second look.
     assert search(folder).to_json() == result.to_json()
     assert len(json.loads((folder.parent / "locked.json").read_text())) == 1
+
+
+def test_what_speaks_of_other_analysts_is_left_out(found: tuple[Path, TwoStageResult]) -> None:
+    experiment = make_experiment().model_copy(update={"blend": BlendSettings(), "observe": ("blend",)})
+    best = make_best_experiment(experiment, found[1].winner, n_trials=3, refit_every_days=20)
+    assert best.blend is None and best.observe is None
 
 
 def test_a_search_that_was_cut_off_ends_like_one_that_was_not(

@@ -13,18 +13,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from alfred.agents.registry import AGENTS
 from alfred.config import Experiment
-from alfred.data.features.catalogue import compute_features
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
-from alfred.data.signals import Signals, concatenate_signals
+from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
-from alfred.data.splits import Fold, make_folds
+from alfred.data.splits import Fold
 from alfred.errors import AlfredError, ConfigError
 from alfred.evaluation.statistics.significance import compute_overfitting_probability
 from alfred.settings import check_name
-from alfred.training.forecasting import forecast_all
-from alfred.training.jobs import count_cores
-from alfred.training.prepared import cut_folds
+from alfred.training.pipeline import make_signals
+from alfred.training.prepared import cut_folds, select_observed
 from alfred.training.progress import Reporter
 from alfred.training.provenance.fingerprint import fingerprint_code
 from alfred.training.provenance.stages import (
@@ -51,6 +49,7 @@ from alfred.training.search.storage import open_storage
 from alfred.training.search.study import Mode, StudyPlan, count_looks
 
 BEST_FILE = "best.yaml"
+_FORECASTS = "forecasts"
 _MODULES = ("alfred.training.search.agents.objective", "alfred.evaluation.backtest")
 _FEWEST_RECORDS = 2
 
@@ -137,8 +136,12 @@ def tune_agents(
     check_name(_name_tuned(experiment), "run")
     first = cut_folds(market, experiment)[0].test[0]
     past = market.until(market.dates[int(market.dates.get_loc(first)) - 1]).copy()
-    signals = _forecast(past, experiment, root, n_workers, reporter)
-    folds = _cut_validation(past, experiment, request.n_folds)
+    # As a run makes them and shows them to its agents, blend and all.
+    told = experiment.model_copy(update={"training": experiment.training.model_copy(update={"n_jobs": n_workers})})
+    made = make_signals(told, past, root, folder / _FORECASTS, fresh=fresh, reporter=reporter)
+    signals = select_observed(made, experiment)
+    splits = experiment.splits.model_copy(update={"test_start": None, "test_end": None, "n_folds": request.n_folds})
+    folds = cut_folds(past, experiment.model_copy(update={"splits": splits}))
     spaces = choose_spaces(request.kinds)
     given = {settings.kind: settings for settings in experiment.agents}
     agents = {kind: given.get(kind) or AGENTS.load_settings(kind)() for kind in spaces}
@@ -193,23 +196,6 @@ def find_feasible(study: Study) -> list[FrozenTrial]:
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     kept = [trial for trial in done if all(value <= 0 for value in trial.constraints.values())]
     return sorted(kept, key=lambda trial: (-trial.values[0], trial.number))
-
-
-def _forecast(market: Market, experiment: Experiment, root: Path, n_jobs: int, reporter: Reporter) -> Signals:
-    schedule = experiment.forecast
-    if schedule.cache is not None:
-        schedule = schedule.model_copy(update={"cache": root / schedule.cache})
-    parts = forecast_all(market, experiment.analysts, schedule, n_jobs=min(n_jobs, count_cores()), reporter=reporter)
-    if experiment.features is not None:
-        parts.append(compute_features(market, experiment.features))
-    return concatenate_signals(parts)
-
-
-def _cut_validation(market: Market, experiment: Experiment, n_folds: int) -> list[Fold]:
-    known = market.dates[experiment.forecast.min_train_days :]
-    horizon = max(max(settings.horizons) for settings in experiment.analysts)
-    splits = experiment.splits.model_copy(update={"test_start": None, "test_end": None, "n_folds": n_folds})
-    return make_folds(known, splits, max(horizon, experiment.env.rebalance_every))
 
 
 def _describe(

@@ -182,6 +182,9 @@ def make_best_experiment(
             **{field: getattr(experiment, field) for field in Experiment.model_fields},
             "name": f"{experiment.name}-tuned",
             "analysts": (model,),
+            # They speak of analysts that are not there any more.
+            "blend": None,
+            "observe": None,
             "baselines": (*others, strategy),
             "n_trials": experiment.n_trials + n_trials,
         }

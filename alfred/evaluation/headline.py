@@ -53,8 +53,8 @@ class Headline:
 
     Attributes:
         text: The line.
-        tone: `green` for a strategy that beats both, `amber` for a gain that is not its own, `red` for one that loses
-            or is too good to be true, `grey` where nothing can be told or nothing was learnt.
+        tone: `green` for a strategy that beats both, `amber` for a gain that is not its own and for one that learnt
+            nothing, `red` for one that loses or is too good to be true, `grey` where nothing can be told.
         implausible: Whether it is too good to be true.
     """
 
@@ -137,12 +137,14 @@ def find_tone(verdict: Verdict, headline: Headline) -> Tone:
         return "red"
     if verdict.outcome == "beats":
         return "green" if headline.tone == "green" else "amber"
+    if verdict.outcome == "did not learn":
+        return "amber"
     return "red" if verdict.outcome == "does not beat" else "grey"
 
 
 def _write(name: str, verdict: Verdict, versus_equal: Verdict | None, equal_weight: Judged | None) -> tuple[str, Tone]:
     if verdict.outcome == "did not learn":
-        return f"{name} did not learn", "grey"
+        return f"{name} did not learn", "amber"
     text = write_verdict(verdict, name)
     if verdict.outcome != "beats":
         return text, "red" if verdict.outcome == "does not beat" else "grey"

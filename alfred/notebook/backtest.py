@@ -24,6 +24,7 @@ from alfred.errors import ConfigError
 from alfred.evaluation import backtest as records_of
 from alfred.evaluation.behaviour import describe_behaviour
 from alfred.evaluation.report.inputs import MarketFacts, ReportInput
+from alfred.evaluation.report.numbers import Numbers, compute_numbers
 from alfred.evaluation.report.page import render_report, write_report
 from alfred.evaluation.results import ResultRow, compute_results
 from alfred.evaluation.settings import IntervalSettings
@@ -100,8 +101,8 @@ class Backtest:
             path: Folder to write `report.html` and `results.json` into; nothing is written when left out.
         """
         if path is not None:
-            write_report(path, self.make_report_input())
-        return Page(render_report(self.make_report_input(), self.results))
+            write_report(path, self.make_report_input(), self._numbers)
+        return Page(render_report(self.make_report_input(), self._numbers))
 
     def plot(self) -> Figure:
         """Return the wealth of everyone, as a picture."""
@@ -115,6 +116,10 @@ class Backtest:
         axes.set_ylabel("wealth")
         axes.legend(frameon=False)
         return figure
+
+    @cached_property
+    def _numbers(self) -> Numbers:
+        return compute_numbers(self.make_report_input(), self.results)
 
     @property
     def _behaviours(self) -> dict[str, Any]:

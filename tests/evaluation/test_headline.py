@@ -70,7 +70,8 @@ def test_who_kept_the_start_did_not_learn_whatever_the_numbers_say() -> None:
         outcomes = {row.versus_benchmark.outcome, row.versus_equal_weight.outcome}  # type: ignore[union-attr]
         assert outcomes == ({"beats"} if learnt else {"did not learn"})
         assert row.headline is not None and ("beats" in row.headline.text) == learnt
-    assert row.headline.text == "agent did not learn" and row.headline.tone == "grey"
+    assert row.headline.text == "agent did not learn" and row.headline.tone == "amber"
+    assert find_tone(row.versus_benchmark, row.headline) == "amber"
     assert "4 of 4 trainings kept the untrained start: this is equal weight." in row.versus_benchmark.explain()
     assert describe_trainings(make_trainings(15, 18)).startswith("15 of 18 trainings kept the untrained start")
     # A limit of the mandate may keep a start away from equal weight, which it must not be called then.
@@ -83,7 +84,7 @@ def test_json_says_what_was_kept() -> None:
     flat = [row.to_json() for row in judge((1.0, 0.2, 1.0), untrained=3)]
     assert flat[0]["untrained"] == 3 and flat[0]["trainings"] == 4
     assert [item["untrained"] for item in flat[0]["kept"]] == [True, True, True, False]  # type: ignore[index,union-attr]
-    assert flat[0]["headline"] == "agent did not learn" and flat[0]["headline_tone"] == "grey"
+    assert flat[0]["headline"] == "agent did not learn" and flat[0]["headline_tone"] == "amber"
     assert flat[1]["kept"] is None and flat[1]["headline"] is None
     json.dumps(flat, allow_nan=False)
 

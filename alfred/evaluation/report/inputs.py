@@ -11,6 +11,7 @@ from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.behaviour import Behaviour
+from alfred.evaluation.breakdown.breakdown import Breakdown
 from alfred.evaluation.explanation import Explanation
 from alfred.evaluation.headline import Training
 from alfred.evaluation.settings import IntervalSettings
@@ -83,6 +84,7 @@ class ReportInput:
         seed_backtests: The same strategy, trained from different seeds.
         trainings: What the trainings behind the strategies ended with, by the name of the strategy.
         behaviours: What the agents did, by the name of the strategy.
+        breakdown: What the book of the judged strategy was made of, or None where that is not known.
         explained: What moved the weights of one of them, or None when nobody asked.
         skill: What `compute_signal_skill` returned, or None without signals.
         folds: Folds of the walk-forward test.
@@ -104,6 +106,7 @@ class ReportInput:
     seed_backtests: Sequence[Backtest] = ()
     trainings: Mapping[str, Sequence[Training]] = field(default_factory=dict)
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+    breakdown: Breakdown | None = None
     explained: Explanation | None = None
     skill: pd.DataFrame | None = None
     folds: Sequence[FoldScore] = ()
@@ -113,3 +116,10 @@ class ReportInput:
     versions: Mapping[str, str] = field(default_factory=dict)
     seeds: Sequence[int] = ()
     intervals: IntervalSettings = field(default_factory=IntervalSettings)
+
+    @property
+    def baselines(self) -> list[Backtest]:
+        """The records of the benchmark and of equal weight, where they are not the judged strategy."""
+        by_name = {backtest.name: backtest for backtest in self.backtests}
+        names = [name for name in (self.benchmark, self.equal_weight) if name is not None]
+        return [by_name[name] for name in names if name in by_name and name != self.backtests[0].name]

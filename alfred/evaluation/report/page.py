@@ -31,11 +31,10 @@ from alfred.evaluation.formatting import (
     write_verdict,
 )
 from alfred.evaluation.headline import find_tone
-from alfred.evaluation.plausibility import find_signal_warnings
 from alfred.evaluation.report import plots, uncertainty_plots
 from alfred.evaluation.report.inputs import FoldScore, MarketFacts, ReportInput
-from alfred.evaluation.report.tables import compute_folds, compute_seeds, describe_table
-from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_differences
+from alfred.evaluation.report.numbers import Numbers, compute_numbers
+from alfred.evaluation.results import ResultRow, resample_sharpe_differences
 from alfred.evaluation.statistics.significance import Verdict
 
 __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_report"]
@@ -46,12 +45,13 @@ _FEWEST_POINTS = 12
 _FEW_SESSIONS = 120
 
 
-def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
+def write_report(folder: Path | str, report: ReportInput, numbers: Numbers | None = None) -> list[ResultRow]:
     """Write `report.html`, and `results.json` with the same numbers beside it.
 
     Args:
         folder: Where to write; made when missing. Both files appear whole or not at all.
         report: What to tell.
+        numbers: What `compute_numbers` returned for it before; computed when left out.
 
     Returns:
         The numbers of the page, the judged strategy first.
@@ -59,31 +59,22 @@ def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
     Raises:
         DataError: A backtest cannot be compared with the others, or a name is unknown.
     """
-    rows = compute_results(
-        report.backtests,
-        benchmark=report.benchmark,
-        equal_weight=report.equal_weight,
-        n_trials=report.n_trials,
-        trial_sharpes=report.trial_sharpes,
-        intervals=report.intervals,
-        trainings=report.trainings,
-        behaviours=report.behaviours,
-        signal_warnings=find_signal_warnings(report.skill, report.backtests[0].periods_per_year),
-    )
-    numbers = json.dumps([row.to_json() for row in rows], indent=2, allow_nan=False)
-    page = render_report(report, rows)
-    write_atomically(Path(folder) / "results.json", lambda path: path.write_text(numbers, encoding="utf-8"))
+    found = compute_numbers(report) if numbers is None else numbers
+    plain = json.dumps([row.to_json() for row in found.rows], indent=2, allow_nan=False)
+    page = render_report(report, found)
+    write_atomically(Path(folder) / "results.json", lambda path: path.write_text(plain, encoding="utf-8"))
     write_atomically(Path(folder) / "report.html", lambda path: path.write_text(page, encoding="utf-8"))
-    return rows
+    return found.rows
 
 
-def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
+def render_report(report: ReportInput, numbers: Numbers) -> str:
     """Return the page as text.
 
     Args:
         report: What to tell.
-        rows: The numbers, from `compute_results` on the same backtests.
+        numbers: From `compute_numbers` on the same report.
     """
+    rows = numbers.rows
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("alfred.evaluation.report"),
         autoescape=True,
@@ -112,9 +103,9 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         trainings=[(item.name, item.versus_benchmark.trainings, item.trainings) for item in rows if item.trainings],
         level=f"{report.intervals.level:.0%}",
         figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
-        folds=compute_folds(report),
-        seeds=compute_seeds(report),
-        table_notes=describe_table(report, rows),
+        folds=numbers.folds,
+        seeds=numbers.seeds,
+        table_notes=numbers.table_notes,
         behaviours=list(report.behaviours.items()),
         explained=report.explained,
         cash_rate=_compute_cash_rate(agent),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,15 @@ from alfred.envs.policy import Policy
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, Stage, backtest, make_slug, make_walk
 from alfred.evaluation.behaviour import Behaviour, describe_behaviour
+from alfred.evaluation.breakdown.breakdown import break_down
 from alfred.evaluation.forecast_metrics import compute_signal_skill
+from alfred.evaluation.report.numbers import compute_numbers
 from alfred.evaluation.report.page import FoldScore, MarketFacts, ReportInput, write_report
 from alfred.evaluation.results import ResultRow
 from alfred.training.cross_fitting.folds import TrainedAgent, load_trained, locate_training
 from alfred.training.judging.caveats import find_execution_caveat, find_knowledge_caveat, find_payout_caveat
 from alfred.training.judging.explain import read_explanation
+from alfred.training.judging.findings import Findings, make_key, read_findings, write_findings
 from alfred.training.judging.kept import list_trainings, write_verdict_events
 from alfred.training.judging.seeds import HEADING, name_seed, tabulate_seeds
 from alfred.training.judging.walking import find_first_decision, make_stages, walk_seeds
@@ -230,7 +234,8 @@ def _save_records(records: Sequence[Backtest], folder: Path) -> None:
 def _report(
     prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Trained
 ) -> list[ResultRow]:
-    rows = write_report(prepared.run.path, _describe(prepared, records, seeds, trained))
+    report, found = _describe(prepared, records, seeds, trained)
+    rows = write_report(prepared.run.path, report, found.numbers)
     write_verdict_events(prepared.run.verdict, rows)
     return rows
 
@@ -279,7 +284,8 @@ def list_caveats(prepared: Prepared) -> list[str]:
 
 def _describe(
     prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Trained
-) -> ReportInput:
+) -> tuple[ReportInput, Findings]:
+    """Return what the page is made of, and what was found; what was found before is read again."""
     experiment, market, folds = prepared.experiment, prepared.market, prepared.folds
     scores = []
     for fold in folds:
@@ -293,12 +299,11 @@ def _describe(
                 validation_sharpe=float(np.mean([item.validation_sharpe for item in own])),
             )
         )
-    caveats = [*prepared.signals.notes, *list_caveats(prepared)]
     trials = _list_trials(prepared, records)
     choices = {hash_choice(experiment, settings) for settings in experiment.agents}
     # A run that was moved away from its log still pays for its own agents.
     missing = len(choices - {trial.config for trial in trials})
-    return ReportInput(
+    report = ReportInput(
         title=f"alfred: {experiment.name}",
         backtests=records,
         market=MarketFacts.from_market(market),
@@ -309,13 +314,35 @@ def _describe(
         seed_backtests=[record for record in seeds if record.name in _name_first_seeds(experiment)],
         extra_tables={HEADING: tabulate(prepared, seeds)},
         trainings=list_trainings(trained),
-        behaviours=_describe_agents(prepared, records),
         explained=read_explanation(prepared),
-        skill=compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1]),
         folds=scores,
-        caveats=caveats,
+        caveats=[*prepared.signals.notes, *list_caveats(prepared)],
         config=experiment.to_yaml(),
         versions=read_versions(),
         seeds=list_seeds(experiment),
         intervals=experiment.intervals,
     )
+    key = _identify(prepared, report)
+    found = read_findings(prepared.run.backtests, key)
+    if found is None:
+        behaviours = _describe_agents(prepared, records)
+        skill = compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1])
+        broken = break_down(records[0], report.baselines, market, experiment.env, prepared.observed)
+        report = replace(report, behaviours=behaviours, skill=skill, breakdown=broken)
+        found = Findings(behaviours, broken, skill, compute_numbers(report))
+        write_findings(prepared.run.backtests, key, found)
+    return replace(report, behaviours=found.behaviours, skill=found.skill, breakdown=found.breakdown), found
+
+
+def _identify(prepared: Prepared, report: ReportInput) -> str:
+    """Return the key of what is found in the records of a run."""
+    judged_by = {
+        "n_trials": report.n_trials,
+        "trial_sharpes": [str(sharpe) for sharpe in report.trial_sharpes or ()],
+        "intervals": report.intervals.model_dump(mode="json"),
+        "trainings": {name: [str(item) for item in items] for name, items in report.trainings.items()},
+        "folds": [str(fold) for fold in report.folds],
+        "observed": prepared.observed.names,
+        "cutoffs": {name: str(date) for name, date in prepared.signals.knowledge_cutoffs.items()},
+    }
+    return make_key(prepared.run.backtests, judged_by)

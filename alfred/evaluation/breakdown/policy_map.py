@@ -48,6 +48,11 @@ class PolicyMap:
     active: tuple[tuple[float, ...], ...]
     counts: tuple[tuple[int, ...], ...]
 
+    @property
+    def largest(self) -> float:
+        """The largest mean in the map, as a share of wealth."""
+        return float(np.nanmax(np.abs(np.append(self.active, 0.0))))
+
 
 def map_policy(book: Book, signals: Signals, decided_at: pd.DatetimeIndex) -> PolicyMap | None:
     """Return what the weights followed, or None where they followed nothing.

@@ -1,22 +1,19 @@
 """The report: one page that says honestly whether the strategy beat its benchmark.
 
-The page holds everything it needs (figures, styles, plotly.js) and loads nothing: a content security policy in its
-head forbids the network. Every text that comes from outside is escaped.
+The page holds everything it needs (figures, styles) and loads nothing: a content security policy in its head forbids
+the network. No script is needed to read it; a small one tells the values under the pointer. Every text that comes from
+outside is escaped.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import jinja2
 import numpy as np
-import plotly.graph_objects as go
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from alfred.data.files import write_atomically
 from alfred.evaluation.backtest import Backtest
@@ -31,10 +28,15 @@ from alfred.evaluation.formatting import (
     write_verdict,
 )
 from alfred.evaluation.headline import find_tone
-from alfred.evaluation.report import plots, uncertainty_plots
+from alfred.evaluation.report.drawing.figure import Figure
+from alfred.evaluation.report.figures import curves, holdings, uncertainty
+from alfred.evaluation.report.figures.timeline import Timeline
+from alfred.evaluation.report.grids.months import tabulate_months
+from alfred.evaluation.report.grids.policy import tabulate_policy
+from alfred.evaluation.report.grids.skill import tabulate_skill
 from alfred.evaluation.report.inputs import FoldScore, MarketFacts, ReportInput
 from alfred.evaluation.report.numbers import Numbers, compute_numbers
-from alfred.evaluation.results import ResultRow, resample_sharpe_differences
+from alfred.evaluation.results import ResultRow
 from alfred.evaluation.statistics.significance import Verdict
 
 __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_report"]
@@ -43,6 +45,7 @@ __all__ = ["FoldScore", "MarketFacts", "ReportInput", "render_report", "write_re
 _FEWEST_POINTS = 12
 # Sessions below which autocorrelation is hardly seen by blocks of a twentieth of them.
 _FEW_SESSIONS = 120
+_NOTHING = 5e-5  # of weight: what is written as zero
 
 
 def write_report(folder: Path | str, report: ReportInput, numbers: Numbers | None = None) -> list[ResultRow]:
@@ -75,6 +78,44 @@ def render_report(report: ReportInput, numbers: Numbers) -> str:
         numbers: From `compute_numbers` on the same report.
     """
     rows = numbers.rows
+    agent, row = report.backtests[0], rows[0]
+    verdicts = [verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None]
+    broken = report.breakdown
+    return (
+        _make_environment()
+        .get_template("report.html.jinja")
+        .render(
+            report=report,
+            numbers=numbers,
+            rows=rows,
+            row=row,
+            agent=agent,
+            together=[agent.name, *(baseline.name for baseline in report.baselines)],
+            verdicts=_describe_verdicts(row, [verdict for verdict in verdicts if verdict.baseline != row.name]),
+            trainings=[(item.name, item.versus_benchmark.trainings, item.trainings) for item in rows if item.trainings],
+            level=f"{report.intervals.level:.0%}",
+            figures=_make_figures(report, numbers),
+            months=tabulate_months(agent),
+            folds=numbers.folds,
+            seeds=numbers.seeds,
+            table_notes=numbers.table_notes,
+            behaviours=list(report.behaviours.items()),
+            explained=report.explained,
+            broken=broken,
+            policy=None if broken is None or broken.policy is None else tabulate_policy(broken.policy),
+            holdings=_list_holdings(report),
+            cash_rate=_compute_cash_rate(agent),
+            caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row, rows)],
+            skill=None if report.skill is None else report.skill.to_dict("records"),
+            skill_grid=None if report.skill is None or not len(report.skill) else tabulate_skill(report.skill),
+            extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
+        )
+    )
+
+
+@cache
+def _make_environment() -> jinja2.Environment:
+    """Return the templates with what writes numbers; they are compiled once a process."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("alfred.evaluation.report"),
         autoescape=True,
@@ -92,28 +133,7 @@ def render_report(report: ReportInput, numbers: Numbers) -> str:
         "difference": format_difference,
         "verdict": write_verdict,
     }
-    agent, row = report.backtests[0], rows[0]
-    verdicts = [verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None]
-    return environment.get_template("report.html.jinja").render(
-        report=report,
-        rows=rows,
-        row=row,
-        agent=agent,
-        verdicts=_describe_verdicts(row, [verdict for verdict in verdicts if verdict.baseline != row.name]),
-        trainings=[(item.name, item.versus_benchmark.trainings, item.trainings) for item in rows if item.trainings],
-        level=f"{report.intervals.level:.0%}",
-        figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
-        folds=numbers.folds,
-        seeds=numbers.seeds,
-        table_notes=numbers.table_notes,
-        behaviours=list(report.behaviours.items()),
-        explained=report.explained,
-        cash_rate=_compute_cash_rate(agent),
-        caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row, rows)],
-        skill=None if report.skill is None else report.skill.to_dict("records"),
-        extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
-        library=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
-    )
+    return environment
 
 
 def _describe_verdicts(row: ResultRow, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, str, str]]:
@@ -131,41 +151,51 @@ def _compute_cash_rate(record: Backtest) -> float:
     return float(np.expm1(np.log1p(earned).mean() * record.periods_per_year)) if len(earned) else 0.0
 
 
-def _embed_figure(figure: go.Figure) -> Markup:
-    """Return a figure as JSON that may stand inside a script element."""
-    text = str(figure.to_json())
-    for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(character, code)
-    return Markup(text)  # noqa: S704  every character that HTML knows was replaced above
-
-
-def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, go.Figure]:
-    """Return the figures by the name under which the template places them."""
+def _list_holdings(report: ReportInput) -> list[tuple[str, float, float]]:
+    """Return symbol, weight and weight of equal weight at the last close, the largest first; cash stands last."""
     agent = report.backtests[0]
-    by_name = {backtest.name: backtest for backtest in report.backtests}
-    baselines = [
-        by_name[name] for name in (report.benchmark, report.equal_weight) if name is not None and name != agent.name
+    if not agent.knows_holdings:
+        return []
+    equal = next((item for item in report.backtests if item.name == report.equal_weight), None)
+    held = agent.weights[-1]
+    other = np.full(len(held), np.nan) if equal is None or equal.symbols != agent.symbols else equal.weights[-1]
+    names = [*agent.symbols, "cash"]
+    order = [*np.argsort(-np.abs(held[:-1]), kind="stable").tolist(), len(held) - 1]
+    return [
+        (names[i], float(held[i]), float(other[i]))
+        for i in order
+        if i == order[-1] or abs(held[i]) > _NOTHING or abs(other[i]) > _NOTHING
     ]
+
+
+def _make_figures(report: ReportInput, numbers: Numbers) -> dict[str, Figure]:
+    """Return the figures by the name under which the template places them."""
+    agent, baselines, rows = report.backtests[0], report.baselines, numbers.rows
     leading = [agent, *baselines]
     ordered = [*leading, *(backtest for backtest in report.backtests if backtest not in leading)]
-    figures = {
-        "wealth": plots.plot_wealth(ordered, n_shown=len(leading)),
-        "heatmap": plots.plot_return_heatmap(agent),
-    }
+    timeline = Timeline.make(agent.dates, report.folds)
+    figures = {"wealth": curves.plot_wealth(ordered, timeline, n_shown=len(leading))}
+    equal = next((item for item in baselines if item.name == report.equal_weight), None)
+    year = agent.periods_per_year
+    rolls = year >= _FEWEST_POINTS and len(agent.dates) > year
     if agent.knows_holdings:
-        figures |= {"weights": plots.plot_weights(agent), "turnover": plots.plot_turnover(leading)}
+        figures |= {
+            "weights": holdings.plot_weights(agent, timeline),
+            "turnover": holdings.plot_turnover(leading, timeline),
+        }
+        if equal is not None and equal.symbols == agent.symbols:
+            figures["active"] = holdings.plot_active_weights(agent, equal, timeline)
     if baselines:
-        differences = resample_sharpe_differences(agent, baselines, report.intervals)
-        figures["difference"] = uncertainty_plots.plot_sharpe_difference(differences, report.intervals.level)
-        year = agent.periods_per_year
-        if year >= _FEWEST_POINTS and len(agent.dates) > year:
-            figures["rolling"] = uncertainty_plots.plot_rolling_sharpe(agent, baselines)
+        figures["difference"] = uncertainty.plot_sharpe_difference(numbers.histograms)
+    if baselines and rolls:
+        figures["rolling"] = curves.plot_rolling_sharpe(agent, baselines, timeline)
+        figures["risk"] = curves.plot_rolling_risk(leading, timeline, baselines[0].excess)
     if len(rows) > 1:
-        figures["gains"] = uncertainty_plots.plot_sharpe_gains(rows)
+        figures["gains"] = uncertainty.plot_sharpe_gains(rows, report.intervals.level)
     if report.seed_backtests:
-        figures["seeds"] = plots.plot_seed_fan(report.seed_backtests, leading)
+        figures["seeds"] = curves.plot_seed_fan(report.seed_backtests, leading, timeline)
     if report.skill is not None and len(report.skill):
-        figures["skill"] = uncertainty_plots.plot_signal_skill(report.skill)
+        figures["skill"] = uncertainty.plot_signal_skill(report.skill)
     return figures
 
 

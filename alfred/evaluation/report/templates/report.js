@@ -1,64 +1,60 @@
 "use strict";
-const PAPER_PX = 640;
+// Nothing on the page needs this script: it tells the values under the pointer, read off the curves themselves.
+const WIDTH = 2000, HEIGHT = 1000;
+const told = document.createElement("div");
+told.className = "told";
+told.hidden = true;
+document.body.append(told);
 
-// plotly.js travels compressed, which makes the file less than half as large; the browser unpacks it.
-async function loadLibrary() {
-  const packed = Uint8Array.from(atob(document.getElementById("library").textContent), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const script = document.createElement("script");
-  script.textContent = await new Response(stream).text();
-  document.head.append(script);
+function unscale(share, [low, high, kind]) {
+  if (kind === "log") return Math.exp(Math.log(low) + share * Math.log(high / low));
+  return Number(low) + share * (high - low);
 }
 
-// Text, grid and hover colours are the page's own, so that figures follow light, dark and print.
-function themeOf(layout) {
-  const style = getComputedStyle(document.documentElement);
-  const [text, muted, line, card] = ["--text", "--muted", "--line", "--card"].map((n) => style.getPropertyValue(n).trim());
-  const theme = {
-    "font.color": muted,
-    "font.family": getComputedStyle(document.body).fontFamily,
-    "hoverlabel.bgcolor": card,
-    "hoverlabel.bordercolor": line,
-    "hoverlabel.font.color": text,
-  };
-  for (const axis of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) {
-    theme[`${axis}.gridcolor`] = line;
-    theme[`${axis}.linecolor`] = line;
-    theme[`${axis}.zerolinecolor`] = line;
+function readPoints(path) {
+  path.points ??= path.getAttribute("d").split(/[ML]/).filter(Boolean).map((text) => text.split(" ").map(Number));
+  return path.points;
+}
+
+function findNearest(points, x) {
+  let [low, high] = [0, points.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (points[middle][0] < x) low = middle; else high = middle;
   }
-  return theme;
+  return Math.abs(points[low][0] - x) <= Math.abs(points[high][0] - x) ? points[low] : points[high];
 }
 
-function paint(plot, size = {}) {
-  const heatmaps = plot.data.flatMap((trace, index) => (trace.type === "heatmap" ? [index] : []));
-  const theme = themeOf(plot.layout);
-  // Numbers in a heat map stand on the page, not on a white ground as plotly assumes.
-  Plotly.update(plot, heatmaps.length ? { "textfont.color": theme["hoverlabel.font.color"] } : {}, { ...theme, ...size });
-}
-
-async function drawFigures() {
-  await loadLibrary();
-  const plots = [];
-  for (const source of document.querySelectorAll("script[data-plot]")) {
-    const target = document.getElementById(source.dataset.plot);
-    const { data, layout } = JSON.parse(source.textContent);
-    target.replaceChildren();
-    await Plotly.newPlot(target, data, layout, { responsive: true, displaylogo: false, displayModeBar: false });
-    plots.push(target);
+function tell(event) {
+  const drawing = event.currentTarget, box = drawing.getBoundingClientRect();
+  const x = ((event.clientX - box.left) / box.width) * WIDTH;
+  const [scaleX, scaleY, [form, digits]] = ["x", "y", "as"].map((name) => drawing.dataset[name].split(" "));
+  const curves = [...drawing.querySelectorAll("path[data-name]")].filter((path) => path.getClientRects().length);
+  if (!curves.length) return;
+  told.replaceChildren();
+  const head = document.createElement("b"), at = findNearest(readPoints(curves[0]), x)[0];
+  head.textContent = new Date(unscale(at / WIDTH, scaleX) * 1000).toISOString().slice(0, 10);
+  told.append(head);
+  for (const path of curves.reverse()) {
+    const [where, down] = findNearest(readPoints(path), x);
+    if (Math.abs(where - at) > WIDTH / 50) continue;
+    const value = unscale(1 - down / HEIGHT, scaleY), line = document.createElement("span");
+    const text = form === "percent" ? `${(100 * value).toFixed(digits)}%` : value.toFixed(digits);
+    line.className = path.getAttribute("class").match(/\bc\d+/)[0];
+    line.textContent = `${path.dataset.name}  ${text.replace("-", "−")}`;
+    told.append(line);
   }
-  const restyle = () => plots.forEach(paint);
-  restyle();
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyle);
-  // Paper has another width and is never dark; the page is only told before it prints, not what the paper is like.
-  window.addEventListener("beforeprint", () => {
-    document.documentElement.dataset.print = "";
-    plots.forEach((plot) => paint(plot, { autosize: false, width: PAPER_PX }));
-  });
-  window.addEventListener("afterprint", () => {
-    delete document.documentElement.dataset.print;
-    plots.forEach((plot) => paint(plot, { autosize: true, width: null }));
-  });
-  document.documentElement.dataset.figures = plots.length;
+  told.hidden = false;
+  const left = event.clientX + 16 + told.offsetWidth > innerWidth ? event.clientX - told.offsetWidth - 16 : event.clientX + 16;
+  told.style.left = `${Math.max(left, 4) + scrollX}px`;
+  told.style.top = `${event.clientY + scrollY + 12}px`;
 }
 
-drawFigures();
+let count = 0;
+for (const drawing of document.querySelectorAll("svg[data-as]")) {
+  if (!drawing.dataset.x.endsWith("time")) continue;
+  drawing.addEventListener("pointermove", tell);
+  drawing.addEventListener("pointerleave", () => { told.hidden = true; });
+  count += 1;
+}
+document.documentElement.dataset.figures = count;

@@ -158,7 +158,15 @@ def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json:
 
 @app.command()
 @one_line_errors
-def report(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
+def report(
+    path: Run,
+    overrides: Set = None,
+    plugins: Plugins = None,
+    tearsheet: Annotated[
+        bool, typer.Option("--tearsheet", help="Also write the page of quantstats (extra 'tearsheet').")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Write the report of an evaluated run again, from its stored records.
 
     --set takes what needs no new records: data.path, data.options, intervals, n_trials.
@@ -168,7 +176,12 @@ def report(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: A
     load_plugins(plugins or ())
     prepared = pipeline.reopen(path, overrides or [], pipeline.REPORT_KEYS)
     rows = pipeline.rewrite_report(prepared)
+    written = pipeline.write_run_tearsheet(prepared) if tearsheet else None
     _print_rows(prepared, rows, as_json=as_json)
+    if written is not None and not as_json:
+        from alfred.console import results
+
+        results.print(f"tearsheet: {written}", highlight=False)
 
 
 @app.command()

@@ -26,7 +26,7 @@ from alfred.training.blending.walk import find_blended, name_blend
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.jobs import count_cores
-from alfred.training.judging.judge import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report
+from alfred.training.judging.judge import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report, write_run_tearsheet
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared, cut_folds, find_observed
 from alfred.training.progress import Reporter, Silence
@@ -62,6 +62,7 @@ __all__ = [
     "rewrite_report",
     "run_all",
     "train",
+    "write_run_tearsheet",
 ]
 
 

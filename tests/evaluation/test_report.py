@@ -27,8 +27,10 @@ from alfred.evaluation.formatting import (
     format_percent,
     format_probability,
 )
+from alfred.evaluation.portfolio_metrics import compute_max_drawdown
 from alfred.evaluation.report.numbers import Numbers, compute_numbers
 from alfred.evaluation.report.page import FoldScore, MarketFacts, ReportInput, write_report
+from alfred.evaluation.report.tearsheet import write_tearsheet
 from alfred.evaluation.settings import IntervalSettings
 from tests.conftest import make_random_market
 from tests.evaluation.conftest import draw_returns, make_backtest
@@ -356,3 +358,19 @@ def test_numbers_are_read_again_as_they_were_written() -> None:
     assert repr(Numbers.from_json(json.loads(json.dumps(found.to_json())))) == repr(found)
     with pytest.raises(ValueError, match="no numbers of a page"):
         Numbers.from_json({"rows": 1})
+
+
+def test_the_page_of_quantstats_asks_nobody_for_anything(tmp_path: Path) -> None:
+    pytest.importorskip("quantstats")
+    report = make_report(300)
+    place = write_tearsheet(tmp_path, report.backtests[0], report.backtests[1], "A tear sheet")
+    text = place.read_text(encoding="utf-8")
+    assert "A tear sheet" in text and "default-src 'none'" in text and [*tmp_path.iterdir()] == [place]
+    loaded = [address for address in Page(text).addresses if not address.startswith(("data:", "#"))]
+    assert all("quantstats.io" in address for address in loaded)  # a link to click, and nothing that loads
+    assert "favicon" not in text and not re.search(
+        r"url\(['\"]?http|@import|<(?:script|img|iframe)[^>]* src=.http", text
+    )
+    # Its drawdown is ours.
+    worst = f"{100 * compute_max_drawdown(report.backtests[0].net):.2f}%"
+    assert worst in text.replace("−", "-")

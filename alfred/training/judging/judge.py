@@ -21,6 +21,7 @@ from alfred.evaluation.breakdown.breakdown import break_down
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.report.numbers import compute_numbers
 from alfred.evaluation.report.page import FoldScore, MarketFacts, ReportInput, write_report
+from alfred.evaluation.report.tearsheet import write_tearsheet
 from alfred.evaluation.results import ResultRow
 from alfred.training.cross_fitting.folds import TrainedAgent, load_trained, locate_training
 from alfred.training.judging.caveats import find_execution_caveat, find_knowledge_caveat, find_payout_caveat
@@ -92,6 +93,18 @@ def rewrite_report(prepared: Prepared) -> list[ResultRow]:
         records, seeds = _load_records(prepared)
         write_config(run, experiment)
         return _report(prepared, records, seeds, trained)
+
+
+def write_run_tearsheet(prepared: Prepared) -> Path:
+    """Write the page of quantstats about the first agent of an evaluated run beside its report; return the file.
+
+    Raises:
+        CheckpointError: A record is missing or damaged.
+        ConfigError: quantstats is not installed.
+    """
+    records, _ = _load_records(prepared)
+    benchmark = next(record for record in records if record.name == prepared.market.benchmark)
+    return write_tearsheet(prepared.run.path, records[0], benchmark, f"alfred: {prepared.experiment.name}")
 
 
 def load_trainings(prepared: Prepared) -> dict[str, list[TrainedAgent]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from alfred.data import Signals
 from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.evaluation.backtest import Backtest
 from alfred.training import pipeline
+from alfred.training.judging import judge
+from alfred.training.judging.findings import FINDINGS_FILE
 from alfred.training.runs import load_run
 
 SMALL = {
@@ -104,6 +107,33 @@ def test_judging_and_reporting_again_give_the_same(small) -> None:
     expected = [row.to_json() for row in rows]
     assert [row.to_json() for row in pipeline.evaluate(reopened, pipeline.load_trainings(reopened))] == expected
     assert [row.to_json() for row in pipeline.rewrite_report(reopened)] == expected
+
+
+def test_a_page_is_drawn_again_from_what_was_found(small, tmp_path, monkeypatch) -> None:
+    prepared, _ = small
+    shutil.copytree(prepared.run.path, tmp_path / "copy")
+    reopened = pipeline.reopen(tmp_path / "copy")
+    rows = pipeline.rewrite_report(reopened)
+    page = (tmp_path / "copy" / "report.html").read_bytes()
+    assert b"Where the gain came from" in page and b"Other costs, later execution" in page
+    computed = []
+    compute = judge.compute_numbers
+    monkeypatch.setattr(judge, "compute_numbers", lambda report: computed.append(1) or compute(report))
+    again = pipeline.rewrite_report(reopened)
+    assert not computed and (tmp_path / "copy" / "report.html").read_bytes() == page
+    assert [row.to_json() for row in again] == [row.to_json() for row in rows]
+    # Other intervals, damage and another record are each found out.
+    wider = pipeline.reopen(tmp_path / "copy", ["intervals.level=0.98", "intervals.n_replicates=250"])
+    assert pipeline.rewrite_report(wider)[0].sharpe_ci != rows[0].sharpe_ci and len(computed) == 1
+    found = tmp_path / "copy" / "backtests" / FINDINGS_FILE
+    for damage in ("", "[]", found.read_text(encoding="utf-8")[:-40]):
+        found.write_text(damage, encoding="utf-8")
+        pipeline.rewrite_report(wider)
+    assert len(computed) == 4
+    path = min((tmp_path / "copy" / "backtests").glob("*.parquet"))
+    record = Backtest.load(path)
+    replace(record, net=record.net + 1e-6, gross=record.gross + 1e-6).save(path)
+    assert pipeline.rewrite_report(wider)[0].cagr != rows[0].cagr and len(computed) == 5
 
 
 def test_a_finished_training_is_not_repeated(small) -> None:

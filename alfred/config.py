@@ -99,6 +99,9 @@ def _check_labels(name: str, labels: Sequence[str]) -> None:
         raise PydanticCustomError(REFUSED_ENTRY, "{text}", {"text": text, "place": ()})
 
 
+ALL_SIGNALS = "all"
+"""What `observe` names to show agents every signal."""
+
 # The training room sits above this file, so the two models that configure it stand here.
 
 
@@ -185,9 +188,10 @@ class Experiment(Settings):
         data: Which market.
         analysts: Who forecasts; each needs a `kind` and a name of its own.
         features: Which features the agent sees beside the forecasts, or None.
-        blend: How the forecasts are combined into one, or None.
+        blend: How the forecasts are combined into one, or None. Where no analyst forecasts a return there is none.
         observe: Which signals the agents see: names of analysts, `blend` (or the name of the blend), `feature` for all
-            features, or single signals by their full name. All when left out.
+            features, single signals by their full name, or `all`. Left out, the blend and the features; all where there
+            is no blend.
         forecast: When analysts are refitted.
         splits: How the sessions are cut into folds.
         env: How a portfolio is traded and paid.
@@ -207,7 +211,7 @@ class Experiment(Settings):
         Field(default_factory=lambda: _DEFAULT_LISTS["analysts"], min_length=1, validate_default=True)
     )
     features: FeatureSettings | None = FeatureSettings()
-    blend: BlendSettings | None = None
+    blend: BlendSettings | None = BlendSettings()
     observe: Annotated[tuple[str, ...] | None, BeforeValidator(_wrap)] = None
     forecast: ForecastSettings = ForecastSettings()
     splits: SplitSettings = SplitSettings()

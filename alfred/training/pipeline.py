@@ -13,16 +13,16 @@ from pathlib import Path
 from alfred.agents.strategies.registry import make_baselines
 from alfred.analysts.forecast import list_signals
 from alfred.config import Experiment
-from alfred.data.features.catalogue import compute_features
+from alfred.data.features.catalogue import compute_features, list_features
 from alfred.data.market import Market
 from alfred.data.settings import PREFIX
-from alfred.data.signals import Signals, concatenate_signals
+from alfred.data.signals import Signals, SignalSpec, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.splits import Fold
 from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.evaluation.results import ResultRow
 from alfred.training.blending.stage import explain_blend, make_blend
-from alfred.training.blending.walk import find_blended, name_blend
+from alfred.training.blending.walk import can_blend, find_blended, name_blend
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.jobs import count_cores
@@ -141,7 +141,7 @@ def reopen(path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[s
             f"`alfred run {run.config}`"
         )
     signals = Signals.load(run.signals)
-    _check_signals(run, experiment, now, signals)
+    _check_signals(run, experiment, market, now, signals)
     return Prepared(experiment, run, market, cut_folds(market, experiment), signals)
 
 
@@ -167,7 +167,7 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
         }
 
 
-def _check_signals(run: RunFolder, experiment: Experiment, checksum: str, signals: Signals) -> None:
+def _check_signals(run: RunFolder, experiment: Experiment, market: Market, checksum: str, signals: Signals) -> None:
     """Refuse signals that are not those of the configuration.
 
     Raises:
@@ -184,7 +184,7 @@ def _check_signals(run: RunFolder, experiment: Experiment, checksum: str, signal
         raise CheckpointError(
             f"the blend in {run.path} was made from something else: {reason}; `alfred run {run.config}` makes it again"
         )
-    if list(signals.names) != _name_signals(experiment):
+    if list(signals.names) != _name_signals(experiment, market):
         raise CheckpointError(
             f"{run.signals} holds other signals than the configuration names; `alfred run {run.config}` makes them "
             "again"
@@ -214,8 +214,9 @@ def _check_names(experiment: Experiment, market: Market) -> None:
         ConfigError: An agent has the name of the benchmark or of a baseline, a baseline cannot be built, the blend has
             nothing to combine, or agents are to see a signal that there is not.
     """
-    find_observed(_name_signals(experiment), experiment)
-    baselines = [policy.name for policy in make_baselines(experiment.baselines, market, _name_signals(experiment))]
+    names = _name_signals(experiment, market)
+    find_observed(names, experiment)
+    baselines = [policy.name for policy in make_baselines(experiment.baselines, market, names)]
     for settings in experiment.agents:
         if settings.label in baselines:
             raise ConfigError(
@@ -224,13 +225,13 @@ def _check_names(experiment: Experiment, market: Market) -> None:
             )
 
 
-def _name_signals(experiment: Experiment) -> list[str]:
+def _name_signals(experiment: Experiment, market: Market) -> list[str]:
     names = [name for item in experiment.analysts for name in list_signals(item)[0]]
-    if experiment.blend is not None:
-        horizons = [horizon for item in experiment.analysts for horizon in list_signals(item)[1]]
+    horizons = [horizon for item in experiment.analysts for horizon in list_signals(item)[1]]
+    if experiment.blend is not None and can_blend(map(SignalSpec.from_name, names, horizons)):
         names += name_blend(experiment.blend, find_blended(names, horizons, experiment.blend))
     if experiment.features is not None:
-        names += [f"{PREFIX}.{name}" for name in experiment.features.features]
+        names += [f"{PREFIX}.{name}" for name in list_features(market, experiment.features)]
     return names
 
 
@@ -273,10 +274,13 @@ def make_signals(
         folder=folder,
         fresh=fresh,
     )
-    if experiment.blend is not None:
-        joined = concatenate_signals(parts)
+    joined = concatenate_signals(parts)
+    if experiment.blend is not None and can_blend(joined.specs):
         place = folder / experiment.blend.label
         parts.append(make_blend(market, joined, experiment.blend, place, fresh=fresh, reporter=reporter))
     if experiment.features is not None:
         parts.append(compute_features(market, experiment.features))
+        known = list_features(market, experiment.features)
+        if missing := [name for name in experiment.features.features if name not in known]:
+            reporter.say(f"features left out, since the market lacks their fields: {', '.join(missing)}")
     return concatenate_signals(parts)

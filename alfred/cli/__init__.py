@@ -14,6 +14,7 @@ import typer
 from alfred.cli import analysts, data, tuning
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
+from alfred.cli.catalogue.compare import compare
 from alfred.cli.doctor import doctor
 from alfred.cli.experiments import weekly
 from alfred.cli.experiments.quarterly import quarterly
@@ -285,6 +286,7 @@ def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool)
 app.command()(ablate)
 app.command()(allocate)
 app.command()(audit)
+app.command()(compare)
 app.command()(doctor)
 app.command()(explain)
 app.command()(judge)

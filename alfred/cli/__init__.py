@@ -14,6 +14,7 @@ import typer
 from alfred.cli import analysts, data, tuning
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
+from alfred.cli.catalogue import runs
 from alfred.cli.catalogue.compare import compare
 from alfred.cli.doctor import doctor
 from alfred.cli.experiments import weekly
@@ -296,6 +297,7 @@ app.command()(quarterly)
 app.command()(sweep)
 app.command()(dashboard)
 app.command()(update)
+app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tuning.app, name="tune")

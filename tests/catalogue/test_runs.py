@@ -99,6 +99,7 @@ def test_states(root: Path) -> None:
     write_status(root / "one", outcome="began", ended=None)
     found, reason = state(root, "one")
     assert found == "interrupted" and "was killed; the same command goes on" in str(reason)
+    assert listed(root)["one"]["verdict"] == "" and listed(root)["two"]["verdict"]
     # The configuration was changed since, by a command that went on to train and no further.
     write_status(root / "two", command="train", outcome="finished", judged="0" * 24)
     found, reason = state(root, "two")

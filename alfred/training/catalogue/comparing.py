@@ -57,7 +57,7 @@ def compare_runs(
     found = compare(
         runs, trials, to=to, strategies=strategies, everything=everything, intervals=_read_intervals(runs[0].config)
     )
-    return found.add_caveats([f"Left out: {text}." for text in left_out])
+    return found.add_caveats([f"Left out: {text}" for text in left_out])
 
 
 def open_judged(run: RunFolder, name: str) -> JudgedRun:
@@ -80,7 +80,8 @@ def open_judged(run: RunFolder, name: str) -> JudgedRun:
         raise CheckpointError(f"{run.path} is damaged: its configuration or its manifest lacks what every run has")
     state, reason = find_state(run)
     if not (run.backtests / STAGE_FILE).is_file():
-        raise CheckpointError(f"{run.path} was not evaluated yet ({state}); run `alfred evaluate {run.path}`")
+        command = f"alfred evaluate {run.path}" if state == "trained" else f"alfred run {run.config}"
+        raise CheckpointError(f"{run.path} was not evaluated yet ({state}); `{command}` does so")
     records = [Backtest.load(path) for path in sorted(run.backtests.glob("*.parquet"))]
     if [record.name for record in records[: len(labels)]] != labels:
         raise CheckpointError(

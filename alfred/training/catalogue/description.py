@@ -56,7 +56,7 @@ class RunDescription:
         settings: What differs from the defaults: the default, and the value.
         stages: How far each stage is.
         sizes: Bytes by part, the largest first.
-        headline: The verdict in one line; empty before there is one.
+        headline: The verdict in one line; empty while the run is not finished.
         trials: Its lines in the log of trials.
     """
 
@@ -105,8 +105,9 @@ def describe_run(name: Path | str, root: Path | str) -> RunDescription:
     trials = tuple(trial for trial in TrialLog(root).read() if trial.run == path.name)
     config, manifest, rows = read_config(run), read_manifest(run), read_results(run)
     universe, seeds = manifest.get("universe"), manifest.get("seeds")
+    entry = describe_entry(path, len(trials))
     return RunDescription(
-        entry=describe_entry(path, len(trials)),
+        entry=entry,
         made_with={
             "alfred": str(manifest.get("alfred")),
             "python": str(manifest.get("python")),
@@ -117,7 +118,7 @@ def describe_run(name: Path | str, root: Path | str) -> RunDescription:
         settings=tuple(find_changes(config)),
         stages=tuple(_list_stages(run, config, manifest)),
         sizes=_measure_parts(path),
-        headline=str(rows[0].get("headline") or "") if rows else "",
+        headline=str(rows[0].get("headline") or "") if rows and entry.state == "finished" else "",
         trials=trials,
     )
 

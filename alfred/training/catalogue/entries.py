@@ -49,7 +49,7 @@ class Entry:
         size: Bytes of its files.
         state: How far the run is: `trained` and `forecast` were not asked to be judged, or not as they are now.
         reason: Why it failed or where it stopped, on one line; of what is no run, what there is to say of it.
-        verdict: On its first agent, in a word; empty before there is one.
+        verdict: On its first agent, in a word; empty while the run is not finished.
         tested: First and last date of its test, ISO, or None before folds are cut.
         n_trials: Lines that it has in the log of trials.
     """
@@ -110,7 +110,8 @@ def describe_entry(path: Path, n_trials: int = 0) -> Entry:
         measure_size(path),
         state,
         reason,
-        read_verdict(run),
+        # That of an earlier configuration is no verdict on this one.
+        read_verdict(run) if state == "finished" else "",
         find_tested(run),
         n_trials,
     )

@@ -14,6 +14,8 @@ import typer
 from alfred.cli import analysts, data, tuning
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
+from alfred.cli.catalogue import runs
+from alfred.cli.catalogue.compare import compare
 from alfred.cli.doctor import doctor
 from alfred.cli.experiments import weekly
 from alfred.cli.experiments.quarterly import quarterly
@@ -285,6 +287,7 @@ def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool)
 app.command()(ablate)
 app.command()(allocate)
 app.command()(audit)
+app.command()(compare)
 app.command()(doctor)
 app.command()(explain)
 app.command()(judge)
@@ -294,6 +297,7 @@ app.command()(quarterly)
 app.command()(sweep)
 app.command()(dashboard)
 app.command()(update)
+app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tuning.app, name="tune")

@@ -10,6 +10,9 @@ from filelock import FileLock, Timeout
 
 from alfred.errors import AlfredError
 
+# Longer than `is_held` keeps a lock, so that a look at a run never makes it fail.
+_PATIENCE_SECONDS = 0.2
+
 
 @contextmanager
 def hold_run(path: Path | str) -> Iterator[None]:
@@ -24,7 +27,7 @@ def hold_run(path: Path | str) -> Iterator[None]:
     """
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(target.parent / f".{target.name}.lock", timeout=0, is_singleton=True)
+    lock = FileLock(_locate(target), timeout=_PATIENCE_SECONDS, is_singleton=True)
     try:
         lock.acquire()
     except Timeout as error:
@@ -36,3 +39,25 @@ def hold_run(path: Path | str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(path: Path | str) -> bool:
+    """Say whether a process is writing to a run directory now, this one included; nothing is made or waited for."""
+    place = _locate(Path(path).resolve())
+    if not place.exists():
+        return False
+    lock = FileLock(place, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:
+        return False  # nobody can write where not even the lock can be opened
+    except RuntimeError:
+        return True  # this process holds it by another object
+    lock.release()
+    return False
+
+
+def _locate(target: Path) -> Path:
+    return target.parent / f".{target.name}.lock"

@@ -23,10 +23,13 @@ from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.evaluation.results import ResultRow
 from alfred.training.blending.stage import explain_blend, make_blend
 from alfred.training.blending.walk import can_blend, find_blended, name_blend
+from alfred.training.catalogue.status import record_judgement, record_outcome
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.jobs import count_cores
-from alfred.training.judging.judge import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report
+from alfred.training.judging.judge import EQUAL_WEIGHT, Trained, load_trainings
+from alfred.training.judging.judge import evaluate as walk_and_report
+from alfred.training.judging.judge import rewrite_report as write_report_again
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared, cut_folds, find_observed
 from alfred.training.progress import Reporter, Silence
@@ -89,7 +92,11 @@ def forecast(
     Raises:
         AlfredError: The configuration or the data cannot give a run; the text says why.
     """
-    return _forecast(_make_plan(experiment, root), fresh, reporter or Silence())
+    plan = _make_plan(experiment, root)
+    with hold_run(locate_run(experiment, root).path):
+        run = _open(plan, fresh)
+        with record_outcome(run, "forecast"):
+            return _forecast(plan, run, fresh, reporter or Silence())
 
 
 def run_all(
@@ -114,9 +121,25 @@ def run_all(
     """
     plan = _make_plan(experiment, root)
     with hold_run(locate_run(experiment, root).path):
-        prepared = _forecast(plan, fresh, reporter or Silence())
-        trained = train(prepared, reporter=reporter)
-        return prepared, trained, evaluate(prepared, trained, reporter=reporter) if judge else []
+        run = _open(plan, fresh)
+        with record_outcome(run, "run" if judge else "train"):
+            prepared = _forecast(plan, run, fresh, reporter or Silence())
+            trained = train(prepared, reporter=reporter)
+            return prepared, trained, walk_and_report(prepared, trained, reporter=reporter) if judge else []
+
+
+def evaluate(prepared: Prepared, trained: Trained, *, reporter: Reporter | None = None) -> list[ResultRow]:
+    """Judge a trained run; see `alfred.training.judging.judge.evaluate`."""
+    with hold_run(prepared.run.path), record_outcome(prepared.run, "evaluate"):
+        return walk_and_report(prepared, trained, reporter=reporter)
+
+
+def rewrite_report(prepared: Prepared) -> list[ResultRow]:
+    """Write the page of a run again; see `alfred.training.judging.judge.rewrite_report`."""
+    with hold_run(prepared.run.path):
+        rows = write_report_again(prepared)
+        record_judgement(prepared.run, "report")
+        return rows
 
 
 def reopen(path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[str] = EVALUATION_KEYS) -> Prepared:
@@ -235,18 +258,21 @@ def _name_signals(experiment: Experiment, market: Market) -> list[str]:
     return names
 
 
-def _forecast(plan: _Plan, fresh: bool, reporter: Reporter) -> Prepared:
+def _open(plan: _Plan, fresh: bool) -> RunFolder:
+    run = open_run(plan.experiment, plan.root, plan.market, fresh=fresh)
+    write_manifest(run, plan.experiment, plan.market, plan.folds)
+    return run
+
+
+def _forecast(plan: _Plan, run: RunFolder, fresh: bool, reporter: Reporter) -> Prepared:
     experiment, market, folds = plan.experiment, plan.market, plan.folds
-    with hold_run(locate_run(experiment, plan.root).path):
-        run = open_run(experiment, plan.root, market, fresh=fresh)
-        write_manifest(run, experiment, market, folds)
-        reporter.say(
-            f"{market.n_symbols} symbols, {market.dates[0].date()} to {market.dates[-1].date()}, benchmark "
-            f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
-        )
-        signals = make_signals(experiment, market, plan.root, run.forecasts, fresh=fresh, reporter=reporter)
-        signals.save(run.signals)
-        return Prepared(experiment, run, market, folds, signals)
+    reporter.say(
+        f"{market.n_symbols} symbols, {market.dates[0].date()} to {market.dates[-1].date()}, benchmark "
+        f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
+    )
+    signals = make_signals(experiment, market, plan.root, run.forecasts, fresh=fresh, reporter=reporter)
+    signals.save(run.signals)
+    return Prepared(experiment, run, market, folds, signals)
 
 
 def make_signals(

@@ -6,35 +6,22 @@ head forbids the network. Every text that comes from outside is escaped.
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import plotly.graph_objects as go
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from alfred.data.files import write_atomically
 from alfred.evaluation.backtest import Backtest
-from alfred.evaluation.formatting import (
-    format_cell,
-    format_difference,
-    format_interval,
-    format_number,
-    format_p_value,
-    format_percent,
-    format_probability,
-    write_verdict,
-)
+from alfred.evaluation.formatting import write_verdict
 from alfred.evaluation.headline import find_tone
 from alfred.evaluation.plausibility import find_signal_warnings
 from alfred.evaluation.report import plots, uncertainty_plots
 from alfred.evaluation.report.inputs import FoldScore, MarketFacts, ReportInput
 from alfred.evaluation.report.tables import compute_folds, compute_seeds, describe_table
+from alfred.evaluation.report.templating import embed_figure, make_environment, pack_library
 from alfred.evaluation.results import ResultRow, compute_results, resample_sharpe_differences
 from alfred.evaluation.statistics.significance import Verdict
 
@@ -84,44 +71,31 @@ def render_report(report: ReportInput, rows: Sequence[ResultRow]) -> str:
         report: What to tell.
         rows: The numbers, from `compute_results` on the same backtests.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("alfred.evaluation.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "pvalue": format_p_value,
-        "pct": format_percent,
-        "num": format_number,
-        "prob": format_probability,
-        "cell": format_cell,
-        "ends": format_interval,
-        "difference": format_difference,
-        "verdict": write_verdict,
-    }
     agent, row = report.backtests[0], rows[0]
     verdicts = [verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None]
-    return environment.get_template("report.html.jinja").render(
-        report=report,
-        rows=rows,
-        row=row,
-        agent=agent,
-        verdicts=_describe_verdicts(row, [verdict for verdict in verdicts if verdict.baseline != row.name]),
-        trainings=[(item.name, item.versus_benchmark.trainings, item.trainings) for item in rows if item.trainings],
-        level=f"{report.intervals.level:.0%}",
-        figures={name: _embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
-        folds=compute_folds(report),
-        seeds=compute_seeds(report),
-        table_notes=describe_table(report, rows),
-        behaviours=list(report.behaviours.items()),
-        explained=report.explained,
-        cash_rate=_compute_cash_rate(agent),
-        caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row, rows)],
-        skill=None if report.skill is None else report.skill.to_dict("records"),
-        extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
-        library=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
+    return (
+        make_environment()
+        .get_template("report.html.jinja")
+        .render(
+            report=report,
+            rows=rows,
+            row=row,
+            agent=agent,
+            verdicts=_describe_verdicts(row, [verdict for verdict in verdicts if verdict.baseline != row.name]),
+            trainings=[(item.name, item.versus_benchmark.trainings, item.trainings) for item in rows if item.trainings],
+            level=f"{report.intervals.level:.0%}",
+            figures={name: embed_figure(figure) for name, figure in _make_figures(report, rows).items()},
+            folds=compute_folds(report),
+            seeds=compute_seeds(report),
+            table_notes=describe_table(report, rows),
+            behaviours=list(report.behaviours.items()),
+            explained=report.explained,
+            cash_rate=_compute_cash_rate(agent),
+            caveats=[*report.market.notes, *report.caveats, *_find_caveats(report, row, rows)],
+            skill=None if report.skill is None else report.skill.to_dict("records"),
+            extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
+            library=pack_library(),
+        )
     )
 
 
@@ -138,14 +112,6 @@ def _compute_cash_rate(record: Backtest) -> float:
     """Return what cash earned a year over a record, compounded; nothing was in it before the first mark."""
     earned = record.cash_return[1:]
     return float(np.expm1(np.log1p(earned).mean() * record.periods_per_year)) if len(earned) else 0.0
-
-
-def _embed_figure(figure: go.Figure) -> Markup:
-    """Return a figure as JSON that may stand inside a script element."""
-    text = str(figure.to_json())
-    for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(character, code)
-    return Markup(text)  # noqa: S704  every character that HTML knows was replaced above
 
 
 def _make_figures(report: ReportInput, rows: Sequence[ResultRow]) -> dict[str, go.Figure]:

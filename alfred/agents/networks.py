@@ -76,6 +76,11 @@ def split_features(observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
     return own, shared
 
 
+def join_features(own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    """Return what is an asset's own beside what all share, `[P, N, A+S]`; see `split_features`."""
+    return torch.cat([own, shared.unsqueeze(-2).expand(*own.shape[:-1], shared.shape[-1])], dim=-1)
+
+
 @dataclass(frozen=True)
 class NetworkSpec:
     """All that is needed to build a network.
@@ -165,7 +170,7 @@ class AssetNetwork(ScoreNetwork):
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores and summary; see the base class."""
         own, shared = split_features(observation)
-        hidden = self.body(_join(own, shared))
+        hidden = self.body(join_features(own, shared))
         cash = self.cash_body(shared)
         scores = torch.cat([self.head(hidden).squeeze(-1), self.cash_head(cash)], dim=-1)
         return self._finish(scores, observation), torch.cat([hidden.mean(dim=-2), cash], dim=-1)
@@ -177,7 +182,16 @@ class AssetNetwork(ScoreNetwork):
         no summary.
         """
         own, shared = split_features(observation)
-        learnt = _run(self.head, _run_body(self.body, _join(own, shared))).squeeze(-1)
+        return self.score_features(join_features(own, shared), shared)
+
+    def score_features(self, joined: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+        """Return the same from features that were computed before.
+
+        Args:
+            joined: As `join_features` returns them, `[P, N, A+S]`.
+            shared: As `split_features` returns them, `[P, S]`.
+        """
+        learnt = _run(self.head, _run_body(self.body, joined)).squeeze(-1)
         return torch.cat([learnt, _run(self.cash_head, _run_body(self.cash_body, shared))], dim=-1)
 
 
@@ -203,7 +217,7 @@ class AttentionNetwork(ScoreNetwork):
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores and summary; see the base class."""
         own, shared = split_features(observation)
-        tokens = torch.cat([self.body(_join(own, shared)), self.cash_body(shared).unsqueeze(-2)], dim=-2)
+        tokens = torch.cat([self.body(join_features(own, shared)), self.cash_body(shared).unsqueeze(-2)], dim=-2)
         normed = self.norm(tokens)
         attended, _ = self.attention(normed, normed, normed, need_weights=False)
         tokens = tokens + attended
@@ -246,7 +260,8 @@ def make_network(spec: NetworkSpec) -> ScoreNetwork:
 
 def _run(layer: nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
     """Apply a layer without what a call of a module does around it, which takes longer than the layer."""
-    return functional.linear(inputs, layer.weight, layer.bias)
+    parameters = layer._parameters
+    return functional.linear(inputs, parameters["weight"], parameters["bias"])  # type: ignore[arg-type]
 
 
 def _run_body(body: nn.Sequential, inputs: torch.Tensor) -> torch.Tensor:
@@ -254,10 +269,6 @@ def _run_body(body: nn.Sequential, inputs: torch.Tensor) -> torch.Tensor:
     for layer in body:
         inputs = _run(layer, inputs) if isinstance(layer, nn.Linear) else torch.tanh(inputs)
     return inputs
-
-
-def _join(own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
-    return torch.cat([own, shared.unsqueeze(-2).expand(*own.shape[:-1], shared.shape[-1])], dim=-1)
 
 
 def _zero_head(n_inputs: int, n_outputs: int = 1) -> nn.Linear:

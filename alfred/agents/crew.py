@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
-from alfred.agents.networks import AssetNetwork, join_features, split_features
+from alfred.agents.networks import AssetNetwork, split_features
 from alfred.envs.actions import compute_weights
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
@@ -127,14 +127,13 @@ class CrewPolicy:
         if returns is not None and self.lookback:
             tensors["returns"] = returns[..., returns.shape[-1] - self.lookback :]
         own, shared = split_features(tensors)
-        scores, joined, common, last = list(starts), own, shared, -1
+        scores, alone, common, last = list(starts), own, shared, -1
         for number, (item, row) in enumerate(zip(self._flat, self._rows, strict=True)):
             if not learnt[number]:
                 continue
             if row != last:
                 # One book at a time and in memory of its own: many at once may be added up in another order.
-                common, last = shared[row : row + 1].clone(), row
-                joined = join_features(own[row : row + 1], common)
+                alone, common, last = own[row : row + 1].clone(), shared[row : row + 1].clone(), row
             network = cast("AssetNetwork", item.network)
-            scores[number] = network.score_features(joined, common) * network.spec.score_scale + starts[number]
+            scores[number] = network.score_features(alone, common) * network.spec.score_scale + starts[number]
         return scores

@@ -14,7 +14,7 @@ from skfolio.prior import EmpiricalPrior
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
 from alfred.agents.crew import CrewPolicy, find_crew
-from alfred.agents.networks import AssetNetwork, NetworkSpec, ObservationShape, make_network
+from alfred.agents.networks import AssetNetwork, NetworkSpec, ObservationShape, make_network, split_features
 from alfred.agents.strategies.hierarchical import FastHierarchicalRiskParity, make_seriation
 from alfred.envs.actions import compute_weights
 from alfred.envs.settings import ActionSettings
@@ -126,3 +126,30 @@ def test_a_crew_is_of_networks_alike() -> None:
         assert find_crew(refused) is None
         with pytest.raises(ConfigError, match="needs networks with the same observations"):
             CrewPolicy(refused, "crew")
+
+
+def test_what_assets_share_is_multiplied_once_and_gives_the_same() -> None:
+    """Values and gradients, against a network that reads one asset at a time with all that is shared behind it."""
+    torch.manual_seed(0)
+    network = make_network(NetworkSpec(SHAPE)).double()
+    assert isinstance(network, AssetNetwork)
+    with torch.no_grad():
+        for layer in (network.head, network.cash_head):
+            layer.weight.copy_(torch.randn(layer.weight.shape))
+    tensors = {key: torch.as_tensor(value).double() for key, value in _observe(np.random.default_rng(1)).items()}
+    own, shared = split_features(tensors)
+    joined = torch.cat([own, shared.unsqueeze(-2).expand(-1, own.shape[1], -1)], dim=-1)
+    assets, cash = network.head(network.body(joined)).squeeze(-1), network.cash_head(network.cash_body(shared))
+    expected = torch.cat([assets, cash], dim=-1)
+    found = network.score_features(own, shared)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    scores = network(tensors)[0] - network.find_start(tensors["tradable"])
+    torch.testing.assert_close(scores, expected * network.spec.score_scale, rtol=1e-12, atol=1e-12)
+    wanted = torch.randn_like(expected)
+    weights = list(network.body.parameters())
+    for one, other in zip(
+        torch.autograd.grad((found * wanted).sum(), weights),
+        torch.autograd.grad((expected * wanted).sum(), weights),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)

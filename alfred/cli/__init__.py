@@ -210,6 +210,9 @@ def trials(
 def tensorboard(
     folder: Annotated[Path, typer.Argument(help="A run, or the folder of all runs.")] = Path("runs"),
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 6006,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Show the trainings on each held-out block as well.")
+    ] = False,
 ) -> None:
     """Serve curves, pictures and verdicts under short names, as demo/ppo/f0s0 (docs/tensorboard.md)."""
     from tensorboard import program
@@ -219,7 +222,7 @@ def tensorboard(
     if not folder.is_dir():
         raise AlfredError(f"{folder} is not a folder; run `alfred demo` first, or name the folder of your runs")
     _require_free_port(port)
-    with LinkFarm(folder) as farm:
+    with LinkFarm(folder, inner=blocks) as farm:
         server = program.TensorBoard()
         server.configure(argv=[None, "--logdir", str(farm.place), "--port", str(port)])
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -89,20 +89,25 @@ class EventFile:
         if writer := self._open():
             writer.add_custom_scalars(layout)
 
-    def add_hparams(self, settings: Mapping[str, bool | int | float | str], metrics: Sequence[str]) -> None:
-        """Write a line of the hparams tab.
+    def add_line(self, settings: Mapping[str, bool | int | float | str]) -> None:
+        """Write a line of the hparams tab: settings by name; the metrics are scalars of the same run."""
+        self._add_hparams(settings, (), range(1, 3))
 
-        Args:
-            settings: By name.
-            metrics: Tags of scalars of the same run, the last points of which are the metrics of the line.
-        """
+    def add_columns(self, settings: Mapping[str, bool | int | float | str], metrics: Sequence[str]) -> None:
+        """Say once, for all runs, which settings (each with an example) and scalars are columns of the hparams tab."""
+        self._add_hparams(settings, metrics, range(1))
+
+    def _add_hparams(
+        self, settings: Mapping[str, bool | int | float | str], metrics: Sequence[str], places: range
+    ) -> None:
+        """Write parts of what stands for hyperparameters: the columns, the beginning of a session, and its end."""
         if writer := self._open():
             from torch.utils.tensorboard import summary
 
             # `SummaryWriter.add_hparams` would open a file, and a run, of its own.
             parts = summary.hparams(dict(settings), dict.fromkeys(metrics, 0.0))  # type: ignore[no-untyped-call]
-            for part in parts:
-                writer._get_file_writer().add_summary(part)  # type: ignore[no-untyped-call]
+            for place in places:
+                writer._get_file_writer().add_summary(parts[place])  # type: ignore[no-untyped-call]
 
     def flush(self) -> None:
         """Put everything on disk: called before a checkpoint, so that what came before it outlives a kill."""
@@ -131,6 +136,24 @@ class EventFile:
             self._writer = SummaryWriter(str(self._folder), purge_step=self._purge, filename_suffix=suffix)
             self._purge = self._purge or 0  # opened again, it goes on
         return self._writer
+
+
+def read_events(path: Path) -> Iterator[Any]:
+    """Yield the events of a file as it holds them; it ends where a kill cut it off."""
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    yield from LegacyEventFileLoader(str(path)).Load()
+
+
+def read_scalars(folder: Path, kind: str = "training") -> dict[str, dict[int, float]]:
+    """Return the scalars of a training by tag and step; what a resumed training wrote again counts once."""
+    found: dict[str, dict[int, float]] = {}
+    for path in sorted(folder.glob(f"{_PREFIX}*.{kind}")):
+        for event in read_events(path):
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
 
 
 def is_event_file(name: str) -> bool:

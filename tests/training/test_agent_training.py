@@ -16,6 +16,7 @@ from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError
+from alfred.learning.events import read_scalars
 from alfred.training.cross_fitting.blocks import read_pooled
 from alfred.training.cross_fitting.folds import TrainedAgent, load_trained, train_agents
 from alfred.training.cross_fitting.held_out import HeldOut
@@ -107,8 +108,11 @@ def test_a_training_shows_what_it_kept(trained: tuple[list[TrainedAgent], Path])
     text = events.Tensors("training/text_summary")[0].tensor_proto.string_val[0].decode()
     told = "kept the start: did not learn" if item.kept.untrained else f"step {item.kept.step:,} of 2,048 was chosen"
     assert f"**{told}; validation, " in text
-    # Nothing is written session by session.
-    assert max(len(events.Scalars(tag)) for tag in events.Tags()["scalars"]) == len(pooled.steps)
+    # Beside them stand the means of what the trainings on blocks wrote; nothing is written session by session.
+    blocks = [read_scalars(place / f"block{number}")["2_train/reward"] for number in range(2)]
+    means = {step: np.mean([block[step] for block in blocks]) for step in blocks[0]}
+    assert dict(list_points(events, "2_train/reward")) == pytest.approx(means, rel=1e-5)
+    assert max(len(events.Scalars(tag)) for tag in events.Tags()["scalars"]) == len(means)
     assert sum(path.stat().st_size for path in place.rglob("events.*")) < 200_000
 
 

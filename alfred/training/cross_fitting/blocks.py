@@ -78,7 +78,7 @@ def cross_fit(
     records = []
     for number, block in enumerate(blocks):
         done = number * settings.total_steps
-        place = _locate_block(folder, number)
+        place = locate_block(folder, number)
         records.append(work.train_block(tape, block, place, lambda steps, done=done: progress(done + steps)))  # type: ignore[misc]
     pooled = pool(records)
     kept = choose(pooled, market.periods_per_year)
@@ -91,13 +91,18 @@ def cross_fit(
     return policy, kept, pooled
 
 
+def locate_block(folder: Path, number: int) -> Path:
+    """Return the folder of the training on one held-out block."""
+    return folder / f"block{number}"
+
+
 def read_pooled(folder: Path, settings: AgentSettings) -> HeldOut | None:
     """Return what all checkpoints of a finished training earned on its held-out blocks; None when a file is gone.
 
     Raises:
         CheckpointError: A file is damaged.
     """
-    records = [HeldOut.load(_locate_block(folder, number)) for number in range(settings.validation_blocks)]
+    records = [HeldOut.load(locate_block(folder, number)) for number in range(settings.validation_blocks)]
     found = [record for record in records if record is not None]
     return pool(found) if len(found) == len(records) else None
 
@@ -167,10 +172,6 @@ class _Work:
         torch.manual_seed(self.seed)
         task = TrainingTask(tape, self.environment, self.seed, folder, validate, progress, stop, events)
         return self.agent.train(task)
-
-
-def _locate_block(folder: Path, number: int) -> Path:
-    return folder / f"block{number}"
 
 
 def _check_length(tape: Tape, blocks: list[Block], settings: AgentSettings, environment: PortfolioSettings) -> None:

@@ -22,7 +22,7 @@ from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.formatting import format_number, format_p_value
 from alfred.evaluation.portfolio_metrics import compute_sharpe
-from alfred.training.cross_fitting.blocks import count_steps, cross_fit, read_pooled, walk_references
+from alfred.training.cross_fitting.blocks import count_steps, cross_fit, locate_block, read_pooled, walk_references
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import (
@@ -191,7 +191,8 @@ def train_agent(
     }
     references = walk_references(market, signals, environment, fold.validation)
     explanation = describe_kept(kept)
-    write_training(folder, pooled, kept, scores, latest, references, settings.total_steps, explanation)
+    blocks = [locate_block(folder, number) for number in range(settings.validation_blocks)]
+    write_training(folder, pooled, kept, scores, latest, references, settings.total_steps, explanation, blocks)
     # Written last: its presence says that the training is finished.
     text = json.dumps({**scores, "kept": asdict(kept)})
     write_atomically(folder / SCORES_FILE, lambda path: path.write_text(text, encoding="utf-8"))

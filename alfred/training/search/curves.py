@@ -27,5 +27,5 @@ def write_trial(folder: Path, study: Study, trial: FrozenTrial) -> None:
     place = folder / study.study_name.rpartition("@")[0] / f"trial-{trial.number}"
     with EventFile(place, "trial") as events:
         told = {name: "none" if value is None else value for name, value in trial.params.items()}
-        events.add_hparams(told, list(metrics))
+        events.add_line(told)
         events.add_scalars(metrics)

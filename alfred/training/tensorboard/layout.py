@@ -5,9 +5,22 @@ from __future__ import annotations
 from alfred.learning.events import Layout
 
 BEYOND_START = "1_validation/beyond_start_pct_a_year"
+UTILITY, SHARPE = "1_validation/utility_pct_a_year", "1_validation/sharpe"
 SEEDS = "1_validation_seeds/beyond_start_pct_a_year"
 REWARD, TRAINED_REWARD = "1_validation/reward", "2_train/reward"
 RESULT = "4_result"
+# Columns of the hparams tab, as far as there are such scalars.
+COLUMNS = tuple(
+    f"{RESULT}/{name}"
+    for name in (
+        "chosen_step",
+        "gain_pct_a_year",
+        "test_turnover_a_year",
+        "test_sharpe",
+        "test_sharpe_beyond_equal_weight",
+        "validation_sharpe",
+    )
+)
 
 # A margin chart draws three tags that are named in full; a multiline chart draws every tag that an expression finds.
 LAYOUT: Layout = {

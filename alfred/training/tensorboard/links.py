@@ -9,19 +9,22 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
 
-from alfred.learning.events import is_event_file
+from alfred.learning.events import EventFile, is_event_file, read_events
+from alfred.training.tensorboard.layout import COLUMNS, RESULT
 
 # Folders that say where files of a run stand, and nothing about them.
 _SILENT = {"agents", "forecasts", "curves", ".curves", "tensorboard", "summary"}
 _FOLD, _SEED = re.compile(r"fold(\d+)"), re.compile(r"seed(\d+)")
 _CONFIG = "config.yaml"
+_LINES = {".line", ".trial"}  # kinds of event files with a line of the hparams tab
+_ALWAYS = ("run", "agent", "fold", "seed")  # columns, whether they differ or not
 
 
 class LinkFarm:
@@ -31,22 +34,27 @@ class LinkFarm:
     | --- | --- |
     | `demo/summary` | `demo` |
     | `demo/agents/ppo/fold0` | `demo/ppo/f0` |
-    | `demo/agents/ppo/fold0/seed1/block2` | `demo/ppo/f0s1/block2` |
+    | `demo/agents/ppo/fold0/seed1` | `demo/ppo/f0s1` |
+    | `demo/agents/ppo/fold0/seed1/block2` | `demo/ppo/f0s1/block2`, until the training is finished |
     | `demo/forecasts/lstm/curves/2014-12-30/0` | `demo/lstm/2014-12-30`, and `/0` where a refit trains several |
 
     What the configuration of a run does not name any more is not shown: trainings of other seeds, folds and agents are
     kept on disk, for they can be used again.
 
+    It also says which columns the hparams tab has: the settings that differ between the lines that are there.
+
     Args:
         folder: A run, or the folder of all runs.
+        inner: Whether the trainings inside finished ones, on held-out blocks and on everything, are shown.
 
     Attributes:
         place: Where the links are; the folder itself where links cannot be made.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, inner: bool = False) -> None:
         """Make the links."""
-        self._folder = folder.resolve()
+        self._folder, self._inner = folder.resolve(), inner
+        self._lines: frozenset[Path] = frozenset()
         self.place = Path(tempfile.mkdtemp(prefix="alfred-tensorboard-"))
         self._temporary = self.place
         self.refresh()
@@ -65,7 +73,7 @@ class LinkFarm:
         """Link what is new, and drop the links of what is gone."""
         if self.place != self._temporary:
             return
-        wanted = {self.place / name: target for name, target in _name_all(self._folder)}
+        wanted = {self.place / name: target for name, target in _name_all(self._folder, self._inner)}
         for path in [path for path in self.place.rglob("*") if path.is_symlink()]:
             if wanted.get(path) != path.readlink():
                 path.unlink()
@@ -77,13 +85,19 @@ class LinkFarm:
                 except OSError:  # not everybody may make links
                     self.place = self._folder
                     return
+        lines = frozenset(path for path in wanted.values() if path.suffix in _LINES)
+        if lines and lines != self._lines:
+            self._lines = lines
+            with EventFile(self.place, "columns") as events:
+                events.add_columns(*find_columns(sorted(lines)))
 
 
-def _name_all(folder: Path) -> Iterator[tuple[Path, Path]]:
+def _name_all(folder: Path, inner: bool) -> Iterator[tuple[Path, Path]]:
     """Yield a short name and its event file, for all below a folder."""
     found = [(Path(top), name) for top, _, names in _walk(folder) for name in names if is_event_file(name)]
     places = {top for top, _ in found}
     alone = {top for top in places if not any(other != top and other.parent == top.parent for other in places)}
+    finished = {top for top, name in found if name.endswith(".result")}
     shown: dict[Path, _Shown | None] = {}
     # A run is served under its own name as well.
     root = folder.parent if (folder / _CONFIG).is_file() else folder
@@ -94,7 +108,37 @@ def _name_all(folder: Path) -> Iterator[tuple[Path, Path]]:
         limits = None if run is None else shown[run]
         if run is not None and limits is not None and not limits.includes(top.relative_to(run).parts):
             continue
+        if not inner and finished.intersection(top.parents):
+            continue
         yield _shorten(top.relative_to(root).parts, top in alone) / name, top / name
+
+
+def find_columns(paths: Sequence[Path]) -> tuple[dict[str, Any], list[str]]:
+    """Return what differs between lines of the hparams tab, and the scalars that are shown beside it.
+
+    Args:
+        paths: Event files, each with a line.
+
+    Returns:
+        Settings of which lines have different values, each with one of them, what tells lines apart first; tags.
+    """
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    values: dict[str, dict[Any, None]] = {}
+    tags: dict[str, None] = {}
+    for path in paths:
+        for event in read_events(path):
+            for item in event.summary.value:
+                if item.tag == "_hparams_/session_start_info":
+                    line = HParamsPluginData.FromString(item.metadata.plugin_data.content).session_start_info.hparams
+                    for name, value in line.items():
+                        values.setdefault(name, {})[getattr(value, value.WhichOneof("kind"))] = None
+                elif item.HasField("simple_value"):
+                    tags[item.tag] = None
+    differing = {name: next(iter(seen)) for name, seen in sorted(values.items()) if len(seen) > 1 or name in _ALWAYS}
+    first = {name: differing.pop(name) for name in _ALWAYS if name in differing}
+    searched = [tag for tag in tags if not tag.startswith(f"{RESULT}/")]
+    return {**first, **differing}, [*(COLUMNS if len(searched) < len(tags) else ()), *searched]
 
 
 def _walk(folder: Path) -> Iterable[tuple[str, list[str], list[str]]]:

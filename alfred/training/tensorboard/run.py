@@ -21,7 +21,6 @@ from alfred.training.judging.seeds import name_seed
 from alfred.training.prepared import Prepared
 from alfred.training.tensorboard.layout import LAYOUT, RESULT
 
-_METRICS = ("chosen_step", "gain_pct_a_year", "train_sharpe", "validation_sharpe")
 _TEST_METRICS = ("test_sharpe", "test_sharpe_beyond_equal_weight", "test_turnover_a_year")
 
 
@@ -75,8 +74,8 @@ def write_lines(
 ) -> None:
     """Write a line of the hparams tab for every training, in place of those of an earlier evaluation.
 
-    Settings that differ between the lines come first there. All are written: what differs depends on runs that are not
-    made yet.
+    All settings are written: which of them differ depends on runs that are not made yet, and is found out when they are
+    served (`links`).
 
     Args:
         prepared: The run.
@@ -92,10 +91,7 @@ def write_lines(
             scores = _score(by_name[name_seed(settings.label, item.seed)], equal_weight, test)
             place = locate_training(prepared.run.agent(settings.label), item.fold, item.seed)
             with EventFile(place, "line") as events:
-                events.add_hparams(
-                    {"fold": item.fold, "seed": item.seed, **told},
-                    [f"{RESULT}/{name}" for name in (*_METRICS, *_TEST_METRICS)],
-                )
+                events.add_line({"fold": item.fold, "seed": item.seed, **told})
                 events.add_scalars({f"{RESULT}/{name}": value for name, value in scores.items()})
 
 

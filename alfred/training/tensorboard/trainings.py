@@ -11,9 +11,11 @@ from alfred.agents.kept import Kept
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.evaluation.report.images import draw_wealth, draw_weights
-from alfred.learning.events import EventFile
+from alfred.learning.events import EventFile, read_scalars
 from alfred.training.cross_fitting.held_out import HeldOut
-from alfred.training.tensorboard.layout import BEYOND_START, RESULT, SEEDS
+from alfred.training.tensorboard.layout import BEYOND_START, RESULT, SEEDS, SHARPE, UTILITY
+
+_POOLED = {BEYOND_START, UTILITY, SHARPE}
 
 
 def write_training(
@@ -25,12 +27,14 @@ def write_training(
     references: Sequence[Backtest],
     n_steps: int,
     explanation: str,
+    blocks: Sequence[Path],
 ) -> None:
     """Write what came of a training, in place of an earlier one.
 
     | tag | holds |
     | --- | --- |
     | `1_validation/...` | utility and Sharpe ratio over all held-out blocks, by training step |
+    | `1_validation/...`, `2_train/...` | means over the blocks, at steps that all reached |
     | `4_result/...` | the step that was chosen (0 is the untrained start), and what it scored |
     | pictures | the chosen policy on the validation range of the fold: wealth, drawdown, turnover; weights |
     | text | which step was chosen, and why |
@@ -44,14 +48,18 @@ def write_training(
         references: The benchmark held and equal weights there.
         n_steps: Steps of the whole training.
         explanation: Says what was kept and why.
+        blocks: Folders of the trainings on held-out blocks.
     """
     periods = record.periods_per_year
     with EventFile(folder, "result") as events:
+        for tag, points in _average([read_scalars(block) for block in blocks]).items():
+            for step, value in points.items():
+                events.add_scalars({tag: value}, step)
         for step, net, utility in zip(pooled.steps, pooled.net, pooled.utility, strict=True):
             scalars = {
                 BEYOND_START: utility - pooled.utility[0],
-                "1_validation/utility_pct_a_year": utility,
-                "1_validation/sharpe": compute_sharpe(net, periods),
+                UTILITY: utility,
+                SHARPE: compute_sharpe(net, periods),
             }
             events.add_scalars(scalars, step)
         results = {
@@ -67,6 +75,16 @@ def write_training(
         events.add_text("training", f"**{caption}**\n\n{record.name} {explanation}.")
         events.add_picture("1_wealth", draw_wealth([record, *references], caption))
         events.add_picture("2_weights", draw_weights(record, title=caption))
+
+
+def _average(blocks: Sequence[Mapping[str, Mapping[int, float]]]) -> dict[str, dict[int, float]]:
+    """Return the means of several trainings by tag and step, without what is computed over all their sessions."""
+    found = {}
+    for tag in blocks[0]:
+        if tag not in _POOLED and all(tag in block for block in blocks):
+            steps = sorted(set.intersection(*(set(block[tag]) for block in blocks)))
+            found[tag] = {step: float(np.mean([block[tag][step] for block in blocks])) for step in steps}
+    return found
 
 
 def write_seeds(folder: Path, trainings: Sequence[HeldOut]) -> None:

@@ -11,7 +11,7 @@ from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.portfolio_metrics import compute_portfolio_metrics
 from alfred.learning.events import EventFile
 from alfred.training.cross_fitting.utility import compute_utility, compute_utility_of
-from alfred.training.tensorboard.layout import BEYOND_START, REWARD
+from alfred.training.tensorboard.layout import BEYOND_START, REWARD, SHARPE, UTILITY
 from alfred.typing import FloatArray
 
 
@@ -53,8 +53,8 @@ class ValidationCurves:
         wealth = float(record.wealth[-1])
         scalars = {
             BEYOND_START: utility - self._start,
-            "1_validation/utility_pct_a_year": utility,
-            "1_validation/sharpe": metrics.sharpe,
+            UTILITY: utility,
+            SHARPE: metrics.sharpe,
             "1_validation/information_ratio": metrics.information_ratio,
             "1_validation/turnover_a_year": metrics.turnover,
             "1_validation/cost_bps_a_year": 1e4 * metrics.cost,
@@ -66,9 +66,7 @@ class ValidationCurves:
             REWARD: self._find_reward(record, utility),
         }
         self._events.add_scalars(scalars, steps)
-        self._events.add_histogram(
-            "5_distributions/weights", record.weights[1:, :-1], steps
-        )  # the first close is before the first trade
+        self._events.add_histogram("5_distributions/weights", record.weights[:, :-1], steps)
         self._events.flush()
 
     def _find_reward(self, record: Backtest, utility: float) -> float:

@@ -74,6 +74,19 @@ class EventFile:
             # Its own thousand bins would take longer than the rest of a validation.
             writer.add_histogram(tag, finite, step, bins=_BINS)
 
+    def copy_histograms(self, folder: Path, kind: str = "training") -> None:
+        """Take over the histograms of another training, those that a resumed one wrote again once."""
+        found = {
+            (value.tag, event.step): event.summary
+            for path in sorted(folder.glob(f"{_PREFIX}*.{kind}"))
+            for event in read_events(path)
+            for value in event.summary.value
+            if value.HasField("histo")
+        }
+        for (_, step), summary in found.items():
+            if writer := self._open():
+                writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
+
     def add_text(self, tag: str, text: str) -> None:
         """Write a text in Markdown."""
         if writer := self._open():

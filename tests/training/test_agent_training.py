@@ -105,6 +105,8 @@ def test_a_training_shows_what_it_kept(trained: tuple[list[TrainedAgent], Path])
     found = {name: events.Scalars(f"4_result/{name}")[0].value for name in ("chosen_step", "gain_pct_a_year")}
     assert found == {"chosen_step": item.kept.step, "gain_pct_a_year": pytest.approx(item.kept.gain, rel=1e-5)}
     assert set(events.Tags()["images"]) == {"1_wealth", "2_weights"}
+    last = read(place / "block1").Histograms("5_distributions/weights")
+    assert events.Histograms("5_distributions/weights")[-1].histogram_value == last[-1].histogram_value
     text = events.Tensors("training/text_summary")[0].tensor_proto.string_val[0].decode()
     told = "kept the start: did not learn" if item.kept.untrained else f"step {item.kept.step:,} of 2,048 was chosen"
     assert f"**{told}; validation, " in text

@@ -98,13 +98,17 @@ def test_what_begins_later_is_shown_and_what_is_deleted_is_not(runs: Path) -> No
 def test_the_columns_are_what_differs_between_lines(runs: Path) -> None:
     for seed, rate in ((5, 0.1), (6, 0.2)):
         with EventFile(runs / f"demo/agents/ppo/fold0/seed{seed}", "line") as events:
-            events.add_line({"run": "demo", "agent": "ppo", "fold": 0, "seed": seed, "rate": rate, "gamma": 0.5})
+            told = {"run": "demo", "agent": "ppo", "kind": "ppo", "fold": 0, "seed": seed}
+            events.add_line({**told, "rate": rate, "gamma": 0.5})
             events.add_scalars({"4_result/test_sharpe": 1.0})
+    with EventFile(runs / "demo/agents/second/fold0/seed5", "line") as events:  # gamma differs with the kind alone
+        events.add_line({"run": "demo", "agent": "second", "kind": "direct", "fold": 0, "seed": 5, "gamma": 0.9})
     with LinkFarm(runs) as farm:
-        events = EventAccumulator(str(farm.place)).Reload()
+        (columns,) = farm.place.rglob("*.columns")
+        events = EventAccumulator(str(columns)).Reload()
         content = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
     found = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
-    assert [item.name for item in found.hparam_infos] == ["run", "agent", "fold", "seed", "rate"]
+    assert sorted(item.name for item in found.hparam_infos) == ["agent", "fold", "rate", "run", "seed"]
     assert {"4_result/chosen_step", "4_result/test_sharpe", "tag"} <= {item.name.tag for item in found.metric_infos}
 
 

@@ -54,7 +54,8 @@ class LinkFarm:
     def __init__(self, folder: Path, *, inner: bool = False) -> None:
         """Make the links."""
         self._folder, self._inner = folder.resolve(), inner
-        self._lines: frozenset[Path] = frozenset()
+        self._lines: dict[Path, Path] = {}
+        self._columns = EventFile(None)
         self.place = Path(tempfile.mkdtemp(prefix="alfred-tensorboard-"))
         self._temporary = self.place
         self.refresh()
@@ -85,11 +86,16 @@ class LinkFarm:
                 except OSError:  # not everybody may make links
                     self.place = self._folder
                     return
-        lines = frozenset(path for path in wanted.values() if path.suffix in _LINES)
-        if lines and lines != self._lines:
+        lines = {path: target for path, target in wanted.items() if target.suffix in _LINES}
+        if lines != self._lines:
             self._lines = lines
-            with EventFile(self.place, "columns") as events:
-                events.add_columns(*find_columns(sorted(lines)))
+            self._columns.clear()
+            if not lines:
+                return
+            # Beside one of them: in a folder of their own they would be a run.
+            self._columns = EventFile(min(lines).parent, "columns")
+            with self._columns as events:
+                events.add_columns(*find_columns(sorted(lines.values())))
 
 
 def _name_all(folder: Path, inner: bool) -> Iterator[tuple[Path, Path]]:
@@ -120,25 +126,31 @@ def find_columns(paths: Sequence[Path]) -> tuple[dict[str, Any], list[str]]:
         paths: Event files, each with a line.
 
     Returns:
-        Settings of which lines have different values, each with one of them, what tells lines apart first; tags.
+        Settings of which lines of the same kind of agent have different values, each with one of them, and what tells
+        lines apart; tags.
     """
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    values: dict[str, dict[Any, None]] = {}
+    values: dict[str, dict[str, dict[Any, None]]] = {}
     tags: dict[str, None] = {}
     for path in paths:
         for event in read_events(path):
             for item in event.summary.value:
                 if item.tag == "_hparams_/session_start_info":
                     line = HParamsPluginData.FromString(item.metadata.plugin_data.content).session_start_info.hparams
+                    kind = line["kind"].string_value if "kind" in line else ""
                     for name, value in line.items():
-                        values.setdefault(name, {})[getattr(value, value.WhichOneof("kind"))] = None
+                        seen = values.setdefault(name, {}).setdefault(kind, {})
+                        seen[getattr(value, value.WhichOneof("kind"))] = None
                 elif item.HasField("simple_value"):
                     tags[item.tag] = None
-    differing = {name: next(iter(seen)) for name, seen in sorted(values.items()) if len(seen) > 1 or name in _ALWAYS}
-    first = {name: differing.pop(name) for name in _ALWAYS if name in differing}
+    differing = {
+        name: next(iter(next(iter(kinds.values()))))
+        for name, kinds in values.items()
+        if name in _ALWAYS or any(len(seen) > 1 for seen in kinds.values())
+    }
     searched = [tag for tag in tags if not tag.startswith(f"{RESULT}/")]
-    return {**first, **differing}, [*(COLUMNS if len(searched) < len(tags) else ()), *searched]
+    return differing, [*(COLUMNS if len(searched) < len(tags) else ()), *searched]
 
 
 def _walk(folder: Path) -> Iterable[tuple[str, list[str], list[str]]]:

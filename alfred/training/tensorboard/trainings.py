@@ -35,6 +35,7 @@ def write_training(
     | --- | --- |
     | `1_validation/...` | utility and Sharpe ratio over all held-out blocks, by training step |
     | `1_validation/...`, `2_train/...` | means over the blocks, at steps that all reached |
+    | `5_distributions/...` | histograms of the training on the last block |
     | `4_result/...` | the step that was chosen (0 is the untrained start), and what it scored |
     | pictures | the chosen policy on the validation range of the fold: wealth, drawdown, turnover; weights |
     | text | which step was chosen, and why |
@@ -55,6 +56,7 @@ def write_training(
         for tag, points in _average([read_scalars(block) for block in blocks]).items():
             for step, value in points.items():
                 events.add_scalars({tag: value}, step)
+        events.copy_histograms(blocks[-1])
         for step, net, utility in zip(pooled.steps, pooled.net, pooled.utility, strict=True):
             scalars = {
                 BEYOND_START: utility - pooled.utility[0],

@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them
     from alfred.evaluation.results import ResultRow
     from alfred.training.pipeline import Prepared
 
+_REFRESH_SECONDS = 10  # until TensorBoard is shown runs that began in the meantime
 _TRIAL_HEADINGS = ("time (UTC)", "run", "strategy", "universe", "test", "Sharpe in excess of cash")
 
 app = typer.Typer(
@@ -211,26 +212,33 @@ def trials(
 def tensorboard(
     folder: Annotated[Path, typer.Argument(help="A run, or the folder of all runs.")] = Path("runs"),
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 6006,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Show the trainings on each held-out block as well.")
+    ] = False,
 ) -> None:
-    """Serve the training and validation curves; the same as `tensorboard --logdir runs`."""
+    """Serve curves, pictures and verdicts under short names, as demo/ppo/f0s0 (docs/tensorboard.md)."""
     from tensorboard import program
+
+    from alfred.training.tensorboard.links import LinkFarm
 
     if not folder.is_dir():
         raise AlfredError(f"{folder} is not a folder; run `alfred demo` first, or name the folder of your runs")
     _require_free_port(port)
-    server = program.TensorBoard()
-    server.configure(argv=[None, "--logdir", str(folder), "--port", str(port)])
-    try:
-        address = server.launch()
-    except program.TensorBoardServerException as error:
-        reason = " ".join(str(error).split())
-        raise AlfredError(f"cannot serve on port {port} ({reason}); choose another one with --port") from error
-    typer.echo(f"TensorBoard at {address} (stop with Ctrl-C)", err=True)
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+    with LinkFarm(folder, inner=blocks) as farm:
+        server = program.TensorBoard()
+        server.configure(argv=[None, "--logdir", str(farm.place), "--port", str(port)])
+        try:
+            address = server.launch()
+        except program.TensorBoardServerException as error:
+            reason = " ".join(str(error).split())
+            raise AlfredError(f"cannot serve on port {port} ({reason}); choose another one with --port") from error
+        typer.echo(f"TensorBoard at {address} (stop with Ctrl-C)", err=True)
+        try:
+            while True:
+                time.sleep(_REFRESH_SECONDS)
+                farm.refresh()
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
 
 
 def _run(experiment: Experiment, root: Path, *, fresh: bool, as_json: bool) -> None:

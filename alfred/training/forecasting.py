@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -194,7 +195,7 @@ def forecast_all(
     for settings in analysts:
         stage = describe_forecast(checksum, settings, specialise(schedule, settings))
         place = None if folder is None else folder / check_name(settings.label, "analyst")
-        if place is not None and place.exists() and not fresh:
+        if place is not None and ((place / STAGE_FILE).exists() or (place / SIGNALS_FILE).exists()) and not fresh:
             reason = explain_change(read_stage(place), stage)
             if not reason:
                 try:
@@ -205,6 +206,10 @@ def forecast_all(
             reporter.say(f"analyst {settings.label}: forecast again, {reason}")
         stages[settings.label] = stage
         curves = None if place is None else place / "curves"
+        if curves is not None and (fresh or explain_change(read_stage(curves), stage)):
+            # Refits of other settings would stand beside those that come; a walk that goes on keeps its own.
+            shutil.rmtree(curves, ignore_errors=True)
+            write_stage(curves, stage)
         walk = partial(forecast_walk_forward, market, settings, schedule, fresh=fresh, stage=stage, curves=curves)
         jobs.append(Job(f"analyst {settings.label}", walk, market.n_dates - schedule.min_train_days))
     for (label, stage), signals in zip(stages.items(), run_jobs(jobs, n_jobs, reporter), strict=True):

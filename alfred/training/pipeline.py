@@ -51,6 +51,7 @@ from alfred.training.runs import (
     read_manifest,
     write_manifest,
 )
+from alfred.training.tensorboard.run import write_plan
 
 __all__ = [
     "EQUAL_WEIGHT",
@@ -173,6 +174,7 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
     experiment = prepared.experiment
     scaled = prepared.observed.scaled()
     with hold_run(prepared.run.path):
+        write_plan(prepared)
         return {
             settings.label: train_agents(
                 prepared.market,

@@ -108,9 +108,9 @@ class RunFolder:
         return self.path / "ablation.json"
 
     @property
-    def verdict(self) -> Path:
-        """Folder of the event file that shows the verdict in TensorBoard."""
-        return self.path / "verdict"
+    def summary(self) -> Path:
+        """Folder of the event files that show configuration, signals and verdict in TensorBoard."""
+        return self.path / "summary"
 
     @property
     def live(self) -> Path:

@@ -24,9 +24,9 @@ from alfred.envs.policy import Policy
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.training.cross_fitting.folds import train_agent
+from alfred.training.cross_fitting.utility import compute_utility
 from alfred.training.doctor.oracle import Oracle, Planted, plant_signal, shuffle_signals
 from alfred.training.progress import Reporter, Silence
-from alfred.training.tensorboard import compute_utility
 from alfred.typing import FloatArray
 
 # Below this gain in Sharpe ratio even the oracle has nothing to show for its knowledge after costs.

@@ -24,7 +24,7 @@ from alfred.evaluation.results import ResultRow
 from alfred.training.cross_fitting.folds import TrainedAgent, load_trained, locate_training
 from alfred.training.judging.caveats import find_execution_caveat, find_knowledge_caveat, find_payout_caveat
 from alfred.training.judging.explain import read_explanation
-from alfred.training.judging.kept import list_trainings, write_verdict_events
+from alfred.training.judging.kept import list_trainings
 from alfred.training.judging.seeds import HEADING, name_seed, tabulate_seeds
 from alfred.training.judging.walking import Book, find_first_decision, list_seed_books, make_stages, walk_books
 from alfred.training.locks import hold_run
@@ -42,6 +42,7 @@ from alfred.training.provenance.stages import (
 )
 from alfred.training.provenance.trials import DataIdentity, Trial, TrialLog, select_trials
 from alfred.training.runs import list_seeds, read_versions, write_config
+from alfred.training.tensorboard.run import write_lines, write_plan, write_verdict
 
 EQUAL_WEIGHT = "equal weight"
 Trained = Mapping[str, Sequence[TrainedAgent]]
@@ -233,7 +234,9 @@ def _report(
     prepared: Prepared, records: Sequence[Backtest], seeds: Sequence[Backtest], trained: Trained
 ) -> list[ResultRow]:
     rows = write_report(prepared.run.path, _describe(prepared, records, seeds, trained))
-    write_verdict_events(prepared.run.verdict, rows)
+    write_plan(prepared)
+    write_verdict(prepared.run.summary, rows)
+    write_lines(prepared, trained, seeds, next(record for record in records if record.name == EQUAL_WEIGHT))
     return rows
 
 

@@ -46,9 +46,8 @@ TRAINING_PACKAGES = (*FORECAST_PACKAGES, "stable-baselines3")
 
 # What walks a policy through a market, for training and for judging alike.
 _LEDGER = ("alfred.evaluation.backtest", "alfred.envs.gym.episodes", "alfred.data.signals")
-_CROSS_FITTING = (
-    *(f"alfred.training.cross_fitting.{name}" for name in ("folds", "blocks", "choice", "held_out")),
-    "alfred.training.tensorboard",
+_CROSS_FITTING = tuple(
+    f"alfred.training.cross_fitting.{name}" for name in ("folds", "blocks", "choice", "held_out", "utility")
 )
 _BLENDING = tuple(f"alfred.training.blending.{name}" for name in ("walk", "panels", "ridge"))
 _CALIBRATION = ("alfred.analysts.calibration.calibrator",)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 
@@ -71,10 +72,50 @@ def require_promise(kept: bool, promise: str) -> None:
         raise ContractError(promise)
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` when a known name is close to `name`, else an empty string."""
-    matches = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=0.5)
+def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """Return `` Did you mean 'x'?`` when a known name is close to `name`, else an empty string.
+
+    Args:
+        name: What was given.
+        known: What there is.
+        cutoff: Least similarity, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
+    """
+    matches = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=cutoff)
     return f" Did you mean '{matches[0]}'?" if matches else ""
+
+
+def suggest_path(path: Path | str, *, below: Path | str | None = None) -> str:
+    """Return `` Did you mean 'x'?`` when something on disk has a name close to a path that leads nowhere.
+
+    Args:
+        path: What was given, and is not there.
+        below: A folder in which it may have been meant to stand, such as that of all runs.
+    """
+    path = Path(path)
+    if below is not None and (Path(below) / path.name).exists():
+        return f" Did you mean '{Path(below) / path.name}'?"
+    found = _find_near(path)
+    if found is None and below is not None:
+        found = _find_near(Path(below) / path.name)
+    return "" if found is None else f" Did you mean '{found}'?"
+
+
+def _find_near(path: Path) -> Path | None:
+    """Return what is there and has a name close to that of a path, in its folder or in one of a close name."""
+    folder = path.parent
+    if not folder.is_dir():
+        near = _find_near(folder) if folder.name else None
+        if near is None or not near.is_dir():
+            return None
+        folder = near
+        if (folder / path.name).exists():
+            return folder / path.name
+    try:
+        names = [item.name for item in folder.iterdir()]
+    except OSError:
+        return None
+    matches = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return folder / matches[0] if matches else None
 
 
 def import_extra(module: str, extra: str) -> ModuleType:

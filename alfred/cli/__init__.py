@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data, tuning
+from alfred.cli import analysts, config, data, tuning
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
 from alfred.cli.catalogue import runs
@@ -20,6 +20,7 @@ from alfred.cli.doctor import doctor
 from alfred.cli.experiments import weekly
 from alfred.cli.experiments.quarterly import quarterly
 from alfred.cli.explain import explain
+from alfred.cli.group import OneLineGroup
 from alfred.cli.judge import judge
 from alfred.cli.live import paper
 from alfred.cli.live.allocate import allocate
@@ -53,11 +54,11 @@ _TRIAL_HEADINGS = ("time (UTC)", "run", "strategy", "universe", "test", "Sharpe 
 
 app = typer.Typer(
     name="alfred",
+    cls=OneLineGroup,
     help="Analysts forecast assets, an agent turns their forecasts into a portfolio, and a report says honestly "
     "whether that beat holding the benchmark.\n\nBegin with `alfred demo`; then write your own configuration and "
     "`alfred run` it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -298,6 +299,7 @@ app.command()(sweep)
 app.command()(dashboard)
 app.command()(update)
 app.add_typer(runs.app, name="runs")
+app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tuning.app, name="tune")

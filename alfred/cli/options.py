@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 
+from alfred.cli.completion import complete_config, complete_override, complete_run
 from alfred.errors import AlfredError, ConfigError
 from alfred.plugins import load_plugins
 
@@ -24,11 +25,20 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 Config = Annotated[
-    Path | None, typer.Argument(help="YAML file with what differs from the defaults, such as configs/reference.yaml.")
+    Path | None,
+    typer.Argument(
+        help="YAML file with what differs from the defaults, such as configs/reference.yaml.",
+        autocompletion=complete_config,
+    ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one key: --set env.cost_bps=10. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override one key: --set env.cost_bps=10. Repeatable. `alfred config explain` tells the keys.",
+        autocompletion=complete_override,
+    ),
 ]
 Plugins = Annotated[
     list[str] | None,
@@ -37,7 +47,7 @@ Plugins = Annotated[
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
-Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.")]
+Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.", autocompletion=complete_run)]
 
 _HELP = {
     errno.ENOSPC: "; free some space, the same command goes on from here",

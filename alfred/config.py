@@ -21,9 +21,10 @@ from alfred.analysts.settings import MOST_SESSIONS, AnalystSettings, Calibration
 from alfred.data.settings import PREFIX as FEATURE_PREFIX
 from alfred.data.settings import DataSettings, FeatureSettings, SplitSettings
 from alfred.envs.settings import PortfolioSettings
-from alfred.errors import ConfigError, suggest, suggest_path
+from alfred.errors import ConfigError, suggest_path
 from alfred.evaluation.settings import IntervalSettings
-from alfred.keys import explain_error, find_holder, list_model_keys, shorten
+from alfred.keys.describe import list_model_keys
+from alfred.keys.mistakes import explain_errors, find_first, find_holder, shorten
 from alfred.registry import Registry
 from alfred.settings import REFUSED_ENTRY, Name, Settings, check_name, parse_entry
 
@@ -337,22 +338,16 @@ def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
 
 def _explain(errors: Sequence[Mapping[str, Any]], raw: object, source: str) -> str:
     """Return one line for the first of pydantic's errors, with a suggestion for an unknown key."""
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    first, place, model = errors[0], (), Experiment
-    while first["type"] == REFUSED_ENTRY:
-        details = first["ctx"]
-        place = (*place, *first["loc"], *details["place"])
-        if "errors" not in details:
-            return f"{source}: {'.'.join(map(str, place))}: {details['text']}{more}"
-        first, model = details["errors"][0], details["model"]
-        more = f" (and {len(details['errors']) - 1} more)" if len(details["errors"]) > 1 else more
+    first, model, place, more = find_first(errors, Experiment)
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
-        near = suggest(name, find_holder(model, first["loc"]).model_fields, cutoff=0.6)
+        beside = find_holder(model, first["loc"]).model_fields
+        near = any(known.startswith(name) or name.startswith(known) for known in beside)
         if not near and (elsewhere := _find_elsewhere(name, raw)):
             key = ".".join(map(str, [*place, *first["loc"]]))
-            return f"{source}: unknown key '{key}'. Did you mean '{elsewhere}'?{more}"
-    return f"{source}: {explain_error(first, model, place)}{more}"
+            others = f" (and {more} more)" if more else ""
+            return f"{source}: unknown key '{key}'. Did you mean '{elsewhere}'?{others}"
+    return f"{source}: {explain_errors(errors, Experiment)}"
 
 
 def _find_elsewhere(name: str, raw: object) -> str:

@@ -1,6 +1,6 @@
 """Every key that a configuration can hold: one walk for `alfred config`, the page of all keys and completion.
 
-The texts are those of the models (`alfred.keys`); nothing is described here a second time.
+The texts are those of the models (`alfred.keys.describe`); nothing is described here a second time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from alfred.data.features.registry import FEATURES
 from alfred.data.prices.registry import BUILT_IN_SOURCES, SOURCES
 from alfred.envs.registry import BUILT_IN_REWARDS, REWARDS
 from alfred.errors import ConfigError, suggest
-from alfred.keys import Key, list_model_keys, read_texts, summarise
+from alfred.keys.describe import Key, list_model_keys, read_texts, summarise
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

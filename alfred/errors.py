@@ -53,15 +53,6 @@ class ContractError(AlfredError):
     """A class breaks a promise of its kind; the text says which. See `alfred.checks`."""
 
 
-def explain_briefly(error: Exception) -> str:
-    """Return what went wrong on one line; of many mistakes in a model of pydantic, the first."""
-    listed = getattr(error, "errors", None)
-    if callable(listed) and (found := listed()):
-        place = ".".join(str(part) for part in found[0]["loc"])
-        return f"{place}: {found[0]['msg']}" if place else str(found[0]["msg"])
-    return " ".join(str(error).split())
-
-
 def require_promise(kept: bool, promise: str) -> None:
     """Go on when a promise is kept.
 
@@ -72,15 +63,9 @@ def require_promise(kept: bool, promise: str) -> None:
         raise ContractError(promise)
 
 
-def suggest(name: str, known: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """Return `` Did you mean 'x'?`` when a known name is close to `name`, else an empty string.
-
-    Args:
-        name: What was given.
-        known: What there is.
-        cutoff: Least similarity, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
-    """
-    matches = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=cutoff)
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` when a known name is close to `name`, else an empty string."""
+    matches = difflib.get_close_matches(name, [str(item) for item in known], n=1, cutoff=0.5)
     return f" Did you mean '{matches[0]}'?" if matches else ""
 
 

@@ -16,7 +16,7 @@ from alfred.cli.completion import complete_config, complete_key, complete_overri
 from alfred.config import REGISTRIES, Experiment, load_experiment
 from alfred.config_reference import find_key, list_keys, make_schema
 from alfred.errors import ConfigError
-from alfred.keys import list_model_keys
+from alfred.keys.describe import list_model_keys
 from alfred.settings import Settings
 from tests.test_cli import call, refuse
 

@@ -42,7 +42,7 @@ from alfred.cli.options import (
 from alfred.cli.tuning.promote import promote
 from alfred.cli.tuning.report import dashboard
 from alfred.cli.tuning.sweep import sweep
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, suggest_path
 from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them: --help answers at once
@@ -185,7 +185,9 @@ def trials(
     from alfred.training.provenance.trials import TrialLog
 
     if not root.is_dir():
-        raise AlfredError(f"{root} is not a folder; run `alfred demo` first, or name the folder of your runs")
+        raise AlfredError(
+            f"{root} is not a folder; run `alfred demo` first, or name the folder of your runs.{suggest_path(root)}"
+        )
     found = TrialLog(root).read()
     if as_json:
         print_json([asdict(trial) for trial in found])
@@ -217,7 +219,9 @@ def tensorboard(
     from tensorboard import program
 
     if not folder.is_dir():
-        raise AlfredError(f"{folder} is not a folder; run `alfred demo` first, or name the folder of your runs")
+        raise AlfredError(
+            f"{folder} is not a folder; run `alfred demo` first, or name the folder of your runs.{suggest_path(folder)}"
+        )
     _require_free_port(port)
     server = program.TensorBoard()
     server.configure(argv=[None, "--logdir", str(folder), "--port", str(port)])

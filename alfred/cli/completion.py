@@ -26,7 +26,7 @@ def complete_override(context: typer.Context, incomplete: str) -> list[str]:
     The lists of the configuration that is typed before are stepped into by number, as `--set` does.
     """
     from alfred.config import DEFAULT_LISTS, REGISTRIES, Experiment
-    from alfred.keys import list_model_keys
+    from alfred.keys.describe import list_model_keys
 
     key, separator, value = incomplete.partition("=")
     keys = [item for item in list_model_keys(Experiment) if item.path.partition(".")[0] not in REGISTRIES]

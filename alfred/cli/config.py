@@ -13,7 +13,7 @@ from alfred.errors import ConfigError
 from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:
-    from alfred.keys import Key
+    from alfred.keys.describe import Key
 
 app = typer.Typer(help="What a configuration can hold: all defaults, a JSON schema, what a key means.")
 

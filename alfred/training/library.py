@@ -16,7 +16,8 @@ from alfred.analysts.saved import AnalystCard
 from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
-from alfred.errors import AlfredError, CheckpointError, ConfigError, explain_briefly, suggest
+from alfred.errors import AlfredError, CheckpointError, ConfigError, suggest
+from alfred.keys.mistakes import explain_briefly
 from alfred.learning.watch import watch_training
 from alfred.settings import check_name
 from alfred.training.jobs import Job, run_jobs

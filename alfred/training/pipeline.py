@@ -15,6 +15,7 @@ from alfred.analysts.forecast import list_signals
 from alfred.config import Experiment
 from alfred.data.features.catalogue import compute_features, list_features
 from alfred.data.market import Market
+from alfred.data.prices.rates import resolve_cash_rate
 from alfred.data.settings import PREFIX
 from alfred.data.signals import Signals, SignalSpec, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
@@ -227,6 +228,7 @@ def _make_plan(experiment: Experiment, root: Path | str) -> _Plan:
         fingerprint_agent(agent, experiment.env.reward)
     market = load_market(experiment.data)
     _check_names(experiment, market)
+    resolve_cash_rate(market, experiment.env.cash_rate_pct)  # a file of rates that cannot be read is told now
     return _Plan(experiment, Path(root), market, cut_folds(market, experiment))
 
 

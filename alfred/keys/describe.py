@@ -21,8 +21,6 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from alfred.errors import suggest
-
 _PLAIN: Mapping[Any, tuple[str, str]] = {
     bool: ("true or false", "true or false"),
     int: ("a whole number", "whole numbers"),
@@ -278,77 +276,3 @@ def _make_plain(value: object) -> object:
     if isinstance(value, tuple | list):
         return [_make_plain(item) for item in value]
     return value.as_posix() if isinstance(value, Path) else value
-
-
-def explain_error(error: Mapping[str, Any], model: type[BaseModel], place: Sequence[str | int]) -> str:
-    """Return one mistake as pydantic reports it in the words of the key: what it must be, and what was given.
-
-    Args:
-        error: One of `ValidationError.errors()`.
-        model: The model that refused.
-        place: Keys and positions that lead to the key in the whole configuration, for the message.
-    """
-    holder, name, rest = _locate(model, error["loc"])
-    whole = ".".join(map(str, [*place, *error["loc"][: len(error["loc"]) - len(rest)]])) or "the whole"
-    given = shorten(repr(error["input"]))
-    if error["type"] == "extra_forbidden":
-        known = list(holder.model_fields)
-        wrong = str(error["loc"][-1])
-        where = ".".join(map(str, [*place, *error["loc"]]))
-        return f"unknown key '{where}'; known here: {', '.join(known)}.{suggest(wrong, known)}"
-    if error["type"] in ("value_error", "assertion_error"):
-        message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        return f"{whole}: {message[:1].lower()}{message[1:]}, got {given}"
-    field = holder.model_fields.get(name)
-    if error["type"] == "missing":
-        words = "" if field is None else f"; it must be {describe_type(field)}"
-        return f"{whole}: it is missing{words}"
-    if field is None:
-        return f"{whole}: it must be a mapping of keys to values, got {given}"
-    # The position within a list; words of pydantic for the alternatives of a type are left out.
-    position = next((part for part in rest if isinstance(part, int)), None)
-    shown = whole if position is None else f"{whole}.{position}"
-    hint = suggest(str(error["input"]), list_choices(field.annotation)) if isinstance(error["input"], str) else ""
-    accepted = describe_type(field)
-    subject = "it must be" if position is None else f"{name} must be"
-    return f"{shown}: {subject} {accepted}, got {given}{'.' if hint else ''}{hint}"
-
-
-def find_holder(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
-    """Return the model in which a key was looked for."""
-    return _locate(model, location)[0]
-
-
-def _locate(model: type[BaseModel], location: Sequence[str | int]) -> tuple[type[BaseModel], str, Sequence[str | int]]:
-    """Return the model that holds a key, the key, and what of the location lies within its value."""
-    holder, name = model, ""
-    for depth, part in enumerate(location):
-        field = holder.model_fields.get(str(part)) or _find_alias(holder, str(part))
-        if field is None:
-            return holder, name, location[depth:] if name else ()
-        name = str(part) if str(part) in holder.model_fields else _name_of(holder, field)
-        inner = find_model(field) or find_item(field)
-        rest = location[depth + 1 :]
-        if inner is None or not rest:
-            return holder, name, rest
-        if isinstance(rest[0], int):
-            deeper = _locate(inner, rest[1:])
-            return deeper if rest[1:] else (holder, name, rest)
-        holder = inner
-    return holder, name, ()
-
-
-def _find_alias(model: type[BaseModel], name: str) -> FieldInfo | None:
-    for field in model.model_fields.values():
-        if name in getattr(field.validation_alias, "choices", ()):
-            return field
-    return None
-
-
-def _name_of(model: type[BaseModel], field: FieldInfo) -> str:
-    return next(name for name, item in model.model_fields.items() if item is field)
-
-
-def shorten(text: str) -> str:
-    """Return a text of at most 80 letters."""
-    return text if len(text) < 80 else text[:77] + "..."

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -51,6 +54,58 @@ class MissingExtraError(AlfredError):
 
 class ContractError(AlfredError):
     """A class breaks a promise of its kind; the text says which. See `alfred.checks`."""
+
+
+class OwnCodeError(AlfredError):
+    """Code of a user's own, such as an analyst in a plugin or a strategy in a notebook, raised an exception.
+
+    Attributes:
+        trace: The traceback of that exception, for a log; the exception itself is the cause.
+    """
+
+    def __init__(self, text: str, trace: str = "", log: str = "") -> None:
+        """Store the line, the traceback and the file in which it stands, where it was written to one."""
+        super().__init__(text, trace, log)  # as they are, so that the error survives the way out of a worker process
+        self.text, self.trace, self.log = text, trace, log
+
+    def __str__(self) -> str:
+        """Return the line."""
+        return f"{self.text}; the traceback is in {self.log}" if self.log else self.text
+
+    def write_trace(self, path: Path) -> OwnCodeError:
+        """Write the traceback to a file, and return the error that names it."""
+        path.write_text(self.trace, encoding="utf-8")
+        return OwnCodeError(self.text, self.trace, str(path))
+
+
+@contextmanager
+def name_own_code(owner: object, what: str, method: str, place: str = "") -> Iterator[None]:
+    """Turn an exception of a user's own code into one that says whose it is; alfred's own code is left alone.
+
+    Args:
+        owner: The object whose method is called. It is a user's own when its class is defined outside of alfred, or
+            has `runs_own_code`.
+        what: What it is, with its name: `analyst 'mine'`.
+        method: What is called.
+        place: When, or on what: ` at the refit of 2015-06-30`.
+
+    Raises:
+        OwnCodeError: From the exception.
+    """
+    try:
+        yield
+    except AlfredError:
+        raise
+    except Exception as error:
+        cls = type(owner)
+        if cls.__module__.partition(".")[0] == "alfred" and not getattr(owner, "runs_own_code", False):
+            raise
+        module = sys.modules.get(cls.__module__)
+        file = Path(str(getattr(module, "__file__", None) or cls.__module__)).name
+        whose = "" if getattr(owner, "runs_own_code", False) else f" ({cls.__qualname__} in {file})"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+        text = f"{what}{whose} failed in {method}{place}: {reason}"
+        raise OwnCodeError(text, "".join(traceback.format_exception(error))) from error
 
 
 def require_promise(kept: bool, promise: str) -> None:

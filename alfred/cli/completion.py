@@ -68,7 +68,7 @@ def complete_run(incomplete: str) -> list[str]:
     if "/" not in incomplete:
         found += [item for item in _list_folder(Path("runs")) if (item / "config.yaml").is_file()]
     runs = [item.as_posix() if (item / "config.yaml").is_file() else f"{item.as_posix()}/" for item in found]
-    return [name for name in runs if name.startswith(incomplete) or Path(name).name.startswith(incomplete)]
+    return [name for name in runs if name.startswith(incomplete)]
 
 
 def complete_config(incomplete: str) -> list[str]:

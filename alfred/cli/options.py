@@ -6,6 +6,8 @@ import errno
 import functools
 import json
 import logging
+import os
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 import typer
 
 from alfred.cli.completion import complete_config, complete_override, complete_run
-from alfred.errors import AlfredError, ConfigError
+from alfred.errors import AlfredError, ConfigError, OwnCodeError
 from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ Plugins = Annotated[
     typer.Option("--plugin", metavar="FILE", help="A Python file or module of yours. Repeatable."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Go on although it is days of work.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.", autocompletion=complete_run)]
@@ -71,6 +74,9 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
             return command(*args, **kwargs)
+        except OwnCodeError as error:
+            typer.secho(f"error: {_keep_trace(error)}", fg="red", err=True)
+            raise typer.Exit(2) from error
         except AlfredError as error:
             typer.secho(f"error: {error}", fg="red", err=True)
             raise typer.Exit(2) from error
@@ -84,6 +90,15 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
             raise typer.Exit(130) from None
 
     return wrapped
+
+
+def _keep_trace(error: OwnCodeError) -> OwnCodeError:
+    """Return the error with its traceback in a file, where no run directory took it."""
+    if error.log:
+        return error
+    handle, name = tempfile.mkstemp(prefix="alfred-error-", suffix=".log")
+    os.close(handle)
+    return error.write_trace(Path(name))
 
 
 def _format_refusal(error: OSError) -> str:
@@ -118,12 +133,23 @@ def read_experiment(
     Raises:
         ConfigError: A plugin cannot be imported, or the configuration is none.
     """
+    experiment = read_settings(config, overrides, plugins)
+    prepare_process()
+    return experiment
+
+
+def read_settings(
+    config: Path | None, overrides: Sequence[str] | None, plugins: Sequence[str] | None = None
+) -> Experiment:
+    """Load plugins and read the configuration, for what needs no torch.
+
+    Raises:
+        ConfigError: A plugin cannot be imported, or the configuration is none.
+    """
     from alfred.config import load_experiment
 
     load_plugins(plugins or ())
-    experiment = load_experiment(config, overrides or ())
-    prepare_process()
-    return experiment
+    return load_experiment(config, overrides or ())
 
 
 def prepare_process() -> None:

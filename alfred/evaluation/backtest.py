@@ -19,7 +19,7 @@ from alfred.envs.policy import Policy, check_holdable, check_weights
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
-from alfred.errors import CheckpointError, ConfigError
+from alfred.errors import CheckpointError, ConfigError, name_own_code
 from alfred.typing import Float, FloatArray
 
 _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
@@ -266,10 +266,12 @@ def decide_weights(policy: Policy, simulator: PortfolioSimulator, *, normalise: 
     Raises:
         DataError: The weights cannot be traded; policy, date and sum are named.
     """
-    weights = policy.predict(observe(simulator))
+    date = simulator.tape.dates[int(simulator.bar[0])]
+    observation = observe(simulator)
+    with name_own_code(policy, f"strategy '{policy.name}'", "predict", f" at the execution of {date.date()}"):
+        weights = policy.predict(observation)
     if getattr(policy, "may_hold", False) and np.isnan(weights).all():
         return None
-    date = simulator.tape.dates[int(simulator.bar[0])]
     shape = (simulator.n_portfolios, len(simulator.costs.rates))
     values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
     check_holdable(values, simulator.tape, simulator.bar, policy.name, date)

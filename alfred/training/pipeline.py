@@ -6,12 +6,14 @@ now; what was not is made again, and a line says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from alfred.agents.strategies.registry import make_baselines
 from alfred.analysts.forecast import list_signals
+from alfred.analysts.settings import AnalystSettings
 from alfred.config import Experiment
 from alfred.data.features.catalogue import compute_features, list_features
 from alfred.data.market import Market
@@ -26,6 +28,8 @@ from alfred.training.blending.stage import explain_blend, make_blend
 from alfred.training.blending.walk import can_blend, find_blended, name_blend
 from alfred.training.catalogue.status import record_judgement, record_outcome
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
+from alfred.training.effort.count import Effort, count_effort, expect_forecasts, expect_training
+from alfred.training.effort.timings import write_timing
 from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.jobs import count_cores
 from alfred.training.judging.judge import EQUAL_WEIGHT, Trained, load_trainings
@@ -106,6 +110,7 @@ def run_all(
     *,
     fresh: bool = False,
     judge: bool = True,
+    check: Callable[[Effort], None] = lambda _effort: None,
     reporter: Reporter | None = None,
 ) -> tuple[Prepared, dict[str, list[TrainedAgent]], list[ResultRow]]:
     """Forecast, train and judge; no other process can write to the run in between.
@@ -115,12 +120,16 @@ def run_all(
         root: Folder of all runs.
         fresh: Start over.
         judge: Whether to go on to the evaluation; without it there are no rows.
+        check: Told how much work it is before anything is written; it may refuse.
         reporter: Progress callback.
 
     Raises:
         AlfredError: The configuration or the data cannot give a run, or another process writes to it.
     """
     plan = _make_plan(experiment, root)
+    effort = count_effort(experiment, plan.market, plan.folds, plan.root)
+    check(effort)
+    (reporter or Silence()).say(effort.describe())
     with hold_run(locate_run(experiment, root).path):
         run = _open(plan, fresh)
         with record_outcome(run, "run" if judge else "train"):
@@ -186,6 +195,7 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
                 n_jobs=prepared.n_jobs,
                 folder=prepared.run.agent(settings.label),
                 reporter=reporter or Silence(),
+                timed=partial(write_timing, prepared.run.root, f"agent {settings.kind}", expect_training(settings)),
             )
             for settings in experiment.agents
         }
@@ -293,6 +303,10 @@ def make_signals(
     schedule = experiment.forecast
     if schedule.cache is not None:
         schedule = schedule.model_copy(update={"cache": root / schedule.cache})
+
+    def time_analyst(settings: AnalystSettings, seconds: float) -> None:
+        write_timing(root, f"analyst {settings.kind}", expect_forecasts(settings, schedule, market)[1], seconds)
+
     parts = forecast_all(
         market,
         experiment.analysts,
@@ -301,6 +315,7 @@ def make_signals(
         reporter=reporter,
         folder=folder,
         fresh=fresh,
+        timed=time_analyst,
     )
     joined = concatenate_signals(parts)
     if experiment.blend is not None and can_blend(joined.specs):

@@ -129,11 +129,10 @@ def run_all(
     plan = _make_plan(experiment, root)
     effort = count_effort(experiment, plan.market, plan.folds, plan.root)
     check(effort)
-    (reporter or Silence()).say(effort.describe())
     with hold_run(locate_run(experiment, root).path):
         run = _open(plan, fresh)
         with record_outcome(run, "run" if judge else "train"):
-            prepared = _forecast(plan, run, fresh, reporter or Silence())
+            prepared = _forecast(plan, run, fresh, reporter or Silence(), effort)
             trained = train(prepared, reporter=reporter)
             return prepared, trained, walk_and_report(prepared, trained, reporter=reporter) if judge else []
 
@@ -276,12 +275,14 @@ def _open(plan: _Plan, fresh: bool) -> RunFolder:
     return run
 
 
-def _forecast(plan: _Plan, run: RunFolder, fresh: bool, reporter: Reporter) -> Prepared:
+def _forecast(plan: _Plan, run: RunFolder, fresh: bool, reporter: Reporter, effort: Effort | None = None) -> Prepared:
     experiment, market, folds = plan.experiment, plan.market, plan.folds
     reporter.say(
         f"{market.n_symbols} symbols, {market.dates[0].date()} to {market.dates[-1].date()}, benchmark "
         f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
     )
+    if effort is not None:
+        reporter.say(effort.describe())
     signals = make_signals(experiment, market, plan.root, run.forecasts, fresh=fresh, reporter=reporter)
     signals.save(run.signals)
     return Prepared(experiment, run, market, folds, signals)

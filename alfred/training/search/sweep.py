@@ -19,7 +19,6 @@ from alfred.config import Experiment
 from alfred.data.files import write_atomically
 from alfred.errors import AlfredError, ConfigError
 from alfred.evaluation.results import ResultRow
-from alfred.keys.mistakes import explain_briefly
 from alfred.training import pipeline
 from alfred.training.catalogue.status import explain_failure
 from alfred.training.progress import Reporter

@@ -72,7 +72,7 @@ def test_a_key_is_what_its_field_is() -> None:
     assert find_key("analysts.lstm.hidden")[0].path == "analysts.lstm.hidden_size"
     # A section that a kind gives other defaults than those of its model.
     assert find_key("analysts.lstm.fitting.steps")[0].default == "300"
-    assert find_key("blend")[0].default == "null"
+    assert find_key("data.news")[0].default == "null"
     assert find_key("splits.train_days")[0].unit == "sessions"
     assert "next_open" in find_key("env.execution")[0].choices
     assert {item.path for item in find_key("agents.gamma")} == {f"agents.{kind}.gamma" for kind in gamma.kinds}

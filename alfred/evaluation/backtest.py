@@ -19,7 +19,7 @@ from alfred.envs.policy import Policy, check_holdable, check_weights
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
-from alfred.errors import CheckpointError, ConfigError
+from alfred.errors import CheckpointError, ConfigError, name_own_code
 from alfred.typing import Float, FloatArray
 
 _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
@@ -278,10 +278,15 @@ def decide_weights(policy: Policy, simulator: PortfolioSimulator, *, normalise: 
     Raises:
         DataError: The weights cannot be traded; policy, date and sum are named.
     """
-    weights = policy.predict(observe(simulator))
+    date = simulator.tape.days[int(simulator.bar.max())]
+    observation = observe(simulator)
+    try:
+        weights = policy.predict(observation)
+    except Exception:  # here and not around the call: to write the date takes as long as to book a bar
+        with name_own_code(policy, f"strategy '{policy.name}'", "predict", f" at the execution of {date.date()}"):
+            raise
     if getattr(policy, "may_hold", False) and np.isnan(weights).all():
         return None
-    date = simulator.tape.days[int(simulator.bar.max())]
     shape = (simulator.n_portfolios, len(simulator.costs.rates))
     values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
     check_holdable(values, simulator.tape, simulator.bar, policy.name, date)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, OwnCodeError
+
+ERROR_LOG = "error.log"
+"""File of a run directory with the traceback of the last exception in a user's own code."""
 
 # Longer than `is_held` keeps a lock, so that a look at a run never makes it fail.
 _PATIENCE_SECONDS = 0.2
@@ -20,7 +23,7 @@ def hold_run(path: Path | str) -> Iterator[None]:
 
     The lock is the operating system's: it ends with the process that holds it, so that nothing is left to clean up
     after a kill. It stands beside the directory, which `--fresh` deletes; a link to a run is that run. A process that
-    holds it may take it again.
+    holds it may take it again. The traceback of an exception in a user's own code is kept in the directory.
 
     Raises:
         AlfredError: Another process holds it.
@@ -37,6 +40,11 @@ def hold_run(path: Path | str) -> Iterator[None]:
         ) from error
     try:
         yield
+    except OwnCodeError as error:
+        # The run directory keeps what the one line leaves out.
+        if error.log or not target.is_dir():
+            raise
+        raise error.write_trace(target / ERROR_LOG) from error.__cause__
     finally:
         lock.release()
 

@@ -6,15 +6,18 @@ now; what was not is made again, and a line says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from alfred.agents.strategies.registry import make_baselines
 from alfred.analysts.forecast import list_signals
+from alfred.analysts.settings import AnalystSettings
 from alfred.config import Experiment
 from alfred.data.features.catalogue import compute_features, list_features
 from alfred.data.market import Market
+from alfred.data.prices.rates import resolve_cash_rate
 from alfred.data.settings import PREFIX
 from alfred.data.signals import Signals, SignalSpec, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
@@ -25,6 +28,8 @@ from alfred.training.blending.stage import explain_blend, make_blend
 from alfred.training.blending.walk import can_blend, find_blended, name_blend
 from alfred.training.catalogue.status import record_judgement, record_outcome
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
+from alfred.training.effort.count import Effort, count_effort, expect_forecasts, expect_training
+from alfred.training.effort.timings import write_timing
 from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.jobs import count_cores
 from alfred.training.judging.judge import EQUAL_WEIGHT, Trained, load_trainings
@@ -106,6 +111,7 @@ def run_all(
     *,
     fresh: bool = False,
     judge: bool = True,
+    check: Callable[[Effort], None] = lambda _effort: None,
     reporter: Reporter | None = None,
 ) -> tuple[Prepared, dict[str, list[TrainedAgent]], list[ResultRow]]:
     """Forecast, train and judge; no other process can write to the run in between.
@@ -115,16 +121,19 @@ def run_all(
         root: Folder of all runs.
         fresh: Start over.
         judge: Whether to go on to the evaluation; without it there are no rows.
+        check: Told how much work it is before anything is written; it may refuse.
         reporter: Progress callback.
 
     Raises:
         AlfredError: The configuration or the data cannot give a run, or another process writes to it.
     """
     plan = _make_plan(experiment, root)
+    effort = count_effort(experiment, plan.market, plan.folds, plan.root)
+    check(effort)
     with hold_run(locate_run(experiment, root).path):
         run = _open(plan, fresh)
         with record_outcome(run, "run" if judge else "train"):
-            prepared = _forecast(plan, run, fresh, reporter or Silence())
+            prepared = _forecast(plan, run, fresh, reporter or Silence(), effort)
             trained = train(prepared, reporter=reporter)
             return prepared, trained, walk_and_report(prepared, trained, reporter=reporter) if judge else []
 
@@ -187,6 +196,7 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
                 n_jobs=prepared.n_jobs,
                 folder=prepared.run.agent(settings.label),
                 reporter=reporter or Silence(),
+                timed=partial(write_timing, prepared.run.root, f"agent {settings.kind}", expect_training(settings)),
             )
             for settings in experiment.agents
         }
@@ -229,6 +239,7 @@ def _make_plan(experiment: Experiment, root: Path | str) -> _Plan:
         fingerprint_agent(agent, experiment.env.reward)
     market = load_market(experiment.data)
     _check_names(experiment, market)
+    resolve_cash_rate(market, experiment.env.cash_rate_pct)  # a file of rates that cannot be read is told now
     return _Plan(experiment, Path(root), market, cut_folds(market, experiment))
 
 
@@ -266,12 +277,14 @@ def _open(plan: _Plan, fresh: bool) -> RunFolder:
     return run
 
 
-def _forecast(plan: _Plan, run: RunFolder, fresh: bool, reporter: Reporter) -> Prepared:
+def _forecast(plan: _Plan, run: RunFolder, fresh: bool, reporter: Reporter, effort: Effort | None = None) -> Prepared:
     experiment, market, folds = plan.experiment, plan.market, plan.folds
     reporter.say(
         f"{market.n_symbols} symbols, {market.dates[0].date()} to {market.dates[-1].date()}, benchmark "
         f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
     )
+    if effort is not None:
+        reporter.say(effort.describe())
     signals = make_signals(experiment, market, plan.root, run.forecasts, fresh=fresh, reporter=reporter)
     signals.save(run.signals)
     return Prepared(experiment, run, market, folds, signals)
@@ -293,6 +306,10 @@ def make_signals(
     schedule = experiment.forecast
     if schedule.cache is not None:
         schedule = schedule.model_copy(update={"cache": root / schedule.cache})
+
+    def time_analyst(settings: AnalystSettings, seconds: float) -> None:
+        write_timing(root, f"analyst {settings.kind}", expect_forecasts(settings, schedule, market)[1], seconds)
+
     parts = forecast_all(
         market,
         experiment.analysts,
@@ -301,6 +318,7 @@ def make_signals(
         reporter=reporter,
         folder=folder,
         fresh=fresh,
+        timed=time_analyst,
     )
     joined = concatenate_signals(parts)
     if experiment.blend is not None and can_blend(joined.specs):

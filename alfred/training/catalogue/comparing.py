@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from alfred.errors import CheckpointError, ConfigError
+from alfred.errors import CheckpointError, ConfigError, suggest_path
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.headline import Training
 from alfred.evaluation.settings import IntervalSettings
@@ -72,7 +72,8 @@ def open_judged(run: RunFolder, name: str) -> JudgedRun:
         CheckpointError: The run was not evaluated, or what it left is damaged.
     """
     if not run.config.is_file():
-        raise ConfigError(f"{run.path} holds no run (no config.yaml)")
+        hint = suggest_path(run.path, below="runs") if not run.path.is_dir() else ""
+        raise ConfigError(f"{run.path} holds no run (no config.yaml).{hint}")
     config, manifest = read_config(run), read_manifest(run)
     labels = list_labels(config, "agents")
     benchmark, symbols = manifest.get("benchmark"), manifest.get("universe")

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from alfred.data.files import write_atomically
-from alfred.errors import AlfredError, StorageError, explain_briefly
+from alfred.errors import AlfredError, StorageError
+from alfred.keys.mistakes import explain_briefly
 from alfred.training.runs import RunFolder
 
 STATUS_FILE = "status.json"

@@ -26,7 +26,7 @@ from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
-from alfred.errors import DataError
+from alfred.errors import DataError, name_own_code
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.learning.events import EventFile
 from alfred.training.cross_fitting.choice import choose
@@ -171,7 +171,8 @@ class _Work:
     ) -> NetworkPolicy:
         torch.manual_seed(self.seed)
         task = TrainingTask(tape, self.environment, self.seed, folder, validate, progress, stop, events)
-        return self.agent.train(task)
+        with name_own_code(self.agent, f"agent '{self.agent.settings.label}'", "train"):
+            return self.agent.train(task)
 
 
 def _check_length(tape: Tape, blocks: list[Block], settings: AgentSettings, environment: PortfolioSettings) -> None:

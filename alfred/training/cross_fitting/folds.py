@@ -23,6 +23,7 @@ from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.formatting import format_number, format_p_value
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.training.cross_fitting.blocks import count_steps, cross_fit, locate_block, read_pooled, walk_references
+from alfred.training.effort.timings import Timed, time_call
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import (
@@ -72,6 +73,7 @@ def train_agents(
     n_jobs: int,
     folder: Path,
     reporter: Reporter,
+    timed: Callable[[float], None] = lambda _seconds: None,
 ) -> list[TrainedAgent]:
     """Train one agent on every fold from every seed.
 
@@ -89,6 +91,7 @@ def train_agents(
         n_jobs: Processes.
         folder: Where policies and TensorBoard curves go, a folder each fold and seed.
         reporter: Progress callback.
+        timed: Told how many seconds each training took that was not finished before.
     """
     jobs, trained = [], dict[tuple[int, int], TrainedAgent]()
     for fold in folds:
@@ -114,13 +117,19 @@ def train_agents(
             train = partial(
                 train_agent, known, known_signals, fold, settings, environment, seed + number, place, stage=stage
             )
-            jobs.append(Job(name, train, count_steps(settings), describe_training))
-    trained |= {(item.fold, item.seed): item for item in run_jobs(jobs, n_jobs, reporter)}
+            jobs.append(Job(name, partial(time_call, train), count_steps(settings), _describe_timed))
+    for done in run_jobs(jobs, n_jobs, reporter):
+        trained[done.value.fold, done.value.seed] = done.value
+        timed(done.seconds)
     for fold in folds:
         places = [locate_training(folder, fold.index, seed + number) for number in range(training.n_seeds)]
         pooled = [read_pooled(place, settings) for place in places]
         write_seeds(places[0].parent, [item for item in pooled if item is not None])
     return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
+
+
+def _describe_timed(timed: Timed[TrainedAgent]) -> str:
+    return describe_training(timed.value)
 
 
 def describe_training(trained: TrainedAgent) -> str:

@@ -14,13 +14,13 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.gym.episodes import prepare_tape
-from alfred.envs.observations import observe
-from alfred.envs.policy import Policy, check_holdable, check_weights
+from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
-from alfred.errors import CheckpointError, ConfigError, name_own_code
-from alfred.typing import Float, FloatArray
+from alfred.errors import CheckpointError, ConfigError
+from alfred.evaluation.deciding import decide_weights
+from alfred.typing import FloatArray
 
 _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
 _WEIGHT, _CASH = "weight of ", "cash"
@@ -265,32 +265,6 @@ def _find_warm_up(
     known = 0 if signals is None else int(market.dates.searchsorted(signals.dates[0], side="left"))
     earlier = min(max(first - burn_in, known, 0), first)
     return market.dates[earlier], first - earlier
-
-
-def decide_weights(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool = False) -> Float | None:
-    """Return the target weights of a policy at the next execution, `[P, N+1]`, or None to leave the book alone.
-
-    Args:
-        policy: The policy.
-        simulator: The portfolios that it decides for, as they stand at the close.
-        normalise: See `backtest`.
-
-    Raises:
-        DataError: The weights cannot be traded; policy, date and sum are named.
-    """
-    date = simulator.tape.days[int(simulator.bar.max())]
-    observation = observe(simulator)
-    try:
-        weights = policy.predict(observation)
-    except Exception:  # here and not around the call: to write the date takes as long as to book a bar
-        with name_own_code(policy, f"strategy '{policy.name}'", "predict", f" at the execution of {date.date()}"):
-            raise
-    if getattr(policy, "may_hold", False) and np.isnan(weights).all():
-        return None
-    shape = (simulator.n_portfolios, len(simulator.costs.rates))
-    values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
-    check_holdable(values, simulator.tape, simulator.bar, policy.name, date)
-    return values
 
 
 def warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool = False) -> None:

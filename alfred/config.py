@@ -6,10 +6,10 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from alfred.agents.registry import AGENTS
@@ -21,13 +21,14 @@ from alfred.analysts.settings import MOST_SESSIONS, AnalystSettings, Calibration
 from alfred.data.settings import PREFIX as FEATURE_PREFIX
 from alfred.data.settings import DataSettings, FeatureSettings, SplitSettings
 from alfred.envs.settings import PortfolioSettings
-from alfred.errors import ConfigError, suggest
+from alfred.errors import ConfigError, suggest_path
 from alfred.evaluation.settings import IntervalSettings
+from alfred.keys.describe import list_model_keys
+from alfred.keys.mistakes import explain_errors, find_first, find_holder, shorten
 from alfred.registry import Registry
 from alfred.settings import REFUSED_ENTRY, Name, Settings, check_name, parse_entry
 
-# The lists of an experiment: what each holds by default, and where the settings class of an entry is found by kind.
-_DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
+DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
     "analysts": [
         {"kind": "naive"},
         {"kind": "momentum"},
@@ -39,7 +40,10 @@ _DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
     "agents": [{"kind": "ppo", "total_steps": 80_000}, {"kind": "direct", "total_steps": 100_000}],
     "baselines": list(DEFAULT_BASELINES),
 }
-_REGISTRIES: Mapping[str, Registry[Any]] = {"analysts": ANALYSTS, "agents": AGENTS, "baselines": BASELINES}
+"""What each list of an experiment holds by default."""
+
+REGISTRIES: Mapping[str, Registry[Any]] = {"analysts": ANALYSTS, "agents": AGENTS, "baselines": BASELINES}
+"""Where the settings class of an entry of each list is found by its kind."""
 
 
 def _parse_entries(name: str) -> Callable[[object], tuple[Settings, ...]]:
@@ -61,7 +65,7 @@ def _parse_entry(name: str, position: int, entry: object) -> Settings:
     if not isinstance(entry, Mapping):
         raise ValueError("it must be a list of mappings with a 'kind'")
     try:
-        model = _REGISTRIES[name].load_settings(entry.get("kind"))
+        model = REGISTRIES[name].load_settings(entry.get("kind"))
     except ConfigError as error:
         raise PydanticCustomError(REFUSED_ENTRY, "{text}", {"text": str(error), "place": (position,)}) from error
     return cast("Settings", parse_entry(model, entry, position))
@@ -98,6 +102,9 @@ def _check_labels(name: str, labels: Sequence[str]) -> None:
             text = f"two {name} are called '{one}' and '{other}', which differ only by case; give one another name"
         raise PydanticCustomError(REFUSED_ENTRY, "{text}", {"text": text, "place": ()})
 
+
+ALL_SIGNALS = "all"
+"""What `observe` names to show agents every signal."""
 
 # The training room sits above this file, so the two models that configure it stand here.
 
@@ -185,9 +192,10 @@ class Experiment(Settings):
         data: Which market.
         analysts: Who forecasts; each needs a `kind` and a name of its own.
         features: Which features the agent sees beside the forecasts, or None.
-        blend: How the forecasts are combined into one, or None.
+        blend: How the forecasts are combined into one, or None. Where no analyst forecasts a return there is none.
         observe: Which signals the agents see: names of analysts, `blend` (or the name of the blend), `feature` for all
-            features, or single signals by their full name. All when left out.
+            features, single signals by their full name, or `all`. Left out, the blend and the features; all where there
+            is no blend.
         forecast: When analysts are refitted.
         splits: How the sessions are cut into folds.
         env: How a portfolio is traded and paid.
@@ -204,19 +212,19 @@ class Experiment(Settings):
     seed: int = Field(default=0, ge=0)
     data: DataSettings = DataSettings()
     analysts: Annotated[tuple[SerializeAsAny[AnalystSettings], ...], BeforeValidator(_parse_entries("analysts"))] = (
-        Field(default_factory=lambda: _DEFAULT_LISTS["analysts"], min_length=1, validate_default=True)
+        Field(default_factory=lambda: DEFAULT_LISTS["analysts"], min_length=1, validate_default=True)
     )
     features: FeatureSettings | None = FeatureSettings()
-    blend: BlendSettings | None = None
+    blend: BlendSettings | None = BlendSettings()
     observe: Annotated[tuple[str, ...] | None, BeforeValidator(_wrap)] = None
     forecast: ForecastSettings = ForecastSettings()
     splits: SplitSettings = SplitSettings()
     env: PortfolioSettings = PortfolioSettings()
     agents: Annotated[tuple[SerializeAsAny[AgentSettings], ...], BeforeValidator(_parse_entries("agents"))] = Field(
-        default_factory=lambda: _DEFAULT_LISTS["agents"], min_length=1, validate_default=True
+        default_factory=lambda: DEFAULT_LISTS["agents"], min_length=1, validate_default=True
     )
     baselines: Annotated[tuple[SerializeAsAny[BaselineSettings], ...], BeforeValidator(_parse_entries("baselines"))] = (
-        Field(default_factory=lambda: _DEFAULT_LISTS["baselines"], validate_default=True)
+        Field(default_factory=lambda: DEFAULT_LISTS["baselines"], validate_default=True)
     )
     training: TrainingSettings = TrainingSettings()
     intervals: IntervalSettings = IntervalSettings()
@@ -256,7 +264,7 @@ def load_experiment(path: Path | str | None = None, overrides: Sequence[str] = (
         try:
             value = _parse_yaml(text)
         except ValueError as error:
-            raise ConfigError(f"--set {_shorten(override)}: the value is not YAML ({error}); quote it") from error
+            raise ConfigError(f"--set {shorten(override)}: the value is not YAML ({error}); quote it") from error
         raw = _override(raw, parts, value, key)
     return parse_experiment(raw, source="the defaults" if path is None else str(path))
 
@@ -270,12 +278,16 @@ def parse_experiment(raw: Mapping[str, Any], source: str = "the configuration") 
     try:
         return Experiment.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_explain(error.errors(), (), Experiment, source)) from error
+        raise ConfigError(_explain(error.errors(), raw, source)) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"cannot read the configuration {path}: there is no such file; name a YAML file.{suggest_path(path)}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}; name a YAML file") from error
     try:
@@ -306,17 +318,13 @@ def _parse_yaml(text: str) -> Any:
         raise ValueError("a value does not fit its tag") from error
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) < 80 else text[:77] + "..."
-
-
 def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
     """Return a copy of `raw` with one value replaced."""
     if not keys:
         return value
     head, rest = keys[0], keys[1:]
-    if whole.split(".")[0] == head and isinstance(raw, dict) and head in _DEFAULT_LISTS and head not in raw:
-        raw = {**raw, head: _DEFAULT_LISTS[head]}
+    if whole.split(".")[0] == head and isinstance(raw, dict) and head in DEFAULT_LISTS and head not in raw:
+        raw = {**raw, head: DEFAULT_LISTS[head]}
     if isinstance(raw, list):
         # Of ASCII only: `isdigit` takes signs that `int` does not.
         if not (head.isascii() and head.isdigit() and len(head) < 10) or int(head) >= len(raw):
@@ -328,36 +336,34 @@ def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:
     return {**mapping, head: _override(mapping.get(head), rest, value, whole)}
 
 
-def _explain(
-    errors: Sequence[Mapping[str, Any]], prefix: tuple[str | int, ...], model: type[BaseModel], source: str
-) -> str:
+def _explain(errors: Sequence[Mapping[str, Any]], raw: object, source: str) -> str:
     """Return one line for the first of pydantic's errors, with a suggestion for an unknown key."""
-    first = errors[0]
-    place = (*prefix, *first["loc"])
-    if first["type"] == REFUSED_ENTRY:
-        details = first["ctx"]
-        inner = (*place, *details["place"])
-        if "errors" in details:
-            return _explain(details["errors"], inner, details["model"], source)
-        return f"{source}: {'.'.join(map(str, inner))}: {details['text']}"
-    key = ".".join(map(str, place)) or "the whole"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    first, model, place, more = find_first(errors, Experiment)
     if first["type"] == "extra_forbidden":
         name = str(first["loc"][-1])
-        known = list(_descend(model, first["loc"][:-1]).model_fields)
-        return f"{source}: unknown key '{key}'; known here: {', '.join(known)}.{suggest(name, known)}{more}"
-    given = f", got {_shorten(repr(first['input']))}" if first["type"] != "missing" else ""
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{source}: {key}: {message[0].lower()}{message[1:]}{given}{more}"
+        beside = find_holder(model, first["loc"]).model_fields
+        near = any(known.startswith(name) or name.startswith(known) for known in beside)
+        if not near and (elsewhere := _find_elsewhere(name, raw)):
+            key = ".".join(map(str, [*place, *first["loc"]]))
+            others = f" (and {more} more)" if more else ""
+            return f"{source}: unknown key '{key}'. Did you mean '{elsewhere}'?{others}"
+    return f"{source}: {explain_errors(errors, Experiment)}"
 
 
-def _descend(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel]:
-    """Return the model in which a key was looked for."""
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            continue
-        candidates = (field.annotation, *get_args(field.annotation))
-        nested = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
-        model = nested[0] if nested else model
-    return model
+def _find_elsewhere(name: str, raw: object) -> str:
+    """Return the full key of a name that was written in another place than its own, or an empty text.
+
+    Args:
+        name: The last part of the key.
+        raw: What the configuration says, for the kinds in its lists.
+    """
+    paths = [key.path for key in list_model_keys(Experiment)]
+    known = [path for path in paths if path.partition(".")[0] not in REGISTRIES]
+    for listed, registry in REGISTRIES.items():
+        given = raw.get(listed) if isinstance(raw, Mapping) else None
+        for position, entry in enumerate(given or DEFAULT_LISTS[listed]):
+            kind = entry.get("kind") if isinstance(entry, Mapping) else None
+            if kind in registry:
+                known += [key.path for key in list_model_keys(registry.load_settings(kind), f"{listed}.{position}")]
+    found = [path for path in known if path.rpartition(".")[2] == name]
+    return min(found, key=lambda path: path.count("."), default="")

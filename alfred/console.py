@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -26,8 +29,13 @@ from alfred.training.progress import Reporter
 
 # Progress and errors go to standard error, so that standard output holds results alone.
 messages = Console(stderr=True)
-# In a pipe or a file there is no screen to fit, and a table folded to 80 columns is hard to read.
-results = Console(width=None if sys.stdout.isatty() else 120)
+# In a pipe or a file there is no screen to fit, and a table folded to 80 columns is hard to read; whoever says a width
+# in COLUMNS gets it there as well.
+results = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else 120)
+
+_LEAST_TEXT = 24  # letters that a name or a sentence has on a line; with less, a table is no table any more
+_LONGEST_FIGURE = 32  # letters; longer cells are sentences
+_GAP, _EDGES = 3, 2  # blanks between two columns, and at both ends
 
 _COLOURS: dict[Tone, str] = {"green": "green", "amber": "yellow", "red": "red", "grey": "default"}
 
@@ -101,27 +109,20 @@ def show_progress() -> Iterator[Reporter]:
 
 def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
     """Print one line a strategy, with the interval beside each Sharpe ratio, and the verdict on the first."""
-    table = Table(
-        title="Out of sample, net of costs, Sharpe ratios in excess of cash",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("strategy", overflow="fold")
-    for heading in ("Sharpe", "CAGR", "max DD", "turns/y", f"Sharpe − {benchmark}"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for position, row in enumerate(rows):
-        difference, interval = row.sharpe_minus_benchmark, row.sharpe_minus_benchmark_ci
-        table.add_row(
+    cells = [
+        (
             row.name,
             f"{format_number(row.sharpe)} [{format_number(row.sharpe_ci[0])}, {format_number(row.sharpe_ci[1])}]",
             format_percent(row.cagr),
             format_percent(row.max_drawdown),
             format_number(row.turnover, 1),
-            f"{format_difference(difference)} [{format_interval(*interval, between=', ')}]",
-            style="bold" if position == 0 else None,
+            f"{format_difference(row.sharpe_minus_benchmark)} "
+            f"[{format_interval(*row.sharpe_minus_benchmark_ci, between=', ')}]",
         )
-    results.print(table)
+        for row in rows
+    ]
+    headings = ("strategy", "Sharpe", "CAGR", "max DD", "turns/y", f"Sharpe − {benchmark}")
+    print_table("Out of sample, net of costs, Sharpe ratios in excess of cash", headings, cells, first_bold=True)
     row = rows[0]
     for place, verdict in enumerate((row.versus_benchmark, row.versus_equal_weight)):
         if verdict is None:
@@ -140,11 +141,57 @@ def print_results(rows: Sequence[ResultRow], benchmark: str) -> None:
             results.print(f"{item.name}: {item.versus_benchmark.trainings}", highlight=False)
 
 
-def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a plain table, the first column to the left and the others to the right."""
+def print_table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, first_bold: bool = False
+) -> None:
+    """Print a plain table, the first column to the left and the others to the right.
+
+    Figures are never broken, and the first column keeps a width in which names can be read. Where the screen is too
+    narrow for both, each row is a name with its figures below it.
+    """
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(headings)
+    widths = [max(map(cell_len, column), default=0) for column in columns]
+    # A column of sentences is folded as names are; one of figures is as wide as its widest figure.
+    least = [min(width, _LEAST_TEXT) if i == 0 or width > _LONGEST_FIGURE else width for i, width in enumerate(widths)]
+    gaps = _GAP * (len(headings) - 1) + _EDGES
+    shown = [
+        heading if sum(widths) + gaps <= results.width and cell_len(heading) <= width else fold_words(heading, width)
+        for heading, width in zip(headings, widths, strict=True)
+    ]
+    heads = [max(map(cell_len, heading.split("\n")), default=0) for heading in shown]
+    if sum(map(max, least, heads)) + gaps > results.width:
+        _print_records(title, headings, rows, first_bold=first_bold)
+        return
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for position, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if position == 0 else "right")
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+    for i, heading in enumerate(shown):
+        table.add_column(
+            escape(heading),
+            justify="left" if i == 0 else "right",
+            overflow="fold",
+            no_wrap=least[i] == widths[i],
+            min_width=least[i],
+        )
+    for position, row in enumerate(rows):
+        table.add_row(*(escape(cell) for cell in row), style="bold" if first_bold and position == 0 else None)
     results.print(table)
+
+
+def fold_words(text: str, width: int) -> str:
+    """Return a text with a line break between words wherever a line would be wider than a width."""
+    return "\n".join(textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False))
+
+
+def _print_records(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, first_bold: bool = False
+) -> None:
+    """Print each row as its first cell, and the others below it with their headings."""
+    results.print(escape(title), style="italic", highlight=False)
+    widest = max(map(cell_len, headings[1:]), default=0)
+    for position, (name, *figures) in enumerate(rows):
+        results.print(escape(name), style="bold" if first_bold and position == 0 else None, highlight=False)
+        for heading, figure in zip(headings[1:], figures, strict=True):
+            if figure:
+                indent = f"  {heading}{' ' * (widest - cell_len(heading))}  "
+                folded = fold_words(figure, results.width - cell_len(indent)).split("\n")
+                shown = f"\n{' ' * cell_len(indent)}".join(folded)
+                results.print(escape(indent + shown), highlight=False, soft_wrap=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from alfred.errors import AlfredError, ConfigError
+from alfred.errors import AlfredError, ConfigError, suggest_path
 from alfred.registry import list_used, name_package
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _load_file(path: Path) -> ModuleType:
     _require_free(path)
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
     if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError("there is no such file; name a Python file or a module")
+        raise ConfigError(f"there is no such file; name a Python file or a module.{suggest_path(path)}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)

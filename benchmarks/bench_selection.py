@@ -36,7 +36,7 @@ from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy
 from alfred.evaluation.backtest import backtest, make_walk
 from alfred.training.cross_fitting.folds import train_agent
-from alfred.training.tensorboard import compute_utility
+from alfred.training.cross_fitting.utility import compute_utility
 
 ICS = (0.0, 0.02, 0.05)
 DAYS, VALIDATION_DAYS, GAP_DAYS = 3024, 252, 7

@@ -35,6 +35,7 @@ from tests.training.small import DIRECT, make_small, run_small, write_prices
 
 PLACE = Path(__file__).with_name("golden.json")
 _AGENTS = ("direct", "ppo", "sac")
+_FEATURES = ("momentum_12_1", "momentum_6_1", "momentum_3_1", "momentum_1", "distance_200", "volatility_20")
 _ANALYSTS = ("naive", "momentum", "lstm", "toto", "kronos")
 _BASELINES: tuple[dict[str, Any], ...] = (
     {"kind": "mix", "hold": True},
@@ -111,7 +112,7 @@ def _forecast() -> dict[str, np.ndarray]:
         [(_, _, contexts)] = iterate_contexts(market, np.array([310, 320]), batch_size=10**6, **shape)
         forecast = analyst.predict(contexts)
         found[f"analysts/{kind}"] = np.concatenate([forecast.mean.ravel(), forecast.quantiles.ravel()])
-    found["features"] = compute_features(market, FeatureSettings()).values
+    found["features"] = compute_features(market, FeatureSettings(names=_FEATURES)).values
     return found
 
 

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "alfred"
 # Each room with the rooms it may import; all may import the ground.
-GROUND = {"errors", "settings", "typing", "jit", "lazy", "registry", "version", "fresh", "__init__"}
+GROUND = {"errors", "settings", "typing", "jit", "lazy", "registry", "version", "fresh", "keys", "__init__"}
 ALLOWED: dict[str, set[str]] = {
     **dict.fromkeys(GROUND, GROUND),
     "plugins": GROUND | {"data"},
@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "agents": GROUND | {"data", "learning", "envs"},
     "evaluation": GROUND | {"data", "envs"},
     "config": GROUND | {"data", "analysts", "envs", "agents", "evaluation"},
+    "config_reference": GROUND | {"data", "envs", "config"},
     "training": GROUND | {"data", "learning", "analysts", "envs", "agents", "evaluation", "config", "plugins"},
 }
 ALLOWED["notebook"] = ALLOWED["training"] | {"training"}

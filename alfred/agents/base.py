@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,6 +24,7 @@ from alfred.envs.policy import Policy
 from alfred.envs.settings import ActionSettings, PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError, ConfigError
+from alfred.learning.events import EventFile
 from alfred.typing import Float, Observation, Tensors
 
 # Logit of cash below those of the assets at the start: less than a thousandth of wealth, and still a gradient.
@@ -38,11 +39,12 @@ class TrainingTask:
         tape: The training range. Nothing after it can be reached from here.
         settings: Costs, execution and reward.
         seed: Seed of every random choice.
-        folder: Where TensorBoard curves and checkpoints go.
-        validate: Scores a policy on the validation range after a number of steps, higher is better; it also writes the
-            curves that a person wants to see.
+        folder: Where checkpoints go.
+        validate: Scores a policy on the validation range after a number of steps, higher is better; it also writes what
+            the policy did there into the curves.
         progress: Told the steps done so far.
         stop: Steps after which training may end, its schedules running on to the end of it; None trains to the end.
+        curves: Event file of TensorBoard for how the training goes; one that writes nothing when left out.
     """
 
     tape: Tape
@@ -52,6 +54,7 @@ class TrainingTask:
     validate: Callable[[Policy, int], float]
     progress: Callable[[int], None]
     stop: int | None = None
+    curves: EventFile = field(default_factory=lambda: EventFile(None))
 
 
 class Agent(ABC):

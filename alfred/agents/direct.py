@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from alfred.agents.base import Agent, NetworkPolicy, TrainingTask, describe_network
 from alfred.agents.networks import ScoreNetwork, make_network
@@ -39,13 +38,14 @@ class DirectAgent(Agent):
         checkpoints = open_checkpoints(self.settings, task)
         if (snapshot := checkpoints.load()) is not None:
             training.restore(snapshot)
+            task.curves.resume(training.steps)
         saved_at = training.steps
-        with SummaryWriter(str(task.folder)) as writer:
-            while training.steps < self.settings.total_steps and not training.selection.exhausted:
-                training.update(writer)
-                if training.steps - saved_at >= self.settings.checkpoint_every:
-                    saved_at = training.steps
-                    checkpoints.save(saved_at, training.save())
+        while training.steps < self.settings.total_steps and not training.selection.exhausted:
+            training.update()
+            if training.steps - saved_at >= self.settings.checkpoint_every:
+                saved_at = training.steps
+                task.curves.flush()
+                checkpoints.save(saved_at, training.save())
         training.selection.validate(training.network, training.steps)
         checkpoints.clear()
         return training.selection.finish()
@@ -74,11 +74,13 @@ class _Training:
         # The first starts are spread over an episode, so that later ones do not fall on the same update.
         self.age = torch.randint(self.segments, (settings.n_portfolios,), generator=self.generator)
         self.portfolios = self._restart(self.simulator.start(torch.zeros_like(self.age)), torch.ones_like(self.age) > 0)
+        self.scores = torch.zeros(0)  # of the latest decisions, for the curves
 
-    def update(self, writer: SummaryWriter) -> None:
+    def update(self) -> None:
         """Walk all portfolios over one horizon and climb the gradient of their mean reward."""
         settings, network = self.settings, self.network
-        if self.selection.is_due(self.steps):
+        validated = self.selection.is_due(self.steps)
+        if validated:
             self.selection.validate(network, self.steps)
         ended = self.age >= self.segments
         if bool(ended.any()):
@@ -106,8 +108,10 @@ class _Training:
         if self.steps // (self.horizon * settings.n_portfolios) % settings.log_every == 0:
             turnover = torch.stack([step.turnover for step in steps]).mean()
             curves = {"reward": reward, "turnover": turnover, "gradient_norm": norm, "learning_rate": rate}
-            for name, value in curves.items():
-                writer.add_scalar(f"train/{name}", float(torch.as_tensor(value).detach()), self.steps)
+            scalars = {f"2_train/{name}": float(torch.as_tensor(value).detach()) for name, value in curves.items()}
+            self.task.curves.add_scalars(scalars, self.steps)
+        if validated and self.task.curves.is_on:
+            self.task.curves.add_histogram("5_distributions/actions", self.scores.numpy(), self.steps)
 
     def save(self) -> Snapshot:
         """Return all that `restore` needs."""
@@ -138,6 +142,7 @@ class _Training:
                 signals.shape, generator=self.generator
             )
         scores, _ = self.network(observation)
+        self.scores = scores.detach()
         return compute_weights(scores, self.task.settings.action, self.simulator.find_holdable(portfolios.bar))
 
     def _restart(self, portfolios: Portfolios, which: torch.Tensor) -> Portfolios:

@@ -13,7 +13,7 @@ class Kept:
 
     Attributes:
         step: Environment steps after which the kept network stood as it was kept; 0 is the untrained start.
-        utility: Its utility, as `alfred.training.tensorboard.compute_utility` has it, in per cent a year.
+        utility: Its utility, as `alfred.training.cross_fitting.utility.compute_utility` has it, in per cent a year.
         gain: What the best trained network earned beyond its exposure to the start, net of costs, in per cent a year,
             whether it was kept or not.
         gain_error: Standard error of `gain`.

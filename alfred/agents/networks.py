@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import cast
 
 import torch
 from torch import nn
@@ -165,20 +168,21 @@ class AssetNetwork(ScoreNetwork):
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores and summary; see the base class."""
         own, shared = split_features(observation)
-        hidden = self.body(_join(own, shared))
-        cash = self.cash_body(shared)
-        scores = torch.cat([self.head(hidden).squeeze(-1), self.cash_head(cash)], dim=-1)
+        hidden, cash = _run_assets(self.body, own, shared), _run_body(self.cash_body, shared)
+        scores = torch.cat([_run(self.head, hidden).squeeze(-1), _run(self.cash_head, cash)], dim=-1)
         return self._finish(scores, observation), torch.cat([hidden.mean(dim=-2), cash], dim=-1)
 
     def score(self, observation: Tensors) -> torch.Tensor:
         """Return what was learnt beyond the start, cash last, `[P, N+1]`.
 
-        The same to the last bit as in `forward`, at half the cost: for who asks for one observation at a time and needs
-        no summary.
+        The same to the last bit as in `forward`, for who asks for one observation at a time and needs no summary.
         """
-        own, shared = split_features(observation)
-        learnt = _run(self.head, _run_body(self.body, _join(own, shared))).squeeze(-1)
-        return torch.cat([learnt, _run(self.cash_head, _run_body(self.cash_body, shared))], dim=-1)
+        return self.score_features(*split_features(observation))
+
+    def score_features(self, own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+        """Return the same from what `split_features` returns."""
+        hidden, cash = _run_assets(self.body, own, shared), _run_body(self.cash_body, shared)
+        return torch.cat([_run(self.head, hidden).squeeze(-1), _run(self.cash_head, cash)], dim=-1)
 
 
 class AttentionNetwork(ScoreNetwork):
@@ -203,7 +207,7 @@ class AttentionNetwork(ScoreNetwork):
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores and summary; see the base class."""
         own, shared = split_features(observation)
-        tokens = torch.cat([self.body(_join(own, shared)), self.cash_body(shared).unsqueeze(-2)], dim=-2)
+        tokens = torch.cat([_run_assets(self.body, own, shared), self.cash_body(shared).unsqueeze(-2)], dim=-2)
         normed = self.norm(tokens)
         attended, _ = self.attention(normed, normed, normed, need_weights=False)
         tokens = tokens + attended
@@ -246,18 +250,26 @@ def make_network(spec: NetworkSpec) -> ScoreNetwork:
 
 def _run(layer: nn.Linear, inputs: torch.Tensor) -> torch.Tensor:
     """Apply a layer without what a call of a module does around it, which takes longer than the layer."""
-    return functional.linear(inputs, layer.weight, layer.bias)
+    parameters = layer._parameters
+    return functional.linear(inputs, parameters["weight"], parameters["bias"])  # type: ignore[arg-type]
 
 
-def _run_body(body: nn.Sequential, inputs: torch.Tensor) -> torch.Tensor:
-    """Apply what `_mlp` returns: linear layers and hyperbolic tangents in turn."""
+def _run_assets(body: nn.Sequential, own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+    """Apply what `_mlp` returns to each asset's own numbers with the shared ones behind them, `[P, N, width]`.
+
+    The first layer is a sum of two: what all assets share is multiplied once instead of once an asset.
+    """
+    first = body[0]._parameters
+    weight, n_own = cast("torch.Tensor", first["weight"]), own.shape[-1]
+    common = functional.linear(shared, weight[:, n_own:], first["bias"])
+    return _run_body(islice(body, 1, None), functional.linear(own, weight[:, :n_own]) + common.unsqueeze(-2))
+
+
+def _run_body(body: Iterable[nn.Module], inputs: torch.Tensor) -> torch.Tensor:
+    """Apply linear layers and hyperbolic tangents in turn."""
     for layer in body:
         inputs = _run(layer, inputs) if isinstance(layer, nn.Linear) else torch.tanh(inputs)
     return inputs
-
-
-def _join(own: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
-    return torch.cat([own, shared.unsqueeze(-2).expand(*own.shape[:-1], shared.shape[-1])], dim=-1)
 
 
 def _zero_head(n_inputs: int, n_outputs: int = 1) -> nn.Linear:

@@ -202,7 +202,11 @@ class SacSettings(OffPolicySettings):
 
 
 class TqcSettings(OffPolicySettings):
-    """Settings of `TqcAgent`; see `SacSettings`."""
+    """Settings of `TqcAgent`.
+
+    Attributes:
+        entropy_start: Entropy coefficient at the start; it is learned. See `SacSettings`.
+    """
 
     kind: Literal["tqc"] = "tqc"
     entropy_start: float = Field(default=0.01, gt=0)

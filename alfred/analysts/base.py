@@ -14,7 +14,8 @@ from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
-from alfred.errors import CheckpointError, ConfigError, NotFittedError, explain_briefly
+from alfred.errors import CheckpointError, ConfigError, NotFittedError
+from alfred.keys.mistakes import explain_briefly
 from alfred.typing import FloatArray
 
 

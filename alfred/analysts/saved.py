@@ -17,7 +17,8 @@ from alfred.analysts.settings import CARD_FILE, SAVED_FIELDS, SavedSettings
 from alfred.data.contexts import Contexts
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
-from alfred.errors import CheckpointError, ConfigError, explain_briefly
+from alfred.errors import CheckpointError, ConfigError
+from alfred.keys.mistakes import explain_briefly
 from alfred.settings import Settings, check_name
 from alfred.typing import FloatArray
 

@@ -110,7 +110,7 @@ class MomentumSettings(AnalystSettings):
     """Settings of `MomentumAnalyst`.
 
     Attributes:
-        context_length: One year of sessions and one bar more.
+        context_length: Bars that a forecast reads: one year of sessions and one bar more.
     """
 
     kind: Literal["momentum"] = "momentum"

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli import analysts, data, tuning
+from alfred.cli import analysts, config, data, tuning
 from alfred.cli.ablate import ablate
 from alfred.cli.audit import audit
+from alfred.cli.catalogue import runs
+from alfred.cli.catalogue.compare import compare
 from alfred.cli.doctor import doctor
 from alfred.cli.experiments import weekly
 from alfred.cli.experiments.quarterly import quarterly
 from alfred.cli.explain import explain
+from alfred.cli.group import OneLineGroup
 from alfred.cli.judge import judge
 from alfred.cli.live import paper
 from alfred.cli.live.allocate import allocate
@@ -31,31 +34,33 @@ from alfred.cli.options import (
     Root,
     Run,
     Set,
+    Yes,
     one_line_errors,
     prepare_process,
     print_json,
     read_experiment,
+    read_settings,
 )
 from alfred.cli.tuning.promote import promote
 from alfred.cli.tuning.report import dashboard
 from alfred.cli.tuning.sweep import sweep
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, suggest_path
 from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them: --help answers at once
     from alfred.config import Experiment
-    from alfred.evaluation.results import ResultRow
-    from alfred.training.pipeline import Prepared
+    from alfred.training.judging.finished import Finished
 
+_REFRESH_SECONDS = 10  # until TensorBoard is shown runs that began in the meantime
 _TRIAL_HEADINGS = ("time (UTC)", "run", "strategy", "universe", "test", "Sharpe in excess of cash")
 
 app = typer.Typer(
     name="alfred",
+    cls=OneLineGroup,
     help="Analysts forecast assets, an agent turns their forecasts into a portfolio, and a report says honestly "
     "whether that beat holding the benchmark.\n\nBegin with `alfred demo`; then write your own configuration and "
     "`alfred run` it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -67,11 +72,12 @@ def demo(
     overrides: Set = None,
     plugins: Plugins = None,
     fresh: Fresh = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
     """Run the whole job on the embedded real prices: 20 US stocks, 1990 to 2022."""
-    _run(read_experiment(None, overrides, plugins), root, fresh=fresh, as_json=as_json)
+    _run(read_settings(None, overrides, plugins), root, fresh=fresh, yes=yes, as_json=as_json)
 
 
 @app.command()
@@ -81,6 +87,7 @@ def run(
     overrides: Set = None,
     plugins: Plugins = None,
     fresh: Fresh = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
@@ -89,7 +96,7 @@ def run(
     What stands on disk is used again while configuration, data and code are what it was made from; the rest is made
     again, and a line says why.
     """
-    _run(read_experiment(config, overrides, plugins), root, fresh=fresh, as_json=as_json)
+    _run(read_settings(config, overrides, plugins), root, fresh=fresh, yes=yes, as_json=as_json)
 
 
 @app.command()
@@ -122,6 +129,7 @@ def train(
     overrides: Set = None,
     plugins: Plugins = None,
     fresh: Fresh = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
@@ -129,9 +137,13 @@ def train(
     experiment = read_experiment(config, overrides, plugins)
     from alfred.console import results, show_progress
     from alfred.training import pipeline
+    from alfred.training.effort.count import require_meant
 
     with show_progress() as reporter:
-        prepared, trained, _ = pipeline.run_all(experiment, root, fresh=fresh, judge=False, reporter=reporter)
+        check = partial(require_meant, yes=yes)
+        prepared, trained, _ = pipeline.run_all(
+            experiment, root, fresh=fresh, judge=False, check=check, reporter=reporter
+        )
     if as_json:
         print_json({"run": str(prepared.run.path), "trained": {name: len(items) for name, items in trained.items()}})
     else:
@@ -147,13 +159,14 @@ def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json:
     """
     from alfred.console import show_progress
     from alfred.training import pipeline
+    from alfred.training.judging.finished import summarise
 
     prepare_process()
     load_plugins(plugins or ())
     prepared = pipeline.reopen(path, overrides or [])
     with show_progress() as reporter:
         rows = pipeline.evaluate(prepared, pipeline.load_trainings(prepared), reporter=reporter)
-    _print_rows(prepared, rows, as_json=as_json)
+    _print_finished(summarise(prepared, rows), as_json=as_json)
 
 
 @app.command()
@@ -172,12 +185,13 @@ def report(
     --set takes what needs no new records: data.path, data.options, intervals, n_trials.
     """
     from alfred.training import pipeline
+    from alfred.training.judging.finished import summarise
 
     load_plugins(plugins or ())
     prepared = pipeline.reopen(path, overrides or [], pipeline.REPORT_KEYS)
     rows = pipeline.rewrite_report(prepared)
     written = pipeline.write_run_tearsheet(prepared) if tearsheet else None
-    _print_rows(prepared, rows, as_json=as_json)
+    _print_finished(summarise(prepared, rows), as_json=as_json)
     if written is not None and not as_json:
         from alfred.console import results
 
@@ -195,7 +209,9 @@ def trials(
     from alfred.training.provenance.trials import TrialLog
 
     if not root.is_dir():
-        raise AlfredError(f"{root} is not a folder; run `alfred demo` first, or name the folder of your runs")
+        raise AlfredError(
+            f"{root} is not a folder; run `alfred demo` first, or name the folder of your runs.{suggest_path(root)}"
+        )
     found = TrialLog(root).read()
     if as_json:
         print_json([asdict(trial) for trial in found])
@@ -222,35 +238,56 @@ def trials(
 def tensorboard(
     folder: Annotated[Path, typer.Argument(help="A run, or the folder of all runs.")] = Path("runs"),
     port: Annotated[int, typer.Option(help="Port to serve on.")] = 6006,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", help="Show the trainings on each held-out block as well.")
+    ] = False,
 ) -> None:
-    """Serve the training and validation curves; the same as `tensorboard --logdir runs`."""
+    """Serve curves, pictures and verdicts under short names, as demo/ppo/f0s0 (docs/tensorboard.md)."""
     from tensorboard import program
 
+    from alfred.training.tensorboard.links import LinkFarm
+
     if not folder.is_dir():
-        raise AlfredError(f"{folder} is not a folder; run `alfred demo` first, or name the folder of your runs")
+        raise AlfredError(
+            f"{folder} is not a folder; run `alfred demo` first, or name the folder of your runs.{suggest_path(folder)}"
+        )
     _require_free_port(port)
-    server = program.TensorBoard()
-    server.configure(argv=[None, "--logdir", str(folder), "--port", str(port)])
-    try:
-        address = server.launch()
-    except program.TensorBoardServerException as error:
-        reason = " ".join(str(error).split())
-        raise AlfredError(f"cannot serve on port {port} ({reason}); choose another one with --port") from error
-    typer.echo(f"TensorBoard at {address} (stop with Ctrl-C)", err=True)
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+    with LinkFarm(folder, inner=blocks) as farm:
+        server = program.TensorBoard()
+        server.configure(argv=[None, "--logdir", str(farm.place), "--port", str(port)])
+        try:
+            address = server.launch()
+        except program.TensorBoardServerException as error:
+            reason = " ".join(str(error).split())
+            raise AlfredError(f"cannot serve on port {port} ({reason}); choose another one with --port") from error
+        typer.echo(f"TensorBoard at {address} (stop with Ctrl-C)", err=True)
+        try:
+            while True:
+                time.sleep(_REFRESH_SECONDS)
+                farm.refresh()
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
 
 
-def _run(experiment: Experiment, root: Path, *, fresh: bool, as_json: bool) -> None:
+def _run(experiment: Experiment, root: Path, *, fresh: bool, yes: bool, as_json: bool) -> None:
+    from alfred.training.judging.finished import keep_finished, read_finished, summarise
+
+    finished = None if fresh else read_finished(experiment, root)
+    if finished is not None:
+        typer.echo(f"{finished.run.path} is finished, and nothing that it was made from has changed", err=True)
+        _print_finished(finished, as_json=as_json)
+        return
     from alfred.console import show_progress
     from alfred.training import pipeline
+    from alfred.training.effort.count import require_meant
 
+    prepare_process()
     with show_progress() as reporter:
-        prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, reporter=reporter)
-    _print_rows(prepared, rows, as_json=as_json)
+        check = partial(require_meant, yes=yes)
+        prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, check=check, reporter=reporter)
+    finished = summarise(prepared, rows)
+    keep_finished(finished, experiment)
+    _print_finished(finished, as_json=as_json)
 
 
 def _require_free_port(port: int) -> None:
@@ -271,33 +308,30 @@ def _require_free_port(port: int) -> None:
             ) from error
 
 
-def _print_rows(prepared: Prepared, rows: Sequence[ResultRow], *, as_json: bool) -> None:
+def _print_finished(finished: Finished, *, as_json: bool) -> None:
     from alfred.console import print_results, results
-    from alfred.training.judging.judge import list_caveats, tabulate
-    from alfred.training.judging.seeds import describe_seeds
 
     if as_json:
         print_json(
             {
-                "run": str(prepared.run.path),
-                "report": str(prepared.run.report),
-                "results": [row.to_json() for row in rows],
+                "run": str(finished.run.path),
+                "report": str(finished.run.report),
+                "results": [row.to_json() for row in finished.rows],
             }
         )
         return
-    print_results(rows, prepared.market.benchmark)
-    for line in describe_seeds(tabulate(prepared)):
+    print_results(finished.rows, finished.benchmark)
+    for line in finished.lines:
         results.print(line, highlight=False)
-    for note in (*prepared.market.notes, *list_caveats(prepared)):
-        results.print(f"note: {note}", highlight=False)
-    results.print(f"report: {prepared.run.report}", highlight=False)
-    results.print(f"curves: alfred tensorboard {prepared.run.path}", highlight=False)
+    results.print(f"report: {finished.run.report}", highlight=False)
+    results.print(f"curves: alfred tensorboard {finished.run.path}", highlight=False)
 
 
 # After the commands above, so that help begins with what a newcomer needs.
 app.command()(ablate)
 app.command()(allocate)
 app.command()(audit)
+app.command()(compare)
 app.command()(doctor)
 app.command()(explain)
 app.command()(judge)
@@ -307,6 +341,8 @@ app.command()(quarterly)
 app.command()(sweep)
 app.command()(dashboard)
 app.command()(update)
+app.add_typer(runs.app, name="runs")
+app.add_typer(config.app, name="config")
 app.add_typer(data.app, name="data")
 app.add_typer(analysts.app, name="analysts")
 app.add_typer(tuning.app, name="tune")

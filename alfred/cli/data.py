@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, parse_date, print_json
-from alfred.plugins import load_plugins
-
-if TYPE_CHECKING:
-    from alfred.config import Experiment
+from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, parse_date, print_json, read_settings
 
 app = typer.Typer(help="Look at prices, choose a universe, rank features, fetch more.", no_args_is_help=True)
 
@@ -26,7 +21,7 @@ def describe(config: Config = None, overrides: Set = None, plugins: Plugins = No
     from alfred.console import print_table, results
     from alfred.data.quality.summary import describe_market
 
-    settings = _read_experiment(config, overrides, plugins).data
+    settings = read_settings(config, overrides, plugins).data
     found = describe_market(settings)
     if as_json:
         print_json(found.to_dict())
@@ -85,7 +80,7 @@ def uncorrelated(
     from alfred.data.universe import pick_uncorrelated
     from alfred.evaluation.formatting import format_number
 
-    market = load_market(_read_experiment(config, overrides, plugins).data)
+    market = load_market(read_settings(config, overrides, plugins).data)
     if until is not None:
         market = market.until(parse_date(until).isoformat())
     picks = pick_uncorrelated(market, start, count, min_history_days)
@@ -117,7 +112,7 @@ def correlations(
     from alfred.data.settings import FeatureSettings
     from alfred.data.sources import load_market
 
-    experiment = _read_experiment(config, overrides, plugins)
+    experiment = read_settings(config, overrides, plugins)
     market = load_market(experiment.data)
     signals = compute_features(market, experiment.features or FeatureSettings())
     ranked = rank_correlations(signals, make_labels(market, horizon), label)
@@ -165,11 +160,3 @@ def fetch(
             messages.print(f"missing: {item.symbol}: {item.reason}", highlight=False, style="red")
     if fetched.missing:
         raise typer.Exit(1)
-
-
-def _read_experiment(config: Path | None, overrides: Sequence[str] | None, plugins: Sequence[str] | None) -> Experiment:
-    """Load plugins and read the configuration; nothing here needs torch."""
-    from alfred.config import load_experiment
-
-    load_plugins(plugins or ())
-    return load_experiment(config, overrides or ())

@@ -65,8 +65,8 @@ def doctor(
     )
     for agent in found.agents:
         results.print(
-            f"{agent.name}: Sharpe {agent.planted_sharpe:.2f}, {agent.share:.0%} of what is attainable; shuffled "
-            f"{agent.shuffled_sharpe:.2f} ({agent.shuffled_t:+.1f} standard errors)",
+            f"{agent.name}: Sharpe {agent.planted_sharpe:.2f}, {agent.share:.0%} ± {agent.share_error:.0%} of what is "
+            f"attainable; shuffled {agent.shuffled_sharpe:.2f} ({agent.shuffled_t:+.1f} standard errors)",
             highlight=False,
         )
     results.print(found.verdict, highlight=False)

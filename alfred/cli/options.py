@@ -6,6 +6,8 @@ import errno
 import functools
 import json
 import logging
+import os
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -14,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 
-from alfred.errors import AlfredError, ConfigError
+from alfred.cli.completion import complete_config, complete_override, complete_run
+from alfred.errors import AlfredError, ConfigError, OwnCodeError
 from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -24,20 +27,30 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 Config = Annotated[
-    Path | None, typer.Argument(help="YAML file with what differs from the defaults, such as configs/reference.yaml.")
+    Path | None,
+    typer.Argument(
+        help="YAML file with what differs from the defaults, such as configs/reference.yaml.",
+        autocompletion=complete_config,
+    ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override one key: --set env.cost_bps=10. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override one key: --set env.cost_bps=10. Repeatable. `alfred config explain` tells the keys.",
+        autocompletion=complete_override,
+    ),
 ]
 Plugins = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="FILE", help="A Python file or module of yours. Repeatable."),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Go on although it is days of work.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
-Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.")]
+Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.", autocompletion=complete_run)]
 
 _HELP = {
     errno.ENOSPC: "; free some space, the same command goes on from here",
@@ -61,6 +74,9 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
     def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
             return command(*args, **kwargs)
+        except OwnCodeError as error:
+            typer.secho(f"error: {_keep_trace(error)}", fg="red", err=True)
+            raise typer.Exit(2) from error
         except AlfredError as error:
             typer.secho(f"error: {error}", fg="red", err=True)
             raise typer.Exit(2) from error
@@ -74,6 +90,15 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
             raise typer.Exit(130) from None
 
     return wrapped
+
+
+def _keep_trace(error: OwnCodeError) -> OwnCodeError:
+    """Return the error with its traceback in a file, where no run directory took it."""
+    if error.log:
+        return error
+    handle, name = tempfile.mkstemp(prefix="alfred-error-", suffix=".log")
+    os.close(handle)
+    return error.write_trace(Path(name))
 
 
 def _format_refusal(error: OSError) -> str:
@@ -108,12 +133,23 @@ def read_experiment(
     Raises:
         ConfigError: A plugin cannot be imported, or the configuration is none.
     """
+    experiment = read_settings(config, overrides, plugins)
+    prepare_process()
+    return experiment
+
+
+def read_settings(
+    config: Path | None, overrides: Sequence[str] | None, plugins: Sequence[str] | None = None
+) -> Experiment:
+    """Load plugins and read the configuration, for what needs no torch.
+
+    Raises:
+        ConfigError: A plugin cannot be imported, or the configuration is none.
+    """
     from alfred.config import load_experiment
 
     load_plugins(plugins or ())
-    experiment = load_experiment(config, overrides or ())
-    prepare_process()
-    return experiment
+    return load_experiment(config, overrides or ())
 
 
 def prepare_process() -> None:

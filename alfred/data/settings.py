@@ -205,21 +205,16 @@ class FeatureSettings(Settings):
     """Which features, on which scale.
 
     Attributes:
-        names: Features, or families (`technical`, `momentum`, `risk`, `quarterly`), in the order of the signals.
+        names: Features, or families (`technical`, `momentum`, `risk`, `costs`, `quarterly`), in the order of the
+            signals. A family stands for all of its features that the market has the fields for; a feature that is
+            named itself must be there.
         normalise: `rank` across the symbols of the day (-1 to 1), `zscore` over the symbol's own trailing year, or
             `none`. What is the same for all symbols (a yield) has no rank: it comes out as 0.
         zscore_days: Sessions of the trailing statistics.
         zscore_min_days: Known values that they need.
     """
 
-    names: tuple[str, ...] = (
-        "momentum_12_1",
-        "momentum_6_1",
-        "momentum_3_1",
-        "momentum_1",
-        "distance_200",
-        "volatility_20",
-    )
+    names: tuple[str, ...] = Field(default=("risk", "costs"), min_length=1)
     normalise: Literal["none", "rank", "zscore"] = "rank"
     zscore_days: int = Field(default=252, ge=2)
     zscore_min_days: int = Field(default=60, ge=2)

@@ -14,6 +14,7 @@ import pandas as pd
 from alfred.data.files import write_atomically
 from alfred.errors import SignalError
 
+_CHUNK = 128  # rows of a panel that are worked on at once
 _STAMP = "trained_until"
 
 
@@ -167,15 +168,26 @@ class Signals:
         The scale of a row uses strictly earlier rows, so that nothing looks ahead; the sign and the common level of
         a signal survive, which a cross-sectional rank would lose. The first row with data has no scale and is zero.
         """
-        values = self.values.astype(np.float64)
-        known = np.isfinite(values)
-        squares = np.where(known, values, 0.0) ** 2
-        total = np.cumsum(squares.sum(axis=1), axis=0) - squares.sum(axis=1)
-        count = np.cumsum(known.sum(axis=1), axis=0) - known.sum(axis=1)
+        n_dates, _, n_signals = self.values.shape
+        sums, counts = np.zeros((n_dates, n_signals)), np.zeros((n_dates, n_signals), dtype=np.int64)
+        # A few hundred rows at a time stay in the processor's cache; all at once take three times as long.
+        chunks = [slice(first, first + _CHUNK) for first in range(0, n_dates, _CHUNK)]
+        for rows in chunks:
+            values = self.values[rows].astype(np.float64)
+            known = np.isfinite(values)
+            counts[rows] = known.sum(axis=1)
+            values[~known] = 0.0
+            sums[rows] = np.square(values, out=values).sum(axis=1)
+        total, count = np.cumsum(sums, axis=0) - sums, np.cumsum(counts, axis=0) - counts
+        scaled = np.empty(self.values.shape, dtype=np.float32)
         with np.errstate(invalid="ignore", divide="ignore"):
             scale = np.sqrt(total / count)[:, None, :]
-            result = np.where(scale > 0, values / scale, np.where(known, 0.0, np.nan))
-        return self._replace(values=np.clip(result, -clip, clip).astype(np.float32))
+            for rows in chunks:
+                values = self.values[rows].astype(np.float64)
+                without = np.where(np.isfinite(values), 0.0, np.nan)
+                np.divide(values, scale[rows], out=without, where=scale[rows] > 0)
+                scaled[rows] = np.clip(without, -clip, clip, out=without)
+        return self._replace(values=scaled)
 
     def save(self, path: Path | str) -> None:
         """Write `path` (Parquet, one row a date and symbol) and the description beside it (`.json`).

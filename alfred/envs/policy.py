@@ -136,8 +136,9 @@ def check_weights(
     # Cash takes up the rounding, so that the weights sum to one to the last digit.
     values[:, -1] = 1.0 - values[:, :-1].sum(axis=1)
     if action.long_only and values[:, -1].min() < 0.0:
-        values[:, -1] = np.maximum(values[:, -1], 0.0)
-        values /= values.sum(axis=1, keepdims=True)
+        short = values[:, -1] < 0.0
+        values[short, -1] = 0.0
+        values[short] /= values[short].sum(axis=1, keepdims=True)
     return values
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +98,11 @@ class Tape:
     def n_bars(self) -> int:
         """Number of executions E."""
         return len(self.dates)
+
+    @cached_property
+    def days(self) -> list[pd.Timestamp]:
+        """The dates one by one, `[E]`: to ask the index for one takes as long as to book a bar."""
+        return list(self.dates)
 
     @property
     def longest_span(self) -> int:
@@ -303,4 +309,6 @@ def _signals_at(market: Market, signals: Signals | None, dates: pd.DatetimeIndex
             "narrow the range or forecast more dates"
         )
     # Rows are taken one by one, and `take` would copy all of an array that is laid out otherwise each time.
-    return np.ascontiguousarray(np.clip(np.nan_to_num(signals.values[rows], nan=0.0), -BOUND, BOUND))
+    values = np.ascontiguousarray(signals.values[rows])
+    values[np.isnan(values)] = 0.0
+    return np.clip(values, -BOUND, BOUND, out=values)

@@ -14,13 +14,13 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.gym.episodes import prepare_tape
-from alfred.envs.observations import observe
-from alfred.envs.policy import Policy, check_holdable, check_weights
+from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError, ConfigError
-from alfred.typing import Float, FloatArray
+from alfred.evaluation.deciding import decide_weights
+from alfred.typing import FloatArray
 
 _COLUMNS = ("gross", "costs", "net", "turnover", "benchmark", "cash_return")
 _WEIGHT, _CASH = "weight of ", "cash"
@@ -139,7 +139,7 @@ class Walk:
     """A range that policies are walked through, one after another.
 
     Attributes:
-        simulator: One portfolio over the tape of the range, which keeps its marks and its trades.
+        simulator: Portfolios over the tape of the range, usually one, with their marks and their trades.
         warm_up: Bars at the beginning that belong to no record: a recurrent state is walked through them first.
     """
 
@@ -153,7 +153,8 @@ class Walk:
 
     def begin(self) -> PortfolioSimulator:
         """Return the simulator at the first bar of the record, with nothing recorded."""
-        self.simulator.reset(np.array([self.warm_up]), np.array([self.tape.n_bars]))
+        shape = self.simulator.n_portfolios
+        self.simulator.reset(np.full(shape, self.warm_up), np.full(shape, self.tape.n_bars))
         self.simulator.marks.clear()
         self.simulator.trades.clear()
         return self.simulator
@@ -180,24 +181,34 @@ def backtest(policy: Policy | Sequence[Stage], walk: Walk, *, normalise: bool = 
             f"a backtest walks through a range, and got {type(walk).__name__}; build the range with "
             "make_walk(market, signals, settings, policy), or call alfred.backtest(strategy, market)"
         )
-    dates = walk.tape.dates
-    stages = list(policy) if isinstance(policy, Sequence) else [Stage(dates[0], policy)]
+    stages = list(policy) if isinstance(policy, Sequence) else [Stage(walk.tape.dates[0], policy)]
     if not stages:
         raise ConfigError("a backtest needs a policy, and the list of stages is empty")
+    _run(stages, walk, normalise)
+    return _read_marks(stages[0].policy.name, walk)
+
+
+def backtest_books(stages: Sequence[Stage], walk: Walk, names: Sequence[str]) -> list[Backtest]:
+    """Walk the books `names` of a range made for so many at once; each policy decides for all; see `backtest`."""
+    _run(stages, walk, normalise=False)
+    return [_read_marks(name, walk, book) for book, name in enumerate(names)]
+
+
+def _run(stages: Sequence[Stage], walk: Walk, normalise: bool) -> None:
+    """Walk policies through a range to its end, or to that of the last book that is not ruined."""
+    dates = walk.tape.dates
     starts = pd.DatetimeIndex([stage.start for stage in stages])
     # The stage of every bar at once: to ask for one date takes as long as to book the bar.
     due = np.maximum(starts.searchsorted(dates, side="right") - 1, 0).tolist()
     simulator = walk.begin()
-    stop = int(simulator.stop[0])
     active: Policy | None = None
-    while (today := int(simulator.bar[0])) < stop:
+    # Books that are not ruined stand at the same bar.
+    while (today := int(simulator.bar.max())) < int(simulator.stop.max()):
         upcoming = stages[due[today]].policy
         if upcoming is not active:
             active = upcoming
             warm_up(active, walk, today, normalise=normalise)
         simulator.step(decide_weights(active, simulator, normalise=normalise))
-        stop = int(simulator.stop[0])
-    return _read_marks(stages[0].policy.name, walk)
 
 
 def make_walk(
@@ -208,6 +219,7 @@ def make_walk(
     *,
     start: pd.Timestamp | str | None = None,
     end: pd.Timestamp | str | None = None,
+    n_books: int = 1,
 ) -> Walk:
     """Prepare the range that a policy is evaluated in: the same market terms for everyone.
 
@@ -240,7 +252,7 @@ def make_walk(
     tape = prepare_tape(market, signals, changed, start=earlier, end=end, holdable=holdable)
     if callable(check := getattr(policy, "check_fit", None)):
         check(tape, settings)
-    return Walk(PortfolioSimulator(tape, changed, record=True), warm_up)
+    return Walk(PortfolioSimulator(tape, changed, n_books, record=True), warm_up)
 
 
 def _find_warm_up(
@@ -253,27 +265,6 @@ def _find_warm_up(
     known = 0 if signals is None else int(market.dates.searchsorted(signals.dates[0], side="left"))
     earlier = min(max(first - burn_in, known, 0), first)
     return market.dates[earlier], first - earlier
-
-
-def decide_weights(policy: Policy, simulator: PortfolioSimulator, *, normalise: bool = False) -> Float | None:
-    """Return the target weights of a policy at the next execution, `[P, N+1]`, or None to leave the book alone.
-
-    Args:
-        policy: The policy.
-        simulator: The portfolios that it decides for, as they stand at the close.
-        normalise: See `backtest`.
-
-    Raises:
-        DataError: The weights cannot be traded; policy, date and sum are named.
-    """
-    weights = policy.predict(observe(simulator))
-    if getattr(policy, "may_hold", False) and np.isnan(weights).all():
-        return None
-    date = simulator.tape.dates[int(simulator.bar[0])]
-    shape = (simulator.n_portfolios, len(simulator.costs.rates))
-    values = check_weights(weights, shape, simulator.settings.action, policy.name, date, normalise=normalise)
-    check_holdable(values, simulator.tape, simulator.bar, policy.name, date)
-    return values
 
 
 def warm_up(policy: Policy, walk: Walk, bar: int, *, normalise: bool = False) -> None:
@@ -300,13 +291,15 @@ def _weight_column(symbol: str) -> str:
     return f"{_WEIGHT}{symbol}"
 
 
-def _read_marks(name: str, walk: Walk) -> Backtest:
+def _read_marks(name: str, walk: Walk, book: int = 0) -> Backtest:
     tape, simulator = walk.tape, walk.simulator
-    marks = simulator.marks
-    wealth = np.array([float(mark.wealth[0]) for mark in marks])
-    weights = np.stack([mark.weights[0] for mark in marks])
-    paid = np.array([float(mark.attribution.costs[0]) for mark in marks])
-    turnover = np.array([float(mark.turnover[0]) for mark in marks])
+    # The others go on when a book is ruined: what is marked from then on is not its own.
+    last = int(simulator.bar[book])
+    marks = [mark for mark in simulator.marks if mark.bar[book] < last]
+    wealth = np.array([float(mark.wealth[book]) for mark in marks])
+    weights = np.stack([mark.weights[book] for mark in marks])
+    paid = np.array([float(mark.attribution.costs[book]) for mark in marks])
+    turnover = np.array([float(mark.turnover[book]) for mark in marks])
     first = walk.warm_up
     dates, n_marks = tape.dates[first:], tape.n_bars - first
     if tape.final_mark is not None:
@@ -314,9 +307,9 @@ def _read_marks(name: str, walk: Walk) -> Backtest:
     if len(marks) == n_marks - 1:
         # The night after the last trade is marked at a close that has no trade of its own.
         attribution, traded = simulator.read_totals()
-        wealth, paid = np.append(wealth, simulator.wealth[0]), np.append(paid, attribution.costs[0])
-        weights = np.vstack([weights, simulator.drifted[:1]])
-        turnover = np.append(turnover, max(traded[0] - turnover.sum(), 0.0))
+        wealth, paid = np.append(wealth, simulator.wealth[book]), np.append(paid, attribution.costs[book])
+        weights = np.vstack([weights, simulator.drifted[book : book + 1]])
+        turnover = np.append(turnover, max(traded[book] - turnover.sum(), 0.0))
     # A book that was ruined before the end stays at nothing, so that its record can stand beside the others.
     missing = n_marks - len(wealth)
     if missing:

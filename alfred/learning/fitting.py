@@ -29,7 +29,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -152,10 +151,8 @@ def fit_module(
     if checkpoint is not None and Path(checkpoint).exists():
         state = restore(checkpoint, module, optimizer, identity)
         logger.info("resuming training at step %d from %s", state.step, checkpoint)
-    if curves_folder is not None and not state.step:
-        shutil.rmtree(curves_folder, ignore_errors=True)  # curves of an earlier training would run into these
     compute_loss = _use_precision(compute_loss, module, settings)
-    curves = TrainingCurves(curves_folder, module, settings.steps)
+    curves = TrainingCurves(curves_folder, module, settings.steps, state.step)
     with _fork_random_state(module), closing(curves):
         while state.step < settings.steps and not _is_out_of_patience(state, settings):
             rate = compute_learning_rate(settings, state.step)
@@ -170,6 +167,7 @@ def fit_module(
                 curves.write_validation(state.step, validation_loss)
             finished = state.step == settings.steps or _is_out_of_patience(state, settings)
             if checkpoint is not None and (state.step % settings.checkpoint_every == 0 or finished):
+                curves.flush()
                 capture(checkpoint, module, optimizer, identity, state)
             if progress is not None:
                 progress(FittingProgress(state.step, settings.steps, loss, validation_loss, rate, norm))

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
+
+from alfred.learning.events import EventFile
 
 _POINTS = 200  # of a curve: more are drawn over each other
 
@@ -78,20 +79,23 @@ class TrainingCurves:
 
     | tag | holds |
     | --- | --- |
-    | `loss/train`, `loss/validation` | of the step, and of all validation examples |
-    | `training/learning_rate`, `training/gradient_norm` | 2-norm before it is scaled down |
-    | `gradients/...` | 2-norm for each part of the module |
-    | `activations/...` | root mean square of what each part gives |
+    | `6_analyst_loss/train`, `6_analyst_loss/validation` | of the step, and of all validation examples |
+    | `7_analyst_fit/learning_rate`, `7_analyst_fit/gradient_norm` | 2-norm before it is scaled down |
+    | `8_analyst_gradients/...` | 2-norm for each part of the module |
+    | `9_analyst_activations/...` | root mean square of what each part gives |
 
     Args:
         folder: Of the event file; None writes nothing.
         module: What is trained.
         steps: Steps that are asked for.
+        done: Steps that were taken before, by a training that goes on.
     """
 
-    def __init__(self, folder: Path | None, module: nn.Module, steps: int) -> None:
-        """Open the event file and listen to the parts of the module."""
-        self._writer = None if folder is None else SummaryWriter(str(folder))
+    def __init__(self, folder: Path | None, module: nn.Module, steps: int, done: int = 0) -> None:
+        """Listen to the parts of the module."""
+        self._events = EventFile(folder)
+        if done:
+            self._events.resume(done)
         self._module, self._every = module, max(steps // _POINTS, 1)
         self._sizes: dict[str, float] = {}
         self._armed = False
@@ -99,34 +103,36 @@ class TrainingCurves:
 
     def arm(self, step: int) -> bool:
         """Return whether a step, counted from 0, is drawn; activations are measured in it."""
-        self._armed = self._writer is not None and step % self._every == 0
+        self._armed = self._events.is_on and step % self._every == 0
         return self._armed
 
     def write_step(self, step: int, loss: float, rate: float, norm: float, scale: float) -> None:
         """Write a step that is drawn, after its gradients were scaled down by `scale`."""
-        if self._writer is None or not self._armed:
+        if not self._armed:
             return
-        scalars = {"loss/train": loss, "training/learning_rate": rate, "training/gradient_norm": norm}
+        scalars = {"6_analyst_loss/train": loss, "7_analyst_fit/learning_rate": rate}
+        scalars["7_analyst_fit/gradient_norm"] = norm
         for name, part in self._module.named_children():
             gradients = [p.grad for p in part.parameters() if p.grad is not None]
             if gradients:
-                scalars[f"gradients/{name}"] = float(nn.utils.get_total_norm(gradients)) / scale
-        scalars |= {f"activations/{name}": size for name, size in self._sizes.items()}
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, value, step + 1)
+                scalars[f"8_analyst_gradients/{name}"] = float(nn.utils.get_total_norm(gradients)) / scale
+        scalars |= {f"9_analyst_activations/{name}": size for name, size in self._sizes.items()}
+        self._events.add_scalars(scalars, step + 1)
         self._armed = False
 
     def write_validation(self, step: int, loss: float) -> None:
         """Write the loss of a validation after `step` steps."""
-        if self._writer is not None:
-            self._writer.add_scalar("loss/validation", loss, step)
+        self._events.add_scalars({"6_analyst_loss/validation": loss}, step)
+
+    def flush(self) -> None:
+        """Put everything on disk, before a checkpoint."""
+        self._events.flush()
 
     def close(self) -> None:
         """Close the event file and stop listening."""
         for hook in self._hooks:
             hook.remove()
-        if self._writer is not None:
-            self._writer.close()
+        self._events.close()
 
     def _listen(self, name: str, part: nn.Module) -> torch.utils.hooks.RemovableHandle:
         def measure(_part: nn.Module, _inputs: object, output: object) -> None:

@@ -36,6 +36,7 @@ class OwnPolicy:
 
     rebalance_every: int | None = None
     under_mandate = True
+    runs_own_code = True  # an exception in it is told as one of the strategy and not of alfred
 
     def __init__(self, decide: Callable[[Observation], Float], name: str, lookback: int) -> None:
         """Store the function from a batch of observations to weights `[P, N+1]`."""

@@ -18,7 +18,8 @@ from alfred.data.sessions import to_day, to_session_dates
 from alfred.data.settings import DataSettings
 from alfred.data.signals import Signals
 from alfred.data.sources import load_market as load
-from alfred.errors import ConfigError, DataError, SignalError, explain_briefly, suggest
+from alfred.errors import ConfigError, DataError, SignalError, suggest
+from alfred.keys.mistakes import explain_briefly
 from alfred.settings import check_name
 from alfred.typing import Float
 

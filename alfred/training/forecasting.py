@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,17 +14,17 @@ import pandas as pd
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.forecast import list_signals
-from alfred.analysts.registry import make_analyst
 from alfred.analysts.settings import AnalystSettings
 from alfred.config import ForecastSettings
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
-from alfred.errors import DataError, SignalError
+from alfred.errors import DataError, SignalError, name_own_code
 from alfred.learning.watch import watch_training
 from alfred.settings import check_name
+from alfred.training.effort.timings import time_call
 from alfred.training.jobs import Job, run_jobs
-from alfred.training.pieces import check_alone, predict_rows, read_piece, write_piece
+from alfred.training.pieces import check_alone, fit_analyst, predict_rows, read_piece, write_piece
 from alfred.training.progress import Reporter
 from alfred.training.provenance.cache import Cache, Grid, Shelf, identify_piece
 from alfred.training.provenance.stages import (
@@ -172,6 +173,7 @@ def forecast_all(
     reporter: Reporter,
     folder: Path | None = None,
     fresh: bool = False,
+    timed: Callable[[AnalystSettings, float], None] = lambda _settings, _seconds: None,
 ) -> list[Signals]:
     """Forecast with several analysts in parallel processes.
 
@@ -184,6 +186,7 @@ def forecast_all(
         folder: Where the signals of each analyst are kept; they are read again while all that they were made from is
             the same.
         fresh: Compute everything, whatever is kept.
+        timed: Told how many seconds each analyst took that was not kept.
 
     Returns:
         The signals, in the order of `analysts`.
@@ -194,7 +197,7 @@ def forecast_all(
     for settings in analysts:
         stage = describe_forecast(checksum, settings, specialise(schedule, settings))
         place = None if folder is None else folder / check_name(settings.label, "analyst")
-        if place is not None and place.exists() and not fresh:
+        if place is not None and ((place / STAGE_FILE).exists() or (place / SIGNALS_FILE).exists()) and not fresh:
             reason = explain_change(read_stage(place), stage)
             if not reason:
                 try:
@@ -205,10 +208,17 @@ def forecast_all(
             reporter.say(f"analyst {settings.label}: forecast again, {reason}")
         stages[settings.label] = stage
         curves = None if place is None else place / "curves"
+        if curves is not None and (fresh or explain_change(read_stage(curves), stage)):
+            # Refits of other settings would stand beside those that come; a walk that goes on keeps its own.
+            shutil.rmtree(curves, ignore_errors=True)
+            write_stage(curves, stage)
         walk = partial(forecast_walk_forward, market, settings, schedule, fresh=fresh, stage=stage, curves=curves)
-        jobs.append(Job(f"analyst {settings.label}", walk, market.n_dates - schedule.min_train_days))
-    for (label, stage), signals in zip(stages.items(), run_jobs(jobs, n_jobs, reporter), strict=True):
-        found[label] = signals
+        name, total = f"analyst {settings.label}", market.n_dates - schedule.min_train_days
+        jobs.append(Job(name, partial(time_call, walk), total))
+    by_label = {settings.label: settings for settings in analysts}
+    for (label, stage), done in zip(stages.items(), run_jobs(jobs, n_jobs, reporter), strict=True):
+        found[label] = signals = done.value
+        timed(by_label[label], done.seconds)
         if folder is not None:
             # The description goes first and comes back last: signals and description never disagree.
             (folder / label / STAGE_FILE).unlink(missing_ok=True)
@@ -281,9 +291,10 @@ def fit_or_load(
         until = str(past.dates[-1].date())
         checkpoints = None if shelf is None or not resume else shelf.open_checkpoints()
         with watch_training(curves=None if curves is None else curves / until, checkpoints=checkpoints) as watch:
-            analyst = make_analyst(settings).fit(past)
+            analyst = fit_analyst(settings, past)
         if shelf is not None:
-            analyst.save_pretrained(shelf.model)
+            with name_own_code(analyst, f"analyst '{settings.label}'", "save_pretrained"):
+                analyst.save_pretrained(shelf.model)
             watch.forget()
     return analyst
 

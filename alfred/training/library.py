@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from alfred.analysts.registry import ANALYSTS, make_analyst
+from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.saved import AnalystCard
 from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
-from alfred.errors import AlfredError, CheckpointError, ConfigError, explain_briefly, suggest
+from alfred.errors import AlfredError, CheckpointError, ConfigError, suggest
+from alfred.keys.mistakes import explain_briefly
 from alfred.learning.watch import watch_training
 from alfred.settings import check_name
 from alfred.training.jobs import Job, run_jobs
+from alfred.training.pieces import fit_analyst
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import (
     compute_digest,
@@ -174,7 +176,7 @@ def _train(
     unfinished = place.parent / f".{place.name}"
     state = unfinished / compute_digest(settings.model_dump(mode="json"), checksum, code)
     with watch_training(curves=place.parent / ".curves" / place.name, checkpoints=state):
-        analyst = make_analyst(settings).fit(past)
+        analyst = fit_analyst(settings, past)
     # The card goes first and comes back last: a folder with a card is whole.
     (place / CARD_FILE).unlink(missing_ok=True)
     analyst.save_pretrained(place)

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, OwnCodeError
+
+ERROR_LOG = "error.log"
+"""File of a run directory with the traceback of the last exception in a user's own code."""
+
+# Longer than `is_held` keeps a lock, so that a look at a run never makes it fail.
+_PATIENCE_SECONDS = 0.2
 
 
 @contextmanager
@@ -17,14 +23,14 @@ def hold_run(path: Path | str) -> Iterator[None]:
 
     The lock is the operating system's: it ends with the process that holds it, so that nothing is left to clean up
     after a kill. It stands beside the directory, which `--fresh` deletes; a link to a run is that run. A process that
-    holds it may take it again.
+    holds it may take it again. The traceback of an exception in a user's own code is kept in the directory.
 
     Raises:
         AlfredError: Another process holds it.
     """
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(target.parent / f".{target.name}.lock", timeout=0, is_singleton=True)
+    lock = FileLock(_locate(target), timeout=_PATIENCE_SECONDS, is_singleton=True)
     try:
         lock.acquire()
     except Timeout as error:
@@ -34,5 +40,32 @@ def hold_run(path: Path | str) -> Iterator[None]:
         ) from error
     try:
         yield
+    except OwnCodeError as error:
+        # The run directory keeps what the one line leaves out.
+        if error.log or not target.is_dir():
+            raise
+        raise error.write_trace(target / ERROR_LOG) from error.__cause__
     finally:
         lock.release()
+
+
+def is_held(path: Path | str) -> bool:
+    """Say whether a process is writing to a run directory now, this one included; nothing is made or waited for."""
+    place = _locate(Path(path).resolve())
+    if not place.exists():
+        return False
+    lock = FileLock(place, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:
+        return False  # nobody can write where not even the lock can be opened
+    except RuntimeError:
+        return True  # this process holds it by another object
+    lock.release()
+    return False
+
+
+def _locate(target: Path) -> Path:
+    return target.parent / f".{target.name}.lock"

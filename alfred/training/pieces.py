@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from alfred.analysts.base import Analyst
+from alfred.analysts.checks import take_windows
 from alfred.analysts.forecast import Forecast
+from alfred.analysts.registry import make_analyst
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts, iterate_contexts
 from alfred.data.market import Market
-from alfred.errors import SignalError
+from alfred.errors import ContractError, OwnCodeError, SignalError, name_own_code
 from alfred.training.provenance.cache import Grid, Shelf
 
 ALONE = "forecast each window from itself alone"
@@ -109,7 +111,11 @@ def _ask(analyst: Analyst, contexts: Contexts) -> Forecast:
     Raises:
         SignalError: It is none, or of other windows or horizons.
     """
-    forecast: object = analyst.predict(contexts)
+    try:
+        with name_own_code(analyst, f"analyst '{analyst.settings.label}'", "predict"):
+            forecast: object = analyst.predict(contexts)
+    except OwnCodeError as error:
+        raise _name_window(analyst, contexts, error) from error.__cause__
     label, shape = analyst.settings.label, (len(contexts), len(analyst.horizons))
     if not isinstance(forecast, Forecast):
         raise SignalError(f"predict of '{label}' must return a Forecast, got {type(forecast).__name__}")
@@ -119,6 +125,46 @@ def _ask(analyst: Analyst, contexts: Contexts) -> Forecast:
             f"horizon(s) need {shape}"
         )
     return forecast
+
+
+def _name_window(analyst: Analyst, contexts: Contexts, error: OwnCodeError) -> OwnCodeError:
+    """Return an error of `predict` with the first window that fails alone, found by halves; else with all dates."""
+    found = contexts
+    while len(found) > 1:
+        middle = len(found) // 2
+        halves = (take_windows(found, slice(None, middle)), take_windows(found, slice(middle, None)))
+        failing = [half for half in halves if _fails(analyst, half)]
+        if not failing:
+            break
+        found = failing[0]
+    first, last = found.dates.min().date(), found.dates.max().date()
+    whole = len(set(found.symbols)) > 1 or first != last
+    place = f"{len(found)} windows from {first} to {last}" if whole else f"{found.symbols[0]} on {last}"
+    return OwnCodeError(error.text.replace("failed in predict", f"failed in predict of {place}", 1), error.trace)
+
+
+def _fails(analyst: Analyst, contexts: Contexts) -> bool:
+    try:
+        analyst.predict(contexts)
+    except Exception:
+        return True
+    return False
+
+
+def fit_analyst(settings: AnalystSettings, past: Market) -> Analyst:
+    """Build an analyst and fit it.
+
+    Raises:
+        OwnCodeError: A user's own analyst raised an exception.
+    """
+    analyst = make_analyst(settings)
+    with name_own_code(analyst, f"analyst '{settings.label}'", "fit", f" at the refit of {past.dates[-1].date()}"):
+        fitted: object = analyst.fit(past)
+    if not isinstance(fitted, Analyst):
+        raise ContractError(
+            f"fit of analyst '{settings.label}' must return the analyst (`return self`), got {type(fitted).__name__}"
+        )
+    return fitted
 
 
 def check_alone(analyst: Analyst, window: Market, rows: npt.NDArray[np.int64], piece: Piece) -> None:

@@ -6,27 +6,35 @@ now; what was not is made again, and a line says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from alfred.agents.strategies.registry import make_baselines
 from alfred.analysts.forecast import list_signals
+from alfred.analysts.settings import AnalystSettings
 from alfred.config import Experiment
-from alfred.data.features.catalogue import compute_features
+from alfred.data.features.catalogue import compute_features, list_features
 from alfred.data.market import Market
+from alfred.data.prices.rates import resolve_cash_rate
 from alfred.data.settings import PREFIX
-from alfred.data.signals import Signals, concatenate_signals
+from alfred.data.signals import Signals, SignalSpec, concatenate_signals
 from alfred.data.sources import compute_market_checksum, load_market
 from alfred.data.splits import Fold
 from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.evaluation.results import ResultRow
 from alfred.training.blending.stage import explain_blend, make_blend
-from alfred.training.blending.walk import find_blended, name_blend
+from alfred.training.blending.walk import can_blend, find_blended, name_blend
+from alfred.training.catalogue.status import record_judgement, record_outcome
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
+from alfred.training.effort.count import Effort, count_effort, expect_forecasts, expect_training
+from alfred.training.effort.timings import write_timing
 from alfred.training.forecasting import forecast_all, specialise
 from alfred.training.jobs import count_cores
-from alfred.training.judging.judge import EQUAL_WEIGHT, evaluate, load_trainings, rewrite_report, write_run_tearsheet
+from alfred.training.judging.judge import EQUAL_WEIGHT, Trained, load_trainings, write_run_tearsheet
+from alfred.training.judging.judge import evaluate as walk_and_report
+from alfred.training.judging.judge import rewrite_report as write_report_again
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared, cut_folds, find_observed
 from alfred.training.progress import Reporter, Silence
@@ -48,6 +56,7 @@ from alfred.training.runs import (
     read_manifest,
     write_manifest,
 )
+from alfred.training.tensorboard.run import write_plan
 
 __all__ = [
     "EQUAL_WEIGHT",
@@ -90,7 +99,11 @@ def forecast(
     Raises:
         AlfredError: The configuration or the data cannot give a run; the text says why.
     """
-    return _forecast(_make_plan(experiment, root), fresh, reporter or Silence())
+    plan = _make_plan(experiment, root)
+    with hold_run(locate_run(experiment, root).path):
+        run = _open(plan, fresh)
+        with record_outcome(run, "forecast"):
+            return _forecast(plan, run, fresh, reporter or Silence())
 
 
 def run_all(
@@ -99,6 +112,7 @@ def run_all(
     *,
     fresh: bool = False,
     judge: bool = True,
+    check: Callable[[Effort], None] = lambda _effort: None,
     reporter: Reporter | None = None,
 ) -> tuple[Prepared, dict[str, list[TrainedAgent]], list[ResultRow]]:
     """Forecast, train and judge; no other process can write to the run in between.
@@ -108,16 +122,35 @@ def run_all(
         root: Folder of all runs.
         fresh: Start over.
         judge: Whether to go on to the evaluation; without it there are no rows.
+        check: Told how much work it is before anything is written; it may refuse.
         reporter: Progress callback.
 
     Raises:
         AlfredError: The configuration or the data cannot give a run, or another process writes to it.
     """
     plan = _make_plan(experiment, root)
+    effort = count_effort(experiment, plan.market, plan.folds, plan.root)
+    check(effort)
     with hold_run(locate_run(experiment, root).path):
-        prepared = _forecast(plan, fresh, reporter or Silence())
-        trained = train(prepared, reporter=reporter)
-        return prepared, trained, evaluate(prepared, trained, reporter=reporter) if judge else []
+        run = _open(plan, fresh)
+        with record_outcome(run, "run" if judge else "train"):
+            prepared = _forecast(plan, run, fresh, reporter or Silence(), effort)
+            trained = train(prepared, reporter=reporter)
+            return prepared, trained, walk_and_report(prepared, trained, reporter=reporter) if judge else []
+
+
+def evaluate(prepared: Prepared, trained: Trained, *, reporter: Reporter | None = None) -> list[ResultRow]:
+    """Judge a trained run; see `alfred.training.judging.judge.evaluate`."""
+    with hold_run(prepared.run.path), record_outcome(prepared.run, "evaluate"):
+        return walk_and_report(prepared, trained, reporter=reporter)
+
+
+def rewrite_report(prepared: Prepared) -> list[ResultRow]:
+    """Write the page of a run again; see `alfred.training.judging.judge.rewrite_report`."""
+    with hold_run(prepared.run.path):
+        rows = write_report_again(prepared)
+        record_judgement(prepared.run, "report")
+        return rows
 
 
 def reopen(path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[str] = EVALUATION_KEYS) -> Prepared:
@@ -142,7 +175,7 @@ def reopen(path: Path | str, overrides: Sequence[str] = (), accepted: Sequence[s
             f"`alfred run {run.config}`"
         )
     signals = Signals.load(run.signals)
-    _check_signals(run, experiment, now, signals)
+    _check_signals(run, experiment, market, now, signals)
     return Prepared(experiment, run, market, cut_folds(market, experiment), signals)
 
 
@@ -151,6 +184,7 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
     experiment = prepared.experiment
     scaled = prepared.observed.scaled()
     with hold_run(prepared.run.path):
+        write_plan(prepared)
         return {
             settings.label: train_agents(
                 prepared.market,
@@ -163,12 +197,13 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
                 n_jobs=prepared.n_jobs,
                 folder=prepared.run.agent(settings.label),
                 reporter=reporter or Silence(),
+                timed=partial(write_timing, prepared.run.root, f"agent {settings.kind}", expect_training(settings)),
             )
             for settings in experiment.agents
         }
 
 
-def _check_signals(run: RunFolder, experiment: Experiment, checksum: str, signals: Signals) -> None:
+def _check_signals(run: RunFolder, experiment: Experiment, market: Market, checksum: str, signals: Signals) -> None:
     """Refuse signals that are not those of the configuration.
 
     Raises:
@@ -185,7 +220,7 @@ def _check_signals(run: RunFolder, experiment: Experiment, checksum: str, signal
         raise CheckpointError(
             f"the blend in {run.path} was made from something else: {reason}; `alfred run {run.config}` makes it again"
         )
-    if list(signals.names) != _name_signals(experiment):
+    if list(signals.names) != _name_signals(experiment, market):
         raise CheckpointError(
             f"{run.signals} holds other signals than the configuration names; `alfred run {run.config}` makes them "
             "again"
@@ -205,6 +240,7 @@ def _make_plan(experiment: Experiment, root: Path | str) -> _Plan:
         fingerprint_agent(agent, experiment.env.reward)
     market = load_market(experiment.data)
     _check_names(experiment, market)
+    resolve_cash_rate(market, experiment.env.cash_rate_pct)  # a file of rates that cannot be read is told now
     return _Plan(experiment, Path(root), market, cut_folds(market, experiment))
 
 
@@ -215,8 +251,9 @@ def _check_names(experiment: Experiment, market: Market) -> None:
         ConfigError: An agent has the name of the benchmark or of a baseline, a baseline cannot be built, the blend has
             nothing to combine, or agents are to see a signal that there is not.
     """
-    find_observed(_name_signals(experiment), experiment)
-    baselines = [policy.name for policy in make_baselines(experiment.baselines, market, _name_signals(experiment))]
+    names = _name_signals(experiment, market)
+    find_observed(names, experiment)
+    baselines = [policy.name for policy in make_baselines(experiment.baselines, market, names)]
     for settings in experiment.agents:
         if settings.label in baselines:
             raise ConfigError(
@@ -225,28 +262,33 @@ def _check_names(experiment: Experiment, market: Market) -> None:
             )
 
 
-def _name_signals(experiment: Experiment) -> list[str]:
+def _name_signals(experiment: Experiment, market: Market) -> list[str]:
     names = [name for item in experiment.analysts for name in list_signals(item)[0]]
-    if experiment.blend is not None:
-        horizons = [horizon for item in experiment.analysts for horizon in list_signals(item)[1]]
+    horizons = [horizon for item in experiment.analysts for horizon in list_signals(item)[1]]
+    if experiment.blend is not None and can_blend(map(SignalSpec.from_name, names, horizons)):
         names += name_blend(experiment.blend, find_blended(names, horizons, experiment.blend))
     if experiment.features is not None:
-        names += [f"{PREFIX}.{name}" for name in experiment.features.features]
+        names += [f"{PREFIX}.{name}" for name in list_features(market, experiment.features)]
     return names
 
 
-def _forecast(plan: _Plan, fresh: bool, reporter: Reporter) -> Prepared:
+def _open(plan: _Plan, fresh: bool) -> RunFolder:
+    run = open_run(plan.experiment, plan.root, plan.market, fresh=fresh)
+    write_manifest(run, plan.experiment, plan.market, plan.folds)
+    return run
+
+
+def _forecast(plan: _Plan, run: RunFolder, fresh: bool, reporter: Reporter, effort: Effort | None = None) -> Prepared:
     experiment, market, folds = plan.experiment, plan.market, plan.folds
-    with hold_run(locate_run(experiment, plan.root).path):
-        run = open_run(experiment, plan.root, market, fresh=fresh)
-        write_manifest(run, experiment, market, folds)
-        reporter.say(
-            f"{market.n_symbols} symbols, {market.dates[0].date()} to {market.dates[-1].date()}, benchmark "
-            f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
-        )
-        signals = make_signals(experiment, market, plan.root, run.forecasts, fresh=fresh, reporter=reporter)
-        signals.save(run.signals)
-        return Prepared(experiment, run, market, folds, signals)
+    reporter.say(
+        f"{market.n_symbols} symbols, {market.dates[0].date()} to {market.dates[-1].date()}, benchmark "
+        f"{market.benchmark}; {len(folds)} folds, tested from {folds[0].test[0].date()}"
+    )
+    if effort is not None:
+        reporter.say(effort.describe())
+    signals = make_signals(experiment, market, plan.root, run.forecasts, fresh=fresh, reporter=reporter)
+    signals.save(run.signals)
+    return Prepared(experiment, run, market, folds, signals)
 
 
 def make_signals(
@@ -265,6 +307,10 @@ def make_signals(
     schedule = experiment.forecast
     if schedule.cache is not None:
         schedule = schedule.model_copy(update={"cache": root / schedule.cache})
+
+    def time_analyst(settings: AnalystSettings, seconds: float) -> None:
+        write_timing(root, f"analyst {settings.kind}", expect_forecasts(settings, schedule, market)[1], seconds)
+
     parts = forecast_all(
         market,
         experiment.analysts,
@@ -273,11 +319,15 @@ def make_signals(
         reporter=reporter,
         folder=folder,
         fresh=fresh,
+        timed=time_analyst,
     )
-    if experiment.blend is not None:
-        joined = concatenate_signals(parts)
+    joined = concatenate_signals(parts)
+    if experiment.blend is not None and can_blend(joined.specs):
         place = folder / experiment.blend.label
         parts.append(make_blend(market, joined, experiment.blend, place, fresh=fresh, reporter=reporter))
     if experiment.features is not None:
         parts.append(compute_features(market, experiment.features))
+        known = list_features(market, experiment.features)
+        if missing := [name for name in experiment.features.features if name not in known]:
+            reporter.say(f"features left out, since the market lacks their fields: {', '.join(missing)}")
     return concatenate_signals(parts)

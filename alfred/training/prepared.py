@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alfred.config import Experiment
+from alfred.config import ALL_SIGNALS, Experiment
 from alfred.data.market import Market
+from alfred.data.settings import PREFIX as FEATURE_PREFIX
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.errors import ConfigError, suggest
@@ -45,7 +46,7 @@ class Prepared:
 
 def select_observed(signals: Signals, experiment: Experiment) -> Signals:
     """Return the signals that agents see; see `find_observed`."""
-    return signals if experiment.observe is None else signals.select(find_observed(signals.names, experiment))
+    return signals.select(find_observed(signals.names, experiment))
 
 
 def find_observed(names: Sequence[str], experiment: Experiment) -> list[str]:
@@ -53,23 +54,29 @@ def find_observed(names: Sequence[str], experiment: Experiment) -> list[str]:
 
     Args:
         names: Of all signals.
-        experiment: Its `observe` chooses among them.
+        experiment: Its `observe` chooses among them. Left out, agents see the blend and the features, or all where
+            there is no blend.
 
     Raises:
         ConfigError: `observe` names nothing that there is.
     """
-    if experiment.observe is None:
-        return list(names)
     own = {name: (name, name.partition(".")[0]) for name in names}
+    observe = experiment.observe
+    if observe is None:
+        blend = experiment.blend.label if experiment.blend else ""
+        blended = any(group == blend for _, group in own.values())
+        return [name for name, (_, group) in own.items() if not blended or group in (blend, FEATURE_PREFIX)]
+    if ALL_SIGNALS in observe:
+        return list(names)
     known = list(dict.fromkeys(group for _, group in own.values()))
-    for wanted in experiment.observe:
+    for wanted in observe:
         if not any(wanted in parts for parts in own.values()):
-            missing = "" if experiment.blend else " (there is no blend; add `blend: {}`)" * (wanted == "blend")
+            missing = " (there is no blend: no analyst forecasts a return, or blend is null)" * (wanted == "blend")
             raise ConfigError(
-                f"observe names '{wanted}', and no signal is called so{missing}; known: {', '.join(known)}, or the "
-                f"full name of a signal such as {names[0]}.{suggest(wanted, [*known, *names])}"
+                f"observe names '{wanted}', and no signal is called so{missing}; known: {', '.join(known)}, "
+                f"'{ALL_SIGNALS}', or the full name of a signal such as {names[0]}.{suggest(wanted, [*known, *names])}"
             )
-    return [name for name, parts in own.items() if any(part in experiment.observe for part in parts)]
+    return [name for name, parts in own.items() if any(part in observe for part in parts)]
 
 
 def cut_folds(market: Market, experiment: Experiment) -> list[Fold]:

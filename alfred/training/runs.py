@@ -15,7 +15,7 @@ from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
-from alfred.errors import ConfigError
+from alfred.errors import ConfigError, suggest_path
 from alfred.plugins import describe_packages, describe_plugins
 from alfred.settings import check_name
 from alfred.training.provenance.trials import DataIdentity
@@ -108,9 +108,9 @@ class RunFolder:
         return self.path / "ablation.json"
 
     @property
-    def verdict(self) -> Path:
-        """Folder of the event file that shows the verdict in TensorBoard."""
-        return self.path / "verdict"
+    def summary(self) -> Path:
+        """Folder of the event files that show configuration, signals and verdict in TensorBoard."""
+        return self.path / "summary"
 
     @property
     def live(self) -> Path:
@@ -182,7 +182,8 @@ def load_run(
     """
     run = RunFolder(Path(path))
     if not run.config.is_file():
-        raise ConfigError(f"{path} holds no run (no config.yaml); make one with `alfred run`")
+        hint = suggest_path(path, below="runs") if not run.path.is_dir() else ""
+        raise ConfigError(f"{path} holds no run (no config.yaml); make one with `alfred run`.{hint}")
     for override in overrides:
         key = override.partition("=")[0]
         if not any(key == name or key.startswith(f"{name}.") for name in accepted):

@@ -14,6 +14,7 @@ from alfred.data.synthetic import make_noise_market
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import make_tape
+from alfred.learning.events import EventFile
 
 ENVIRONMENT = PortfolioSettings(cost_bps=5.0, slippage_bps=0.0)
 TINY: dict[str, dict[str, object]] = {
@@ -53,7 +54,8 @@ def make_task(
 ) -> TrainingTask:
     world = make_noise_market(n_assets=10, n_days=n_days, n_signals=5, seed=1)
     tape = make_tape(world.market, world.signals, execution=environment.execution, lookback=environment.lookback)
-    return TrainingTask(tape, environment, seed, folder, validate or score_size, progress)
+    validate = validate or score_size
+    return TrainingTask(tape, environment, seed, folder, validate, progress, curves=EventFile(folder))
 
 
 def score_size(policy: Policy, _steps: int) -> float:

@@ -25,7 +25,14 @@ class KilledError(Exception):
 
 
 def train(kind: str, folder: Path, seed: int = 0, **changes: object) -> NetworkPolicy:
-    return make_agent(make_tiny(kind, **changes)).train(make_task(folder, seed))
+    task = make_task(folder, seed)
+    with task.curves:
+        return make_agent(make_tiny(kind, **changes)).train(task)
+
+
+def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder)).Reload()
+    return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def parameters(policy: NetworkPolicy) -> torch.Tensor:
@@ -83,26 +90,34 @@ def test_saved_and_loaded_it_decides_alike(trained: Trained, tmp_path: Path) -> 
 def test_curves_are_written_and_checkpoints_cleared(trained: Trained) -> None:
     events = EventAccumulator(str(trained[2])).Reload()
     tags = events.Tags()["scalars"]
-    assert any(tag.endswith("turnover") for tag in tags), tags
+    assert {"2_train/reward", "2_train/turnover"} <= set(tags)
+    assert all(tag.startswith("2_train/") for tag in tags)
+    assert events.Tags()["histograms"] == ["5_distributions/actions"]
     assert not (trained[2] / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("kind", ["direct", "ppo", "sac", "recurrent_ppo", "td3"])
 def test_a_training_that_was_killed_ends_where_it_would_have_ended(kind: str, tmp_path: Path) -> None:
     settings = make_tiny(kind)
-    expected = make_agent(settings).train(make_task(tmp_path / "whole"))
+    expected = train(kind, tmp_path / "whole")
 
     def kill(done: int) -> None:
         if done >= 0.6 * settings.total_steps:
             raise KilledError
 
     with pytest.raises(KilledError):
-        make_agent(settings).train(make_task(tmp_path / "killed", progress=kill))
+        task = make_task(tmp_path / "killed", progress=kill)
+        with task.curves:
+            make_agent(settings).train(task)
     assert list((tmp_path / "killed" / "checkpoints").glob("*.safetensors"))
     torch.manual_seed(99)  # whatever the process drew before it went on must not matter
     np.random.seed(99)  # noqa: NPY002
-    found = make_agent(settings).train(make_task(tmp_path / "killed"))
+    found = train(kind, tmp_path / "killed")
     assert torch.equal(parameters(found), parameters(expected))
+    whole, resumed = read_curves(tmp_path / "whole"), read_curves(tmp_path / "killed")
+    for curves in (whole, resumed):  # these measure the machine
+        curves.pop("2_train/steps_a_second", None)
+    assert resumed == whole  # no point is doubled, and none is lost
     other_seed = make_agent(settings).train(make_task(tmp_path / "other", seed=1))
     assert not torch.equal(parameters(other_seed), parameters(expected))
 

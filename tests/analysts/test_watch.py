@@ -62,13 +62,13 @@ def test_curves_hold_what_happened(tmp_path: Path) -> None:
         fit(make_module())
     assert watch.n_begun == 2 and sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
     curves = read(tmp_path / "0")
-    assert [(s, pytest.approx(v, rel=1e-5)) for s, v in report.validations] == curves["loss/validation"]
-    assert [step for step, _ in curves["loss/train"]] == list(range(1, 41))
+    assert [(s, pytest.approx(v, rel=1e-5)) for s, v in report.validations] == curves["6_analyst_loss/validation"]
+    assert [step for step, _ in curves["6_analyst_loss/train"]] == list(range(1, 41))
     # The parts together have the norm of the whole, before it is scaled down.
-    for row, (_, whole) in enumerate(curves["training/gradient_norm"]):
-        parts = [curves[f"gradients/{name}"][row][1] for name in ("0", "3")]
+    for row, (_, whole) in enumerate(curves["7_analyst_fit/gradient_norm"]):
+        parts = [curves[f"8_analyst_gradients/{name}"][row][1] for name in ("0", "3")]
         assert math.hypot(*parts) == pytest.approx(whole, rel=1e-4)
-    assert all(0 < value <= 1 / 0.8 for _, value in curves["activations/2"])  # behind a tanh
+    assert all(0 < value <= 1 / 0.8 for _, value in curves["9_analyst_activations/2"])  # behind a tanh
     assert not module[0]._forward_hooks  # nothing is left behind
 
 
@@ -83,16 +83,19 @@ def test_weights_do_not_know_who_watches(tmp_path: Path) -> None:
 
 def test_a_killed_training_goes_on_and_ends_alike(tmp_path: Path) -> None:
     alone, resumed = make_module(), make_module()
-    fit(alone)
-    with watch_training(curves=None, checkpoints=tmp_path), pytest.raises(Killed):
+    points, whole, curves = tmp_path / "points", tmp_path / "whole", tmp_path / "curves"
+    with watch_training(curves=whole, checkpoints=None):
+        fit(alone)
+    with watch_training(curves=curves, checkpoints=points), pytest.raises(Killed):
         fit(resumed, kill_at=25)
     resumed = make_module()
-    with watch_training(curves=None, checkpoints=tmp_path) as watch:
+    with watch_training(curves=curves, checkpoints=points) as watch:
         fit(resumed, kill_at=40 - 21)  # checkpoints are seven steps apart: no more than this is left to do
     for name, value in alone.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name])
+    assert read(curves / "0") == read(whole / "0")  # no point is doubled, and none is lost
     watch.forget()
-    assert not tmp_path.exists()
+    assert not points.exists()
 
 
 def test_mixed_precision_trains_and_stays_near(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_a_refit_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(found.values, expected.values)
     assert not list((tmp_path / "cache").glob("*/training"))
     until = str(market.dates[149].date())
-    assert "loss/train" in read(tmp_path / "curves" / until / "0")
+    assert "6_analyst_loss/train" in read(tmp_path / "curves" / until / "0")
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:

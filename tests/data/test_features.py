@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from alfred.data.features.catalogue import compute_features
+from alfred.data.features.catalogue import compute_features, list_features
+from alfred.data.features.costs import COST_FEATURES
 from alfred.data.features.indicators import INDICATORS
 from alfred.data.features.momentum import MOMENTUM_FEATURES
 from alfred.data.features.names import FAMILIES
@@ -179,9 +180,55 @@ def test_features_that_need_more_than_closes_say_so() -> None:
         DataError, match=r"feature 'atr' needs high and low, which this market does not have.*among: rsi,"
     ):
         compute(market, "rsi", "atr")
-    with pytest.raises(DataError, match="feature 'volume_trend' needs volume"):
-        compute(market, "momentum")
-    assert compute_features(market, FeatureSettings()).n_signals == 6
+    with pytest.raises(DataError, match=r"this market has the fields of no feature among: spread_20, illiquidity_20"):
+        compute(market, "costs")
+
+
+def test_a_family_stands_for_what_the_market_has_the_fields_for() -> None:
+    closes = make_random_market(ohlc=False)
+    assert list_features(closes, FeatureSettings()) == FAMILIES["risk"]
+    assert compute_features(closes, FeatureSettings()).names == tuple(f"feature.{name}" for name in FAMILIES["risk"])
+    assert list_features(make_random_market(), FeatureSettings()) == (*FAMILIES["risk"], *FAMILIES["costs"])
+    assert "volume_trend" not in list_features(closes, FeatureSettings(names=("momentum",)))
+
+
+def test_the_spread_is_found_that_closes_bounce_between() -> None:
+    """Trades hit bid and ask at random around a value that wanders; the estimate must find the distance of the two."""
+    rng = np.random.default_rng(4)
+    n_days, n_ticks = 1_500, 390
+    value = np.cumsum(rng.normal(0, 0.012 / np.sqrt(n_ticks), (n_days, n_ticks)).ravel()).reshape(n_days, n_ticks)
+    closes, highs, lows = [], [], []
+    spreads = (0.0, 0.01, 0.03)
+    for spread in spreads:
+        trades = value + rng.choice([-0.5, 0.5], value.shape) * spread
+        closes.append(trades[:, -1])
+        highs.append(trades.max(axis=1))
+        lows.append(trades.min(axis=1))
+    close, high, low = (np.exp(np.stack(part, axis=1)) for part in (closes, highs, lows))
+    market = Market(
+        dates=pd.bdate_range("2015-01-01", periods=n_days),
+        symbols=("A", "B", "C"),
+        benchmark="A",
+        tradable=np.ones(close.shape, dtype=bool),
+        close=close,
+        open=close,
+        high=high,
+        low=low,
+        volume=np.full(close.shape, 1e6),
+    )
+    found = np.nanmean(compute(market, "spread_20")[:, :, 0], axis=0)
+    assert found[1] == pytest.approx(0.01, rel=0.25)
+    assert found[2] == pytest.approx(0.03, rel=0.1)
+    assert found[0] < found[1] / 1.5
+
+
+def test_illiquidity_is_the_move_that_traded_value_buys() -> None:
+    market = make_random_market(300, 4)
+    found = compute(market, "illiquidity_20")[:, :, 0]
+    close, volume = market.close.astype(float), market.field("volume").astype(float)
+    moves = np.abs(np.diff(np.log(close), axis=0)) / (volume * close)[1:]
+    for t in (60, 150, 299):
+        np.testing.assert_allclose(found[t], np.log(moves[t - 20 : t].mean(axis=0)), rtol=1e-4)
 
 
 def test_an_unknown_feature_has_a_suggestion() -> None:
@@ -194,5 +241,6 @@ def test_every_feature_that_is_computed_has_its_name_in_the_list() -> None:
         "technical": tuple(INDICATORS),
         "momentum": tuple(MOMENTUM_FEATURES),
         "risk": tuple(RISK_FEATURES),
+        "costs": tuple(COST_FEATURES),
         "quarterly": tuple(ROLLUP_FEATURES),
     } == FAMILIES

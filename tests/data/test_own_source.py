@@ -80,11 +80,11 @@ def test_dates_symbols_and_storage_are_narrowed() -> None:
     [
         (["data.source=walk"], r"unknown source kind 'walk'; known: embedded, files, .*Did you mean 'walks'"),
         (["data.source=walks", "data.options.n_date=3"], r"key 'data.options.n_date'; .*Did you mean 'n_dates'"),
-        (["data.source=walks", "data.options.n_dates=1"], r"data.options.n_dates: input should be greater"),
+        (["data.source=walks", "data.options.n_dates=1"], r"data.options.n_dates: it must be a whole number of"),
         (["data.source=walks", "data.path=x"], r"source 'walks' reads no path"),
         (["data.source=wrong", "data.options.a=1"], r"unknown key 'data.options.a'"),
         (["data.options.n_dates=9"], r"source 'embedded' has no options"),
-        (["data.source=3"], r"data.source: input should be a valid string"),
+        (["data.source=3"], r"data.source: it must be a text, got 3"),
     ],
 )
 def test_a_mistake_is_one_line(overrides: list[str], said: str) -> None:

@@ -203,3 +203,26 @@ def test_scaling_by_what_was_known() -> None:
 def test_an_unknown_signal_is_named_first() -> None:
     with pytest.raises(SignalError, match=r"unknown signal 'b'; known: a\.up_1, a\.up_5"):
         make().select(["a.up_1", "b", "c"])
+
+
+def test_scaling_in_chunks_is_the_formula_to_the_last_bit() -> None:
+    """The whole panel at once, as the formula reads; with gaps, zeros, an infinite number and an empty signal."""
+    rng = np.random.default_rng(0)
+    dates = pd.bdate_range("2019-01-01", periods=400)
+    values = rng.normal(size=(400, 5, 4)).astype(np.float32) * np.float32(0.01)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values[:3], values[:50, :, 1], values[:, :, 3], values[200, 2, 0] = np.nan, 0.0, np.nan, np.inf
+    names = tuple(f"a.up_{number}" for number in range(1, 5))
+    signals = Signals(
+        dates, ("A", "B", "C", "D", "E"), names, values, dates.to_numpy() - np.timedelta64(1, "D"), (1,) * 4
+    )
+    for clip in (5.0, 1.0):
+        wide = values.astype(np.float64)
+        known = np.isfinite(wide)
+        squares = np.where(known, wide, 0.0) ** 2
+        total = np.cumsum(squares.sum(axis=1), axis=0) - squares.sum(axis=1)
+        count = np.cumsum(known.sum(axis=1), axis=0) - known.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scale = np.sqrt(total / count)[:, None, :]
+            expected = np.where(scale > 0, wide / scale, np.where(known, 0.0, np.nan))
+        np.testing.assert_array_equal(signals.scaled(clip).values, np.clip(expected, -clip, clip).astype(np.float32))

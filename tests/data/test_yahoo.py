@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlparse
@@ -10,11 +12,14 @@ from urllib.parse import urlparse
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from alfred.cli import app
+from alfred.data.prices import yahoo
 from alfred.data.prices.yahoo import FetchResult, fetch_yahoo
 from alfred.data.settings import DataSettings
 from alfred.data.sources import load_market
-from alfred.errors import DataError
+from alfred.errors import DataError, EndpointError
 
 yfinance = pytest.importorskip("yfinance")
 requests = pytest.importorskip("requests")
@@ -177,3 +182,28 @@ def test_the_real_yahoo(tmp_path: Path) -> None:
     )
     assert result.missing == ()
     assert load_market(DataSettings(path=tmp_path)).n_dates == 21
+
+
+def test_a_network_that_is_not_there_is_told_once_and_soon(tmp_path, monkeypatch) -> None:
+    """A proxy that takes the connection and never answers is the worst case: only a timeout ends it."""
+    monkeypatch.setattr(yahoo, "PROBE_SECONDS", 0.3)
+    began = time.monotonic()
+    with socket.socket() as silent:
+        silent.bind(("localhost", 0))
+        silent.listen()
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"http://me:secret@localhost:{silent.getsockname()[1]}")
+        result = CliRunner().invoke(app, ["data", "fetch", "SPY", "AAA", "--folder", str(tmp_path / "prices")])
+    assert time.monotonic() - began < 5
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("error: Yahoo cannot be reached through the proxy http://***@localhost:")
+    assert "secret" not in line
+    with socket.socket() as free:  # nobody listens here
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://localhost:{port}")
+    with pytest.raises(EndpointError, match="refused"):
+        fetch_yahoo(["SPY"], tmp_path)
+    assert yahoo.PROBE_SECONDS < 5

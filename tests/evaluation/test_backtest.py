@@ -9,7 +9,7 @@ from alfred.agents.strategies.registry import make_baselines
 from alfred.data import Market
 from alfred.envs import PortfolioEnv, PortfolioSettings
 from alfred.errors import CheckpointError, ConfigError
-from alfred.evaluation.backtest import Backtest, Stage, backtest, make_walk
+from alfred.evaluation.backtest import Backtest, Stage, backtest, backtest_books, make_walk
 from tests.conftest import make_random_market
 
 FREE = PortfolioSettings(cost_bps=0, slippage_bps=0)
@@ -171,3 +171,42 @@ def test_a_ruined_book_stays_at_nothing_to_the_end() -> None:
     assert (record.net[ruin + 1 :] == 0).all()
     assert (record.wealth[ruin + 1 :] <= 1e-6).all()
     assert (record.weights[ruin + 1 :, -1] == 1).all()
+
+
+class _Together:
+    """Decides for several books, each by a policy of its own."""
+
+    lookback = 0
+
+    def __init__(self, policies: list[Short]) -> None:
+        self.policies, self.name, self.rebalance_every = policies, "together", policies[0].rebalance_every
+
+    def predict(self, observation):
+        return np.concatenate(
+            [
+                policy.predict({key: value[row : row + 1] for key, value in observation.items()})
+                for row, policy in enumerate(self.policies)
+            ]
+        )
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_books_side_by_side_are_the_same_as_one_after_another(every) -> None:
+    """Three books, of which one is ruined on the way and another never is."""
+    market = make_random_market(60, 3, ohlc=False)
+    close = market.close.copy()
+    close[30:, 0] *= 3.0
+    crashed = Market.from_arrays(market.dates, market.symbols, close, benchmark="SPY")
+    settings = long_short(1.0, rebalance_every=every, borrow_rate_pct=2.0, cost_bps=7)
+    policies = [Short(share) for share in (0.25, 1.0, 0.5)]
+    stages = [Stage(crashed.dates[0], _Together(policies)), Stage(crashed.dates[20], _Together(policies[::-1]))]
+    walk = make_walk(crashed, None, settings, stages[0].policy, n_books=3)
+    together = backtest_books(stages, walk, ["a", "b", "c"])
+    assert [record.name for record in together] == ["a", "b", "c"]
+    assert sum((record.wealth[-1] <= 1e-6) for record in together) == 1
+    for first, second, record in zip(policies, policies[::-1], together, strict=True):
+        alone = [Stage(crashed.dates[0], first), Stage(crashed.dates[20], second)]
+        expected = backtest(alone, make_walk(crashed, None, settings, first))
+        assert record.dates.equals(expected.dates)
+        for name in ("weights", "gross", "costs", "net", "turnover", "benchmark", "cash_return"):
+            np.testing.assert_array_equal(getattr(record, name), getattr(expected, name))

@@ -30,7 +30,7 @@ def load(**settings: Any) -> Any:
         (lambda: load(symbols=NAMED), ConfigError, f"symbols must be a list of names, got '{NAMED}'"),
         (lambda: load(investable=NAMED), ConfigError, "investable must be a list of names"),
         (lambda: load(strat="2018"), ConfigError, "no key 'strat'.*Did you mean 'start'"),
-        (lambda: alfred.load_market(strat="2018"), ConfigError, "load_market: strat"),
+        (lambda: alfred.load_market(strat="2018"), ConfigError, "load_market: unknown key 'strat'"),
         (
             lambda: load(table=CLOSES.astype(object).assign(**{NAMED: "x"})),
             DataError,

@@ -65,6 +65,7 @@ def make_small(prices: Path, **changes: Any) -> Experiment:
         "data": {"path": str(prices)},
         "analysts": [{"kind": "naive", "horizons": [1]}, {"kind": "momentum", "horizons": [1]}],
         "features": {"names": ["momentum_1"]},
+        "blend": None,
         "forecast": {"min_train_days": 260, "refit_every_days": 100},
         "splits": {"n_folds": 2, "min_train_days": 60, "validation_days": 40, "embargo_days": 0},
         "agents": [DIRECT],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,14 @@ from alfred.data.splits import make_folds
 from alfred.data.synthetic import make_noise_market
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
-from alfred.training.doctor.diagnose import AgentFinding, diagnose, judge, measure_sharpe, measure_skill
+from alfred.training.doctor.diagnose import (
+    AgentFinding,
+    diagnose,
+    judge,
+    measure_error,
+    measure_sharpe,
+    measure_skill,
+)
 from alfred.training.doctor.oracle import estimate_moments, plant_signal, shuffle_signals
 from tests.conftest import make_random_market
 
@@ -185,3 +193,35 @@ def test_verdicts() -> None:
         verdict, healthy = judge([*others, hurried], 2.0, 0.0)
         assert verdict.startswith("budget too small to judge: ppo 10% after 2,000 steps") and not healthy
     assert judge([replace(fine, steps=2_000)], 2.0, 0.0)[1]
+
+
+def test_a_share_that_the_test_range_cannot_tell_is_not_judged() -> None:
+    """Two standard errors of the gap, or of the share of it, must stay on one side of the line."""
+
+    def find(share: float, error: float) -> AgentFinding:
+        return AgentFinding("ppo", 1.0, share, 0.1, 0.3, 100_000, error)
+
+    fine = find(0.9, 0.1)
+    assert judge([fine], 2.0, 0.0, gain_error=0.3)[1]
+    verdict, healthy = judge([fine], 2.0, 0.0, gain_error=1.1)
+    assert not healthy
+    assert verdict.startswith("budget too small to judge: the oracle's own gain of +2.00 Sharpe has a standard error")
+    assert judge([find(0.6, 0.4)], 2.0, 0.0)[0].startswith("budget too small to judge: ppo 60% ± 40% (standard error)")
+    assert "may be half of it as well as less" in judge([fine, find(0.3, 0.15)], 2.0, 0.0)[0]
+    assert judge([fine, find(0.3, 0.05)], 2.0, 0.0)[0].startswith("environment fine, learner weak: ppo 30%")
+
+
+def test_the_error_of_a_difference_of_sharpe_ratios_is_that_of_a_simulation() -> None:
+    rng = np.random.default_rng(0)
+    n, periods = 1000, 252
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        shared = rng.normal(0.0, 0.01, n)
+        return 0.0005 + shared + rng.normal(0.0, 0.005, n), shared
+
+    def sharpe(values: np.ndarray) -> float:
+        return float(values.mean() / values.std() * np.sqrt(periods))
+
+    differences = [sharpe(one) - sharpe(other) for one, other in (draw() for _ in range(400))]
+    one, other = (SimpleNamespace(excess=values, periods_per_year=periods) for values in draw())
+    assert measure_error(one, other) == pytest.approx(np.std(differences), rel=0.15)  # type: ignore[arg-type]

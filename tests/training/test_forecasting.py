@@ -11,7 +11,7 @@ from alfred.analysts.settings import CalibrationSettings, MomentumSettings, Naiv
 from alfred.config import ForecastSettings
 from alfred.data.contexts import Contexts, make_contexts
 from alfred.errors import DataError, SignalError
-from alfred.training import forecasting
+from alfred.training import forecasting, pieces
 from alfred.training.forecasting import forecast_all, forecast_walk_forward, make_blocks
 from alfred.training.progress import Silence
 from tests.analysts.small import make_small_settings, prepare_market
@@ -38,7 +38,7 @@ def test_rows_equal_a_plain_refit_and_carry_its_date() -> None:
         [stamp] = {pd.Timestamp(date) for date in signals.trained_until[row - 300]}
         assert stamp == MARKET.dates[fit_row] < signals.dates[row - 300]
         past = MARKET.until(MARKET.dates[fit_row])
-        analyst = forecasting.make_analyst(MOMENTUM).fit(past)
+        analyst = pieces.make_analyst(MOMENTUM).fit(past)
         window = MARKET.until(MARKET.dates[row])
         contexts = make_contexts(
             window, np.full(4, row), np.arange(4), length=analyst.context_length, fields=analyst.fields
@@ -59,10 +59,10 @@ def test_cache_gives_the_same_numbers_and_is_used(tmp_path, monkeypatch) -> None
     schedule = SCHEDULE.model_copy(update={"cache": tmp_path})
     first = forecast_walk_forward(MARKET, NaiveSettings(), schedule)
     np.testing.assert_array_equal(first.values, forecast_walk_forward(MARKET, NaiveSettings(), SCHEDULE).values)
-    pieces = sorted(tmp_path.rglob("*.npy"))
+    files = sorted(tmp_path.rglob("*.npy"))
     # One damaged piece and one missing piece, as a kill would leave them: only these are made again.
-    pieces[0].write_bytes(b"half")
-    pieces[1].unlink()
+    files[0].write_bytes(b"half")
+    files[1].unlink()
     calls = []
     predict = NaiveAnalyst.predict
     monkeypatch.setattr(NaiveAnalyst, "predict", lambda self, contexts: (calls.append(1), predict(self, contexts))[1])
@@ -138,7 +138,7 @@ class Scaling(NaiveAnalyst):
 @pytest.mark.parametrize("n_symbols", [2, 5])
 def test_an_analyst_that_reads_later_windows_of_its_batch_is_refused(kind, n_symbols, monkeypatch) -> None:
     market = make_random_market(420, n_symbols)
-    monkeypatch.setattr(forecasting, "make_analyst", kind)
+    monkeypatch.setattr(pieces, "make_analyst", kind)
     date = market.dates[300].date()
     with pytest.raises(SignalError, match=f"from itself alone: 'naive' answers differently when {date} is asked"):
         forecast_walk_forward(market, NaiveSettings(), SCHEDULE)

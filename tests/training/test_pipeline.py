@@ -1,12 +1,15 @@
 """The main job at a small size, on the real embedded prices."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from alfred.config import parse_experiment
 from alfred.data import Signals
@@ -75,16 +78,70 @@ def test_records_cover_the_test_range_and_close(small) -> None:
 
 def test_the_curves_hold_what_a_portfolio_person_wants(small) -> None:
     prepared, _ = small
-    folder = prepared.run.agent("ppo") / "fold0" / "seed0"
-    tags = set()
-    for path in folder.glob("block0/events.*"):
-        accumulator = EventAccumulator(str(path))
-        accumulator.Reload()
-        tags |= set(accumulator.Tags()["scalars"])
-    wanted = {"wealth", "wealth_sp500tr", "wealth_equal_weight", "max_drawdown", "max_drawdown_sp500tr"}
-    wanted |= {"turnover_a_year", "cost_bps_a_year", "concentration"}
-    assert {f"validation/{name}" for name in wanted} <= tags
-    assert {"train/noise", "rollout/ep_rew_mean"} <= tags
+    folder = prepared.run.agent("ppo") / "fold0" / "seed0" / "block0"
+    tags = set(EventAccumulator(str(folder)).Reload().Tags()["scalars"])
+    wanted = {"wealth_over_benchmark", "wealth_over_equal_weight", "max_drawdown", "turnover_a_year", "cost_bps_a_year"}
+    assert {f"1_validation/{name}" for name in wanted} <= tags
+    assert {"2_train/noise", "2_train/reward"} <= tags
+    assert not [tag for tag in tags if "sp500" in tag.casefold()]
+
+
+def test_the_run_shows_its_plan_and_its_verdict(small) -> None:
+    prepared, rows = small
+    events = EventAccumulator(str(prepared.run.summary)).Reload()
+    texts = {
+        tag: events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+        for tag in events.Tags()["tensors"]
+        if tag.endswith("text_summary")
+    }
+    assert prepared.experiment.to_yaml() in texts["3_configuration/text_summary"]
+    first = prepared.folds[0].test[0].date()
+    assert f"{first} to " in texts["2_folds/text_summary"]
+    assert rows[0].headline.text in texts["1_verdict/text_summary"]
+    scalars = {tag: events.Scalars(tag)[-1].value for tag in events.Tags()["scalars"]}
+    assert scalars["4_result/sharpe_beyond_benchmark"] == pytest.approx(rows[0].sharpe_minus_benchmark, rel=1e-5)
+    signals = [tag for tag in scalars if tag.startswith("3_signals/momentum")]
+    assert [event.step for event in events.Scalars(signals[0])] == [0, 1]
+    (config,) = events.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(config.tensor_proto.string_val[0])
+    charts = {chart.title: chart for category in layout.category for chart in category.chart}
+    (margin,) = [chart.margin.series[0] for chart in charts.values() if chart.margin.series]
+    band = EventAccumulator(str(prepared.run.agent("ppo") / "fold0")).Reload()
+    assert {margin.value, margin.lower, margin.upper} == set(band.Tags()["scalars"])
+    drawn = {expression for chart in charts.values() for expression in chart.multiline.tag}
+    written = {
+        tag
+        for path in prepared.run.path.rglob("*.training")
+        for tag in EventAccumulator(str(path)).Reload().Tags()["scalars"]
+    }
+    for expression in drawn - {"^6_analyst_loss/train$", "^6_analyst_loss/validation$"}:  # nothing is trained here
+        assert any(re.match(expression, tag) for tag in written), expression
+
+
+def test_a_training_is_a_line_of_the_hparams_tab(small) -> None:
+    prepared, _ = small
+    for fold in prepared.folds:
+        folder = prepared.run.agent("ppo") / f"fold{fold.index}" / "seed1"
+        events = EventAccumulator(str(folder)).Reload()
+        line = read_line(events)
+        assert line["run"] == "small"
+        assert (line["agent"], line["fold"], line["seed"], line["env.reward.kind"]) == ("ppo", fold.index, 1, "excess")
+        scalars = {tag: events.Scalars(tag)[-1].value for tag in events.Tags()["scalars"]}
+        assert "4_result/chosen_step" in scalars
+        (path,) = prepared.run.seed_backtests.glob("*ppo-seed-1.parquet")
+        record = Backtest.load(path)
+        inside = (record.dates >= fold.test[0]) & (record.dates <= fold.test[1])
+        sharpe = np.mean(record.excess[inside]) / np.std(record.excess[inside], ddof=1) * np.sqrt(252)
+        assert scalars["4_result/test_sharpe"] == pytest.approx(sharpe, rel=1e-4)
+        turnover = record.turnover[inside].mean() * 252
+        assert scalars["4_result/test_turnover_a_year"] == pytest.approx(turnover, rel=1e-5)
+
+
+def read_line(events) -> dict[str, object]:
+    """Return the settings of the line that a run has in the hparams tab."""
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    found = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in found.items()}
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from alfred.data.contexts import Contexts, iterate_contexts
 from alfred.data.market import Market
 from alfred.data.perturbation import scramble_after
 from alfred.errors import AlfredError, SignalError
-from alfred.training import forecasting, recalibration
+from alfred.training import forecasting, pieces, recalibration
 from alfred.training.forecasting import forecast_all, forecast_walk_forward, make_blocks
 from alfred.training.progress import Silence
 from alfred.training.provenance.stages import describe_forecast, explain_change, fingerprint_analyst
@@ -45,7 +45,7 @@ class Narrow(NaiveAnalyst):
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecasting, "make_analyst", Narrow)
+    monkeypatch.setattr(pieces, "make_analyst", Narrow)
 
 
 def calibrate_plainly(market: Market, settings: AnalystSettings, every: int = 1) -> np.ndarray:
@@ -54,7 +54,7 @@ def calibrate_plainly(market: Market, settings: AnalystSettings, every: int = 1)
     mean = np.full(shape, np.nan, dtype=np.float32)
     quantiles = np.full((*shape, len(DEFAULT_LEVELS)), np.nan, dtype=np.float32)
     for block in make_blocks(market.n_dates, SCHEDULE):
-        analyst = forecasting.make_analyst(settings).fit(market.until(market.dates[block.fit_row]))
+        analyst = pieces.make_analyst(settings).fit(market.until(market.dates[block.fit_row]))
         asked = iterate_contexts(
             market, block.rows[::every], length=analyst.context_length, min_history=analyst.min_history
         )
@@ -211,7 +211,7 @@ class Changing(MomentumAnalyst):
 
 
 def test_levels_that_change_on_the_way_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecasting, "make_analyst", Changing)
+    monkeypatch.setattr(pieces, "make_analyst", Changing)
     date = MARKET.dates[350].date()
     with pytest.raises(SignalError, match=rf"'momentum' forecasts the quantiles \(0.05, .* from {date} on"):
         forecast_walk_forward(MARKET, make(MomentumSettings), SCHEDULE)

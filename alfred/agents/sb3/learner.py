@@ -7,10 +7,10 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import configure
 
 from alfred.agents.base import Agent, NetworkPolicy, TrainingTask
 from alfred.agents.networks import ScoreNetwork
+from alfred.agents.sb3.curves import make_logger
 from alfred.agents.sb3.env import Sb3PortfolioVecEnv
 from alfred.agents.sb3.learner_state import restore_learner, save_learner
 from alfred.agents.selection import Selection, open_checkpoints
@@ -65,7 +65,7 @@ class LearnerAgent(Agent):
         env = self.make_env(PortfolioVectorEnv(options.n_envs, settings=settings, tape=task.tape))
         learner = self.make_learner(env, task)
         self.connect(env, learner, task)
-        learner.set_logger(configure(str(task.folder), ["tensorboard"]))
+        learner.set_logger(make_logger(task.curves))
         checkpoints = open_checkpoints(options, task)
         selection = Selection(options, task)
         callback = _TrainingCallback(self, task, env, selection, checkpoints)
@@ -76,10 +76,10 @@ class LearnerAgent(Agent):
             selection.restore_from(snapshot, self.find_network(learner))
             restore_learner(snapshot, learner, env)
             callback.saved_at = callback.followed_at = learner.num_timesteps
+            task.curves.resume(learner.num_timesteps)
         if learner.num_timesteps < options.total_steps:
             left = options.total_steps - learner.num_timesteps
             learner.learn(left, callback=callback, log_interval=self.log_interval, reset_num_timesteps=snapshot is None)
-        learner.logger.close()
         selection.update_ema(self.find_network(learner))
         selection.validate(self.find_network(learner), learner.num_timesteps)
         checkpoints.clear()
@@ -104,6 +104,7 @@ class _TrainingCallback(BaseCallback):
         self.agent, self.task, self.env = agent, task, env
         self.selection, self.checkpoints = selection, checkpoints
         self.saved_at, self.followed_at = 0, -1
+        self.draws_actions = False
 
     def _on_rollout_start(self) -> None:
         self.agent.adjust(self.model, min(self.num_timesteps / self.agent.settings.total_steps, 1.0))
@@ -113,8 +114,10 @@ class _TrainingCallback(BaseCallback):
             self.selection.update_ema(self.agent.find_network(self.model))
         if self.selection.is_due(self.num_timesteps):
             self.selection.validate(self.agent.find_network(self.model), self.num_timesteps)
+            self.draws_actions = self.task.curves.is_on
         if self.num_timesteps - self.saved_at >= self.agent.settings.checkpoint_every:
             self.saved_at = self.num_timesteps
+            self.task.curves.flush()
             snapshot = save_learner(self.model, self.env)
             self.selection.save_to(snapshot)
             self.checkpoints.save(self.num_timesteps, snapshot)
@@ -126,6 +129,9 @@ class _TrainingCallback(BaseCallback):
         self.task.progress(min(self.num_timesteps, self.agent.settings.total_steps))
 
     def _on_step(self) -> bool:
+        if self.draws_actions:
+            self.draws_actions = False
+            self.task.curves.add_histogram("5_distributions/actions", self.locals["actions"], self.num_timesteps)
         for info in self.locals["infos"]:
             if "turnover" in info:
                 self.logger.record_mean("rollout/turnover", info["turnover"])

@@ -60,10 +60,15 @@ class OnPolicyAgent(LearnerAgent):
         names = {"network": self.settings.network, "hidden": self.settings.hidden}
         direct = direct.model_copy(update={**names, "temperature": self.settings.temperature})
         # Its last network is taken: validations are those of the training that follows.
-        alone = replace(
-            task, validate=lambda _policy, steps: float(steps), folder=task.folder / "warm_start", stop=None
-        )
-        policy = DirectAgent(direct).train(alone)
+        with task.curves.open_below("warm_start") as curves:
+            alone = replace(
+                task,
+                validate=lambda _policy, steps: float(steps),
+                folder=task.folder / "warm_start",
+                stop=None,
+                curves=curves,
+            )
+            policy = DirectAgent(direct).train(alone)
         self.find_network(learner).load_state_dict(policy.network.state_dict())
 
     def _shared_arguments(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> dict[str, Any]:

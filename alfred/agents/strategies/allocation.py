@@ -103,11 +103,13 @@ def _make_estimator(kind: OptimiserKind) -> Any:
     from skfolio.optimization import MeanRisk, ObjectiveFunction, RiskBudgeting
     from skfolio.prior import EmpiricalPrior
 
-    from alfred.agents.strategies.hierarchical import FastHierarchicalRiskParity
+    from alfred.agents.strategies.hierarchical import FastHierarchicalRiskParity, make_seriation
 
     prior = EmpiricalPrior(covariance_estimator=LedoitWolf())
     if kind == "hierarchical_risk_parity":
-        return FastHierarchicalRiskParity(risk_measure=RiskMeasure.VARIANCE, prior_estimator=prior)
+        return FastHierarchicalRiskParity(
+            risk_measure=RiskMeasure.VARIANCE, prior_estimator=prior, seriation_estimator=make_seriation()
+        )
     if kind == "risk_parity":
         return RiskBudgeting(risk_measure=RiskMeasure.VARIANCE, prior_estimator=prior)
     goal = {

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.files import write_atomically
-from alfred.errors import CheckpointError, ConfigError, explain_briefly
+from alfred.errors import CheckpointError, ConfigError
+from alfred.keys.mistakes import explain_briefly
 from alfred.settings import Settings, check_name
 
 _SYMBOL_SIGNS = "^="

@@ -23,6 +23,7 @@ from alfred.analysts.kronos.model import KronosModel
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.errors import CheckpointError, ConfigError
+from alfred.keys.mistakes import explain_briefly
 from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_checkpoint
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
 from alfred.settings import Settings
@@ -130,9 +131,7 @@ def _read_config(files: Checkpoint, kind: type[Sizes]) -> Sizes:
     try:
         return kind.model_validate(files.config)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or CONFIG_FILE
-        raise CheckpointError(f"{CONFIG_FILE} of '{files.source}' is not usable: {where}: {first['msg']}") from error
+        raise CheckpointError(f"{CONFIG_FILE} of '{files.source}' is not usable: {explain_briefly(error)}") from error
 
 
 def _load(files: Checkpoint, make: Callable[[Sizes], Network], settings: Sizes) -> Network:

@@ -20,7 +20,8 @@ from alfred.analysts.foundation.identity import digest_file
 from alfred.analysts.news.lexicon import is_forward_looking
 from alfred.analysts.news.scores import Item, Score, Scorer
 from alfred.analysts.news.settings import TOKENIZER_FILES, TRANSFORMER_REVISIONS
-from alfred.errors import CheckpointError, explain_briefly, import_extra
+from alfred.errors import CheckpointError, import_extra
+from alfred.keys.mistakes import explain_briefly
 from alfred.learning.devices import find_device
 from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, resolve_checkpoint
 from alfred.learning.settings import Device

@@ -15,6 +15,7 @@ from alfred.analysts.toto.v2.network import Toto2
 from alfred.analysts.toto.v2.weights import import_network_v2, make_fresh_network_v2
 from alfred.data.files import write_atomically
 from alfred.errors import CheckpointError
+from alfred.keys.mistakes import explain_briefly
 from alfred.learning.hub import CONFIG_FILE, WEIGHTS_FILE, Checkpoint
 from alfred.learning.tensors import load_state, read_tensors, write_tensors
 
@@ -54,7 +55,9 @@ def load_checkpoint(checkpoint: Checkpoint, version: str) -> Toto1 | Toto2:
             return import_network_v2(tensors, Toto2Config.model_validate(checkpoint.config), checkpoint.source)
         config = Toto1Config.model_validate(checkpoint.config)
     except ValidationError as error:
-        raise CheckpointError(f"config.json of '{checkpoint.source}' does not describe a Toto: {error}") from error
+        raise CheckpointError(
+            f"config.json of '{checkpoint.source}' does not describe a Toto: {explain_briefly(error)}"
+        ) from error
     network = Toto1(config)
     load_state(network, import_weights_v1(tensors, config, checkpoint.source), source=checkpoint.source)
     return network
@@ -88,6 +91,8 @@ def load_network(folder: Path, version: str) -> Toto1 | Toto2:
         else:
             network = Toto1(Toto1Config.model_validate(note["config"]))
     except (KeyError, ValidationError) as error:
-        raise CheckpointError(f"{path} does not describe a Toto {version} ({error}); save it again") from error
+        raise CheckpointError(
+            f"{path} does not describe a Toto {version} ({explain_briefly(error)}); save it again"
+        ) from error
     load_state(network, tensors, source=path)
     return network

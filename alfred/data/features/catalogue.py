@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from alfred.data.features.costs import COST_FEATURES
 from alfred.data.features.indicators import INDICATORS, compute_indicators
 from alfred.data.features.momentum import MOMENTUM_FEATURES, compute_panels
+from alfred.data.features.names import FAMILIES
 from alfred.data.features.normalise import rank_across, standardise_trailing
 from alfred.data.features.registry import FEATURES
 from alfred.data.features.risk import RISK_FEATURES
@@ -18,7 +20,7 @@ from alfred.data.signals import Signals
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 
-_PANELS = {**MOMENTUM_FEATURES, **RISK_FEATURES, **ROLLUP_FEATURES}
+_PANELS = {**MOMENTUM_FEATURES, **RISK_FEATURES, **COST_FEATURES, **ROLLUP_FEATURES}
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     **{name: indicator.fields for name, indicator in INDICATORS.items()},
     **{name: feature.fields for name, feature in _PANELS.items()},
@@ -41,8 +43,7 @@ def compute_features(market: Market, settings: FeatureSettings) -> Signals:
     Raises:
         DataError: A feature needs a field that this market does not have.
     """
-    names = settings.features
-    _check_fields(market, names)
+    names = list_features(market, settings)
     panels: dict[str, FloatArray] = {}
     indicators = tuple(name for name in names if name in INDICATORS)
     if indicators:
@@ -87,15 +88,39 @@ def _normalise(panel: FloatArray, settings: FeatureSettings) -> FloatArray:
     return panel
 
 
-def _check_fields(market: Market, names: tuple[str, ...]) -> None:
-    def lacks(field: str) -> bool:
-        return getattr(market, field) is None if field in FIELDS else field not in market.extras
+def list_features(market: Market, settings: FeatureSettings) -> tuple[str, ...]:
+    """Return the features that a market has, in the order of the settings, each once.
 
-    for name in names:
-        missing = [field for field in _FIELDS.get(name, ()) if lacks(field)]
-        if missing:
-            usable = [known for known, fields in _FIELDS.items() if not any(lacks(field) for field in fields)]
+    A family stands for those of its features that the market has the fields for; a feature by name must be there.
+
+    Raises:
+        DataError: A feature that is named needs a field that this market does not have, or no family has any feature.
+    """
+    names: list[str] = []
+    for name in settings.names:
+        members = FAMILIES.get(name, ())
+        names += [member for member in members if not _find_missing(market, member)] if members else [name]
+        if not members and (missing := _find_missing(market, name)):
             raise DataError(
-                f"feature '{name}' needs {' and '.join(missing)}, which this market does not have; choose data with "
-                f"OHLCV (or set data.fundamentals or data.macro), or features among: {', '.join(usable)}"
+                _refuse(market, f"feature '{name}' needs {' and '.join(missing)}, which this market does not have")
             )
+    if not names:
+        raise DataError(
+            _refuse(market, f"this market has the fields of no feature among: {', '.join(settings.features)}")
+        )
+    return tuple(dict.fromkeys(names))
+
+
+def _find_missing(market: Market, name: str) -> list[str]:
+    """Return the fields that a feature needs and the market lacks."""
+    return [
+        field
+        for field in _FIELDS.get(name, ())
+        if (getattr(market, field) is None if field in FIELDS else field not in market.extras)
+    ]
+
+
+def _refuse(market: Market, text: str) -> str:
+    usable = [known for known in _FIELDS if not _find_missing(market, known)]
+    cure = "choose data with OHLCV (or set data.fundamentals or data.macro), or features among"
+    return f"{text}; {cure}: {', '.join(usable)}"

@@ -28,6 +28,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         *("relative_strength", "volume_trend", "volatility_20"),
     ),
     "risk": ("volatility_5", "volatility_60", "correlation_60"),
+    "costs": ("spread_20", "illiquidity_20"),
     "quarterly": (
         *_REPORTED,
         *(f"{name}_delta" for name in _REPORTED),
@@ -36,4 +37,4 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         *("vix", "yield_3m", "yield_2y", "yield_5y", "yield_10y", "wti", "brent", "benchmark_return"),
     ),
 }
-"""The features of each family; the name of a family stands for all of them."""
+"""The features of each family; its name stands for all of them that a market has the fields for."""

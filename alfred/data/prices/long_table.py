@@ -19,7 +19,7 @@ from alfred.data.prices.columns import VALUE_COLUMNS, match_columns
 from alfred.data.prices.date_parsing import read_stamps
 from alfred.data.prices.parsing import convert_to_numbers, refuse_empty, take_codes
 from alfred.data.prices.symbols import MEMBERS_FILE, SYMBOLS_FILE
-from alfred.errors import DataError
+from alfred.errors import DataError, suggest_path
 from alfred.typing import FloatArray
 
 IntArray = npt.NDArray[np.int64]
@@ -206,7 +206,10 @@ def _list_files(path: Path) -> list[Path]:
             raise DataError(f"folder {path} holds no price table; it needs files ending in {', '.join(SUFFIXES)}")
         return found
     if not path.is_file():
-        raise DataError(f"there is no file or folder {path}; set data.path to a price table or a folder of them")
+        raise DataError(
+            f"there is no file or folder {path}; set data.path to a price table or a folder of them."
+            f"{suggest_path(path)}"
+        )
     if not path.name.endswith(SUFFIXES):
         raise DataError(f"{path} has an unknown ending; accepted are {', '.join(SUFFIXES)}")
     return [path]

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from alfred.errors import DataError, suggest
+from alfred.errors import DataError, suggest, suggest_path
 from alfred.typing import FloatArray
 
 _EMPTY_WORDS = pacsv.ConvertOptions().null_values
@@ -30,6 +30,8 @@ def read_csv_text(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}; name a CSV with a header.{suggest_path(path)}") from error
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} cannot be read ({error}); it must be a CSV with a header") from error
     for column in needed:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.files import compute_checksum, write_atomically
-from alfred.errors import ConfigError, DataError, import_extra
+from alfred.errors import ConfigError, DataError, EndpointError, import_extra
 from alfred.settings import check_name
 
 _LOGGER = logging.getLogger(__name__)
@@ -31,6 +35,10 @@ _COLUMNS = {
     "Adj Close": "adj_close",
     "Volume": "volume",
 }
+_PROBE = "https://query1.finance.yahoo.com/"
+PROBE_SECONDS = 3.0
+"""How long Yahoo may take to answer anything at all before it counts as out of reach."""
+
 _ADJUSTMENTS = "open, high, low and close are adjusted for splits, adj_close for splits and dividends"
 
 
@@ -96,6 +104,7 @@ def fetch_yahoo(
 
     Raises:
         DataError: A symbol cannot be a file name, or none is given.
+        EndpointError: Yahoo cannot be reached at all; that is told once, within seconds, and not of each symbol.
         MissingExtraError: yfinance is not installed.
     """
     yfinance = import_extra("yfinance", "yahoo")
@@ -109,20 +118,68 @@ def fetch_yahoo(
     target = Path(folder)
     span = {"start": None if start is None else str(start), "end": None if end is None else str(end)}
     fetched, cached, missing = [], [], []
+    reached = session is not None  # whoever brings a session knows how it gets there
     for symbol in dict.fromkeys(symbols):
         if not refresh and _is_cached(target, symbol, span):
             cached.append(symbol)
             continue
+        if not reached:
+            _require_network()
+            reached = True
         try:
             bars = _try_repeatedly(yfinance, symbol, start, end, attempts, backoff_seconds, session)
         except _FetchError as error:
             _LOGGER.warning("%s was not fetched: %s", symbol, error)
             missing.append(MissingSymbol(symbol, str(error)))
+            reached = session is not None  # the network may have gone since
             continue
         _write(target, symbol, bars, {**span, "source": f"Yahoo Finance through yfinance {yfinance.__version__}"})
         fetched.append(symbol)
         _LOGGER.info("%s: %d rows", symbol, len(bars))
     return FetchResult(target, tuple(fetched), tuple(cached), tuple(missing))
+
+
+def _require_network() -> None:
+    """Ask Yahoo for anything, through the proxy that the environment names.
+
+    Any answer will do, a refusal as well, and so does a certificate that Python does not trust, since yfinance brings
+    certificates of its own.
+
+    Raises:
+        EndpointError: There is no answer within a few seconds.
+    """
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(_PROBE, timeout=PROBE_SECONDS).close()
+        except urllib.error.HTTPError:
+            found.append("")
+        except OSError as error:
+            cause = getattr(error, "reason", error)
+            found.append("" if isinstance(cause, ssl.SSLError) else " ".join(str(cause).split()))
+        except Exception as error:  # an answer that is no HTTP is one of something else than Yahoo
+            found.append(f"{type(error).__name__}: {error}")
+        else:
+            found.append("")
+
+    # In a thread, since looking up a name has no timeout; it must not keep the process either.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PROBE_SECONDS)
+    reason = found[0] if found else f"no answer within {PROBE_SECONDS:g} seconds"
+    if reason:
+        proxy = urllib.request.getproxies().get("https")
+        through = f" through the proxy {_hide_password(proxy)}" if proxy else ""
+        raise EndpointError(
+            f"Yahoo cannot be reached{through} ({reason}); nothing was fetched from here on. Check the network"
+            f"{' and HTTPS_PROXY' if proxy else ', or name a proxy in HTTPS_PROXY'}, and run the same command again"
+        )
+
+
+def _hide_password(proxy: str) -> str:
+    head, separator, host = proxy.rpartition("@")
+    return f"{head.partition('//')[0]}//***@{host}" if separator else proxy
 
 
 class _FetchError(Exception):

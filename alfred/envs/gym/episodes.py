@@ -14,7 +14,8 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape, make_tape
-from alfred.errors import ConfigError, explain_briefly
+from alfred.errors import ConfigError
+from alfred.keys.mistakes import explain_briefly
 
 
 def read_settings(settings: PortfolioSettings | Mapping[str, Any] | None) -> PortfolioSettings:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from alfred.data.prices.columns import squeeze
 from alfred.data.prices.date_parsing import Stamps, read_stamps
 from alfred.data.shifts import explain_shift
-from alfred.errors import DataError
+from alfred.errors import DataError, suggest_path
 from alfred.typing import FloatArray
 
 _DATE_WORDS = ("date", "datetime", "timestamp", "tradedate", "tradingdate", "tradingday", "time", "day", "ds", "index")
@@ -118,7 +118,7 @@ def check_sessions(days: pd.DatetimeIndex, path: Path) -> None:
 
 def _read_file(path: Path) -> tuple[pd.DataFrame, list[str]]:
     if not path.exists():
-        raise DataError(f"there is no file {path}; name a CSV or Parquet file")
+        raise DataError(f"there is no file {path}; name a CSV or Parquet file.{suggest_path(path)}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; name one CSV or Parquet file in it")
     try:

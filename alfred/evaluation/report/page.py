@@ -9,24 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from alfred.data.files import write_atomically
 from alfred.evaluation.backtest import Backtest
-from alfred.evaluation.formatting import (
-    format_cell,
-    format_difference,
-    format_interval,
-    format_number,
-    format_p_value,
-    format_percent,
-    format_probability,
-    write_verdict,
-)
+from alfred.evaluation.formatting import write_verdict
 from alfred.evaluation.headline import find_tone
 from alfred.evaluation.report.drawing.figure import Figure
 from alfred.evaluation.report.figures import curves, holdings, uncertainty
@@ -36,6 +25,7 @@ from alfred.evaluation.report.grids.policy import tabulate_policy
 from alfred.evaluation.report.grids.skill import tabulate_skill
 from alfred.evaluation.report.inputs import FoldScore, MarketFacts, ReportInput
 from alfred.evaluation.report.numbers import Numbers, compute_numbers
+from alfred.evaluation.report.templating import make_environment
 from alfred.evaluation.results import ResultRow
 from alfred.evaluation.statistics.significance import Verdict
 
@@ -82,7 +72,7 @@ def render_report(report: ReportInput, numbers: Numbers) -> str:
     verdicts = [verdict for verdict in (row.versus_benchmark, row.versus_equal_weight) if verdict is not None]
     broken = report.breakdown
     return (
-        _make_environment()
+        make_environment()
         .get_template("report.html.jinja")
         .render(
             report=report,
@@ -111,29 +101,6 @@ def render_report(report: ReportInput, numbers: Numbers) -> str:
             extra_tables={name: table.to_dict("split") for name, table in report.extra_tables.items()},
         )
     )
-
-
-@cache
-def _make_environment() -> jinja2.Environment:
-    """Return the templates with what writes numbers; they are compiled once a process."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("alfred.evaluation.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "pvalue": format_p_value,
-        "pct": format_percent,
-        "num": format_number,
-        "prob": format_probability,
-        "cell": format_cell,
-        "ends": format_interval,
-        "difference": format_difference,
-        "verdict": write_verdict,
-    }
-    return environment
 
 
 def _describe_verdicts(row: ResultRow, verdicts: Sequence[Verdict]) -> list[tuple[Verdict, str, str]]:

@@ -9,7 +9,7 @@ from alfred.errors import ConfigError
 from alfred.evaluation.ablation import Ablation, note_short
 from alfred.training.ablation.scores import Taken, judge_taken, read_outcomes, score
 from alfred.training.blending.panels import MEAN
-from alfred.training.blending.walk import blend_walk_forward, find_blended
+from alfred.training.blending.walk import blend_walk_forward, can_blend, find_blended
 from alfred.training.judging.walking import find_first_decision
 from alfred.training.prepared import Prepared
 from alfred.training.progress import Reporter, Silence
@@ -30,8 +30,6 @@ def ablate_blend(prepared: Prepared, reporter: Reporter | None = None) -> Ablati
         None when there is no blend, or one analyst alone in it.
     """
     settings = prepared.experiment.blend
-    if settings is None:
-        return None
     labels = [item.label for item in prepared.experiment.analysts]
     own = [
         name
@@ -39,6 +37,8 @@ def ablate_blend(prepared: Prepared, reporter: Reporter | None = None) -> Ablati
         if spec.analyst in labels
     ]
     signals = prepared.signals.select(own)
+    if settings is None or not can_blend(signals.specs):
+        return None
     blended = find_blended(signals.names, signals.horizons, settings)
     heard = [label for label in labels if any(f"{label}.{MEAN}_{h}" in names for h, names in blended.items())]
     if len(heard) < 2:

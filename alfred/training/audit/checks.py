@@ -7,7 +7,6 @@ import pandas as pd
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.checks import take_windows
-from alfred.analysts.registry import make_analyst
 from alfred.data.contexts import iterate_contexts
 from alfred.data.market import Market
 from alfred.data.signals import Signals
@@ -19,6 +18,7 @@ from alfred.envs.simulator import PortfolioSimulator
 from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.training.audit.layers import Leak
 from alfred.training.audit.worlds import World
+from alfred.training.pieces import fit_analyst
 
 _SHUFFLES = 15
 _ERRORS = 4.0  # standard errors of skill that shuffled dates never show
@@ -83,7 +83,7 @@ def check_batches(world: World, analyst: Analyst | None = None, label: str = "")
         return _compare_batches(market, analyst, label, last)
     found = []
     for settings in experiment.analysts:
-        found += _compare_batches(market, make_analyst(settings).fit(past), settings.label, last)
+        found += _compare_batches(market, fit_analyst(settings, past), settings.label, last)
     return found
 
 

@@ -25,7 +25,7 @@ from alfred.evaluation.backtest import backtest, make_walk
 from alfred.plugins import AuditStage, load_plugins
 from alfred.training.audit.layers import Layer, save_layers
 from alfred.training.audit.worlds import World
-from alfred.training.blending.walk import blend_walk_forward
+from alfred.training.blending.walk import blend_walk_forward, can_blend
 from alfred.training.forecasting import forecast_walk_forward, specialise
 from alfred.training.prepared import cut_folds, find_observed
 
@@ -60,8 +60,9 @@ def _compute_pipeline(world: World) -> list[Layer]:
         schedule = specialise(experiment.forecast, settings)
         parts.append(forecast_walk_forward(market, settings, schedule))
         layers.append(Layer.from_signals(f"forecasts of {settings.label}", parts[-1]))
-    if experiment.blend is not None:
-        parts.append(blend_walk_forward(market, concatenate_signals(parts), experiment.blend))
+    joined = concatenate_signals(parts)
+    if experiment.blend is not None and can_blend(joined.specs):
+        parts.append(blend_walk_forward(market, joined, experiment.blend))
         layers.append(Layer.from_signals(f"forecasts of {experiment.blend.label}", parts[-1]))
     if experiment.features is not None:
         parts.append(features)

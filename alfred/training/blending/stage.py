@@ -9,7 +9,7 @@ from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import SignalError
-from alfred.training.blending.walk import blend_walk_forward
+from alfred.training.blending.walk import blend_walk_forward, can_blend
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import (
     STAGE_FILE,
@@ -69,9 +69,9 @@ def explain_blend(checksum: str, signals: Signals, experiment: Experiment, forec
         forecasts: Folder of the signals of each analyst.
     """
     settings = experiment.blend
-    if settings is None:
-        return ""
     analysts = [item.label for item in experiment.analysts]
-    own = [name for name, spec in zip(signals.names, signals.specs, strict=True) if spec.analyst in analysts]
-    stage = describe_blend(checksum, signals.select(own), settings)
+    own = signals.select([spec.name for spec in signals.specs if spec.analyst in analysts])
+    if settings is None or not can_blend(own.specs):
+        return ""
+    stage = describe_blend(checksum, own, settings)
     return explain_change(read_stage(forecasts / settings.label), stage)

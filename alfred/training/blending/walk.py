@@ -92,6 +92,11 @@ class Weights:
         return np.asarray(result * panel.unit[rows])
 
 
+def can_blend(specs: Iterable[SignalSpec]) -> bool:
+    """Return whether there is something to combine: an expected return among the signals of the analysts."""
+    return any(spec.quantity == MEAN for spec in specs)
+
+
 def find_blended(names: Sequence[str], horizons: Sequence[int], settings: BlendSettings) -> dict[int, list[str]]:
     """Return the signals that are combined by their horizon, shortest first.
 

@@ -26,11 +26,13 @@ from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
-from alfred.errors import DataError
+from alfred.errors import DataError, name_own_code
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
+from alfred.learning.events import EventFile
 from alfred.training.cross_fitting.choice import choose
 from alfred.training.cross_fitting.held_out import Block, HeldOut, cut_blocks, pool
-from alfred.training.tensorboard import ValidationCurves, compute_utility
+from alfred.training.cross_fitting.utility import compute_utility
+from alfred.training.tensorboard.validation import ValidationCurves
 
 _FEWEST_BARS = 4  # of a range that is learnt from, or held out
 
@@ -76,7 +78,7 @@ def cross_fit(
     records = []
     for number, block in enumerate(blocks):
         done = number * settings.total_steps
-        place = folder / f"block{number}"
+        place = locate_block(folder, number)
         records.append(work.train_block(tape, block, place, lambda steps, done=done: progress(done + steps)))  # type: ignore[misc]
     pooled = pool(records)
     kept = choose(pooled, market.periods_per_year)
@@ -87,6 +89,22 @@ def cross_fit(
         policy = work.train_whole(tape, kept.step, folder / "whole", lambda steps: progress(done + steps))
     progress(count_steps(settings))
     return policy, kept, pooled
+
+
+def locate_block(folder: Path, number: int) -> Path:
+    """Return the folder of the training on one held-out block."""
+    return folder / f"block{number}"
+
+
+def read_pooled(folder: Path, settings: AgentSettings) -> HeldOut | None:
+    """Return what all checkpoints of a finished training earned on its held-out blocks; None when a file is gone.
+
+    Raises:
+        CheckpointError: A file is damaged.
+    """
+    records = [HeldOut.load(locate_block(folder, number)) for number in range(settings.validation_blocks)]
+    found = [record for record in records if record is not None]
+    return pool(found) if len(found) == len(records) else None
 
 
 def walk_references(market: Market, signals: Signals, environment: PortfolioSettings, span: Range) -> list[Backtest]:
@@ -118,7 +136,8 @@ class _Work:
         first, last = block.held_out
         walk = make_walk(self.market, self.signals, self.environment, untrained, start=first, end=last)
         start = backtest(untrained, walk)
-        with ValidationCurves(folder, references) as curves:
+        with EventFile(folder) as events:
+            curves = ValidationCurves(events, references, start, self.environment)
 
             def validate(policy: Policy, steps: int) -> float:
                 found = backtest(policy, walk)
@@ -131,26 +150,29 @@ class _Work:
                 return utility
 
             record.add(0, start, compute_utility(start, self.environment.reward.risk_aversion))
-            self._train(replace(tape, spans=block.spans), folder, validate, progress)
+            self._train(replace(tape, spans=block.spans), folder, events, validate, progress)
         record.finished = True
         record.save(folder)
         return record
 
     def train_whole(self, tape: Tape, steps: int, folder: Path, progress: Callable[[int], None]) -> NetworkPolicy:
         """Train on everything and return the network as it stands after some steps."""
-        return self._train(tape, folder, lambda _policy, at: -abs(at - steps), progress, stop=steps)
+        with EventFile(folder) as events:
+            return self._train(tape, folder, events, lambda _policy, at: -abs(at - steps), progress, stop=steps)
 
     def _train(
         self,
         tape: Tape,
         folder: Path,
+        events: EventFile,
         validate: Callable[[Policy, int], float],
         progress: Callable[[int], None],
         stop: int | None = None,
     ) -> NetworkPolicy:
         torch.manual_seed(self.seed)
-        task = TrainingTask(tape, self.environment, self.seed, folder, validate, progress, stop)
-        return self.agent.train(task)
+        task = TrainingTask(tape, self.environment, self.seed, folder, validate, progress, stop, events)
+        with name_own_code(self.agent, f"agent '{self.agent.settings.label}'", "train"):
+            return self.agent.train(task)
 
 
 def _check_length(tape: Tape, blocks: list[Block], settings: AgentSettings, environment: PortfolioSettings) -> None:

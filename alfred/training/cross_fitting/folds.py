@@ -20,10 +20,10 @@ from alfred.data.splits import Fold, Range
 from alfred.envs.settings import PortfolioSettings
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
-from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.formatting import format_number, format_p_value
 from alfred.evaluation.portfolio_metrics import compute_sharpe
-from alfred.training.cross_fitting.blocks import count_steps, cross_fit, walk_references
+from alfred.training.cross_fitting.blocks import count_steps, cross_fit, locate_block, read_pooled, walk_references
+from alfred.training.effort.timings import Timed, time_call
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import (
@@ -35,7 +35,7 @@ from alfred.training.provenance.stages import (
     require_same_code,
     write_stage,
 )
-from alfred.training.tensorboard import ValidationCurves
+from alfred.training.tensorboard.trainings import clear_seeds, write_seeds, write_training
 
 SCORES_FILE = "scores.json"
 
@@ -73,6 +73,7 @@ def train_agents(
     n_jobs: int,
     folder: Path,
     reporter: Reporter,
+    timed: Callable[[float], None] = lambda _seconds: None,
 ) -> list[TrainedAgent]:
     """Train one agent on every fold from every seed.
 
@@ -90,6 +91,7 @@ def train_agents(
         n_jobs: Processes.
         folder: Where policies and TensorBoard curves go, a folder each fold and seed.
         reporter: Progress callback.
+        timed: Told how many seconds each training took that was not finished before.
     """
     jobs, trained = [], dict[tuple[int, int], TrainedAgent]()
     for fold in folds:
@@ -111,17 +113,32 @@ def train_agents(
                     shutil.rmtree(place)
             if reason:
                 reporter.say(f"{name}: trained again, {reason}")
+            clear_seeds(place.parent)
             train = partial(
                 train_agent, known, known_signals, fold, settings, environment, seed + number, place, stage=stage
             )
-            jobs.append(Job(name, train, count_steps(settings), describe_training))
-    trained |= {(item.fold, item.seed): item for item in run_jobs(jobs, n_jobs, reporter)}
+            jobs.append(Job(name, partial(time_call, train), count_steps(settings), _describe_timed))
+    for done in run_jobs(jobs, n_jobs, reporter):
+        trained[done.value.fold, done.value.seed] = done.value
+        timed(done.seconds)
+    for fold in folds:
+        places = [locate_training(folder, fold.index, seed + number) for number in range(training.n_seeds)]
+        pooled = [read_pooled(place, settings) for place in places]
+        write_seeds(places[0].parent, [item for item in pooled if item is not None])
     return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
+
+
+def _describe_timed(timed: Timed[TrainedAgent]) -> str:
+    return describe_training(timed.value)
 
 
 def describe_training(trained: TrainedAgent) -> str:
     """Return on one line what a training kept, and why."""
-    kept = trained.kept
+    return describe_kept(trained.kept)
+
+
+def describe_kept(kept: Kept) -> str:
+    """Return the same of what was kept."""
     gain = f"{format_number(kept.gain, sign=True)} ± {format_number(kept.gain_error)} % a year"
     chance = format_p_value(kept.p_value)
     if kept.untrained:
@@ -182,21 +199,13 @@ def train_agent(
         "validation_sharpe": compute_sharpe(pooled.net[pooled.steps.index(kept.step)], periods),
     }
     references = walk_references(market, signals, environment, fold.validation)
-    with ValidationCurves(folder, references) as curves:
-        curves.write_skill(_measure_skill(signals, market, fold.validation))
-        curves.write_chosen(latest, settings, {**scores, "kept_step": kept.step, "gain": kept.gain})
+    explanation = describe_kept(kept)
+    blocks = [locate_block(folder, number) for number in range(settings.validation_blocks)]
+    write_training(folder, pooled, kept, scores, latest, references, settings.total_steps, explanation, blocks)
     # Written last: its presence says that the training is finished.
     text = json.dumps({**scores, "kept": asdict(kept)})
     write_atomically(folder / SCORES_FILE, lambda path: path.write_text(text, encoding="utf-8"))
     return TrainedAgent(fold.index, seed, policy, kept, **scores)
-
-
-def _measure_skill(signals: Signals, market: Market, span: Range) -> dict[str, float]:
-    """Return the mean daily rank correlation of each signal with what it foretells, by its name."""
-    skill = compute_signal_skill(signals, market, *span)
-    return {
-        f"{row.signal}_{row.period}".removesuffix("_all").replace(" ", "_"): row.value for row in skill.itertuples()
-    }
 
 
 def locate_training(folder: Path, fold: int, seed: int) -> Path:

@@ -24,15 +24,16 @@ from alfred.envs.policy import Policy
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 from alfred.training.cross_fitting.folds import train_agent
+from alfred.training.cross_fitting.utility import compute_utility
 from alfred.training.doctor.oracle import Oracle, Planted, plant_signal, shuffle_signals
 from alfred.training.progress import Reporter, Silence
-from alfred.training.tensorboard import compute_utility
 from alfred.typing import FloatArray
 
 # Below this gain in Sharpe ratio even the oracle has nothing to show for its knowledge after costs.
 _LEAST_GAIN = 0.3
 _FINE_SHARE = 0.5
 _TOO_MANY_ERRORS = 2.0
+_LONGER = "take a longer test range (more sessions, or a smaller splits.n_folds)"
 _ADJUSTMENTS = (1.0, 0.5, 0.25, 0.1, 0.05)
 # Fewer steps than this do not recover a planted signal even where everything is fine (docs/benchmarks.md, learning).
 ENOUGH_STEPS = 50_000
@@ -50,6 +51,8 @@ class AgentFinding:
         shuffled_t: Its return over cash with the shuffled signal beyond what its exposure to equal weights explains, in
             standard errors: the intercept of a regression, which holding more or less risk does not move.
         steps: Environment steps of each of its trainings.
+        share_error: Standard error of `share`: that of the difference of two Sharpe ratios on the same sessions, over
+            the oracle's gain.
     """
 
     name: str
@@ -58,6 +61,7 @@ class AgentFinding:
     shuffled_sharpe: float
     shuffled_t: float
     steps: int
+    share_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,14 +138,27 @@ def diagnose(
                 shuffled_sharpe=measure_sharpe(without),
                 shuffled_t=measure_skill(without.excess, equal.excess),
                 steps=settings.total_steps,
+                share_error=measure_error(with_signal, no_skill) / (best - base) if best > base else float("nan"),
             )
         )
-    verdict, healthy = judge(findings, best, base)
+    verdict, healthy = judge(findings, best, base, gain_error=measure_error(oracle, no_skill))
     return Diagnosis(verdict, healthy, ic, best, base, tuple(findings))
 
 
-def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharpe: float) -> tuple[str, bool]:
-    """Return one line of verdict, and whether all is well."""
+def judge(
+    findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharpe: float, *, gain_error: float = 0.0
+) -> tuple[str, bool]:
+    """Return one line of verdict, and whether all is well.
+
+    Nothing is said that the test range cannot tell: a gain within two standard errors of none, and a share of it whose
+    two standard errors reach over the line between fine and weak, are too small a budget to judge by.
+
+    Args:
+        findings: What was found about each agent.
+        oracle_sharpe: Sharpe ratio of the oracle.
+        no_skill_sharpe: The same without the signal.
+        gain_error: Standard error of the difference of the two.
+    """
     gain = oracle_sharpe - no_skill_sharpe
     if gain < _LEAST_GAIN:
         return (
@@ -156,8 +173,17 @@ def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharp
             "something reads the future",
             False,
         )
+    if gain < _TOO_MANY_ERRORS * gain_error:
+        return (
+            f"budget too small to judge: the oracle's own gain of {gain:+.2f} Sharpe has a standard error of "
+            f"{gain_error:.2f}, so that the test range cannot tell it from luck; {_LONGER}",
+            False,
+        )
     # The oracle knows the model of one day; an agent that finds what the signal says of later days may do better.
     weak = [item for item in findings if not item.share >= _FINE_SHARE]
+    unsure = [item for item in findings if _is_unsure(item)]
+    if not weak and unsure:
+        return f"budget too small to judge: {_list_shares(unsure)} may be luck; {_LONGER}", False
     if not weak:
         shares = ", ".join(f"{item.name} {item.share:.0%}" for item in findings)
         return f"learner fine, environment fine: of what is attainable, agents recover {shares}", True
@@ -169,6 +195,11 @@ def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharp
             "nothing of agent or environment (--steps, total_steps)",
             False,
         )
+    if unsure := [item for item in weak if _is_unsure(item)]:
+        return (
+            f"budget too small to judge: {_list_shares(unsure)} may be half of it as well as less; {_LONGER}",
+            False,
+        )
     if len(weak) == len(findings):
         return (
             f"environment or data at fault: no agent recovers half of the planted gain of {gain:+.2f} Sharpe; look at "
@@ -177,6 +208,17 @@ def judge(findings: Sequence[AgentFinding], oracle_sharpe: float, no_skill_sharp
         )
     names = ", ".join(f"{item.name} {item.share:.0%}" for item in weak)
     return f"environment fine, learner weak: {names} of what is attainable; give it more steps or its defaults", False
+
+
+def _is_unsure(item: AgentFinding) -> bool:
+    """Return whether two standard errors of a share reach over the line that it is on one side of."""
+    reach = _TOO_MANY_ERRORS * item.share_error
+    return item.share < reach if item.share >= _FINE_SHARE else item.share + reach >= _FINE_SHARE
+
+
+def _list_shares(findings: Sequence[AgentFinding]) -> str:
+    shares = ", ".join(f"{item.name} {item.share:.0%} ± {item.share_error:.0%}" for item in findings)
+    return f"{shares} (standard error) of what is attainable"
 
 
 class Evaluator:
@@ -230,6 +272,17 @@ def measure_sharpe(record: Backtest) -> float:
     """Return the Sharpe ratio a year of a book's net returns in excess of cash; 0 for a book that is nothing else."""
     sharpe = compute_sharpe(record.excess, record.periods_per_year)
     return 0.0 if np.isnan(sharpe) else sharpe
+
+
+def measure_error(record: Backtest, reference: Backtest) -> float:
+    """Return the standard error of the difference of two yearly Sharpe ratios on the same sessions.
+
+    The mean of each is taken in units of its own volatility, so that what moves both falls away; that volatilities are
+    estimated as well adds little at daily Sharpe ratios far below one (Jobson and Korkie, 1981).
+    """
+    one, other = (np.asarray(item.excess, dtype=np.float64) for item in (record, reference))
+    scaled = [values / spread if (spread := values.std()) > 0 else np.zeros_like(values) for values in (one, other)]
+    return float((scaled[0] - scaled[1]).std(ddof=1) * np.sqrt(record.periods_per_year / len(one)))
 
 
 def measure_skill(net: FloatArray, reference: FloatArray) -> float:

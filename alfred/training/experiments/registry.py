@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from alfred.errors import ConfigError, explain_briefly, suggest
+from alfred.errors import ConfigError, suggest
+from alfred.keys.mistakes import explain_briefly
 from alfred.training.experiments.settings import ExperimentEntry, RegistrySettings, StrategySettings
 
 BASELINE = "baseline"
@@ -95,7 +96,7 @@ def read_registry(path: Path | None) -> RegistrySettings:
     try:
         return RegistrySettings.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_explain(error, str(path), RegistrySettings)) from error
+        raise ConfigError(f"{path}: {explain_briefly(error, RegistrySettings)}") from error
 
 
 def resolve_experiments(entries: Sequence[ExperimentEntry], source: str = "the file") -> list[NamedStrategy]:
@@ -124,7 +125,7 @@ def resolve_experiments(entries: Sequence[ExperimentEntry], source: str = "the f
         try:
             strategy = StrategySettings.model_validate(merged)
         except ValidationError as error:
-            raise ConfigError(_explain(error, where, StrategySettings)) from error
+            raise ConfigError(f"{where}: {explain_briefly(error, StrategySettings)}") from error
         based_on = BASELINE if is_root else entry.based_on
         found[entry.name] = NamedStrategy(entry.name, based_on, entry.about, strategy, dict(entry.changes))
     return list(found.values())
@@ -153,16 +154,3 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         else:
             merged[key] = value
     return merged
-
-
-def _explain(error: ValidationError, where: str, model: type[RegistrySettings | StrategySettings]) -> str:
-    """Return the first mistake on one line, with a suggestion for an unknown key."""
-    first = error.errors()[0]
-    if first["type"] == "extra_forbidden":
-        key = ".".join(map(str, first["loc"]))
-        known = list(model.model_fields) if len(first["loc"]) == 1 else []
-        listed = f"; known: {', '.join(known)}." if known else "."
-        return f"{where}: unknown key '{key}'{listed}{suggest(str(first['loc'][-1]), known)}"
-    given = repr(first["input"])
-    shown = f" (got {given if len(given) < 80 else given[:77] + '...'})" if first["type"] != "missing" else ""
-    return f"{where}: {explain_briefly(error).replace('Value error, ', '')}{shown}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pandas as pd
 from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.registry import make_baselines
 from alfred.config import Experiment
+from alfred.data.signals import Signals
 from alfred.envs.policy import Policy
 from alfred.errors import CheckpointError
-from alfred.evaluation.backtest import Backtest, Stage, backtest, make_slug, make_walk
+from alfred.evaluation.backtest import Backtest, Walk, backtest, make_slug, make_walk
 from alfred.evaluation.behaviour import Behaviour, describe_behaviour
 from alfred.evaluation.breakdown.breakdown import break_down
 from alfred.evaluation.forecast_metrics import compute_signal_skill
@@ -27,9 +29,9 @@ from alfred.training.cross_fitting.folds import TrainedAgent, load_trained, loca
 from alfred.training.judging.caveats import find_execution_caveat, find_knowledge_caveat, find_payout_caveat
 from alfred.training.judging.explain import read_explanation
 from alfred.training.judging.findings import Findings, make_key, read_findings, write_findings
-from alfred.training.judging.kept import list_trainings, write_verdict_events
+from alfred.training.judging.kept import list_trainings
 from alfred.training.judging.seeds import HEADING, name_seed, tabulate_seeds
-from alfred.training.judging.walking import find_first_decision, make_stages, walk_seeds
+from alfred.training.judging.walking import Book, find_first_decision, list_seed_books, make_stages, walk_books
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared
 from alfred.training.progress import Reporter, Silence
@@ -45,6 +47,7 @@ from alfred.training.provenance.stages import (
 )
 from alfred.training.provenance.trials import DataIdentity, Trial, TrialLog, select_trials
 from alfred.training.runs import list_seeds, read_versions, write_config
+from alfred.training.tensorboard.run import write_lines, write_plan, write_verdict
 
 EQUAL_WEIGHT = "equal weight"
 Trained = Mapping[str, Sequence[TrainedAgent]]
@@ -206,31 +209,31 @@ def _walk_all(
     observed = scaled.select(prepared.observed.names)
     start = find_first_decision(prepared)
 
-    def walk(policy: Policy, stages: Sequence[Stage] | None = None) -> Backtest:
-        shown = scaled if stages is None else observed
-        test = make_walk(market, shown, experiment.env, policy, start=start, end=folds[-1].test[1])
-        return backtest(policy if stages is None else stages, test)
+    def prepare(shown: Signals, policy: Policy, n_books: int) -> Walk:
+        end = folds[-1].test[1]
+        return make_walk(market, shown, experiment.env, policy, start=start, end=end, n_books=n_books)
 
     baselines = make_baselines(experiment.baselines, market, prepared.signals.names)
-    update = reporter.begin("evaluation", len(trained) + len(baselines) + 1)
-    agents: list[Backtest] = []
-    seeds: list[Backtest] = []
-    for number, settings in enumerate(experiment.agents):
-        stages = make_stages(settings, trained[settings.label], folds)
-        agents.append(walk(stages[0].policy, stages))
-        seeds += walk_seeds(settings, trained[settings.label], folds, walk)
-        update(number + 1)
+    books = [
+        Book(settings.label, make_stages(settings, trained[settings.label], folds)) for settings in experiment.agents
+    ]
+    n_agents = len(books)
+    for settings in experiment.agents:
+        books += list_seed_books(settings, trained[settings.label], folds)
+    update = reporter.begin("evaluation", len(books) + len(baselines) + 1)
+    walked = walk_books(books, market.n_symbols, partial(prepare, observed), update)
+    agents, seeds = walked[:n_agents], walked[n_agents:]
     held = []
     for policy in baselines:
-        held.append(walk(policy))
-        update(len(agents) + len(held))
+        held.append(backtest(policy, prepare(scaled, policy, 1)))
+        update(len(books) + len(held))
     records = [*agents, *held]
     # First what says that they are whole; then those that are not overwritten.
     (prepared.run.backtests / STAGE_FILE).unlink(missing_ok=True)
     _save_records(records, prepared.run.backtests)
     _save_records(seeds, prepared.run.seed_backtests)
     write_stage(prepared.run.backtests, now)
-    update(len(trained) + len(baselines) + 1)
+    update(len(books) + len(baselines) + 1)
     return records, seeds
 
 
@@ -249,7 +252,9 @@ def _report(
 ) -> list[ResultRow]:
     report, found = _describe(prepared, records, seeds, trained)
     rows = write_report(prepared.run.path, report, found.numbers)
-    write_verdict_events(prepared.run.verdict, rows)
+    write_plan(prepared)
+    write_verdict(prepared.run.summary, rows)
+    write_lines(prepared, trained, seeds, next(record for record in records if record.name == EQUAL_WEIGHT))
     return rows
 
 

@@ -22,7 +22,8 @@ from alfred.envs.plain_bar import RUIN
 from alfred.envs.policy import Policy
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.errors import AlfredError, ConfigError, DataError
-from alfred.evaluation.backtest import Backtest, Stage, decide_weights, make_record, make_walk, warm_up
+from alfred.evaluation.backtest import Backtest, Stage, make_record, make_walk, warm_up
+from alfred.evaluation.deciding import decide_weights
 from alfred.training.judging.walking import find_first_decision
 from alfred.training.live.tomorrow import extend_market, extend_signals
 from alfred.training.prepared import Prepared

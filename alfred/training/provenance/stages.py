@@ -24,6 +24,7 @@ from alfred.data.features.registry import FEATURES
 from alfred.data.files import compute_checksum, write_atomically
 from alfred.data.market import Market
 from alfred.data.prices.rates import read_rates, resolve_cash_rate
+from alfred.data.settings import PREFIX as FEATURE_PREFIX
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
@@ -45,9 +46,8 @@ TRAINING_PACKAGES = (*FORECAST_PACKAGES, "stable-baselines3")
 
 # What walks a policy through a market, for training and for judging alike.
 _LEDGER = ("alfred.evaluation.backtest", "alfred.envs.gym.episodes", "alfred.data.signals")
-_CROSS_FITTING = (
-    *(f"alfred.training.cross_fitting.{name}" for name in ("folds", "blocks", "choice", "held_out")),
-    "alfred.training.tensorboard",
+_CROSS_FITTING = tuple(
+    f"alfred.training.cross_fitting.{name}" for name in ("folds", "blocks", "choice", "held_out", "utility")
 )
 _BLENDING = tuple(f"alfred.training.blending.{name}" for name in ("walk", "panels", "ridge"))
 _CALIBRATION = ("alfred.analysts.calibration.calibrator",)
@@ -272,6 +272,8 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
         include={"seed", "data", "analysts", "features", "forecast", "splits", "env", "training", *extra},
         exclude={"data": {"source", "path", "end"}, "forecast": {"cache"}, "training": {"n_jobs"}},
     )
+    if experiment.blend is not None and experiment.observe is None:
+        chosen["observe"] = [experiment.blend.label, FEATURE_PREFIX]
     if isinstance(experiment.env.cash_rate_pct, Path):
         rates = read_rates(experiment.env.cash_rate_pct)
         chosen["env"]["cash_rate_pct"] = compute_digest([str(day) for day in rates.index], rates.tolist())

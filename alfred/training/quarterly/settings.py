@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from alfred.analysts.extractors.settings import HeadName
 from alfred.analysts.fundamentals.settings import FundamentalsAnalystSettings
-from alfred.errors import ConfigError, explain_briefly
+from alfred.errors import ConfigError
+from alfred.keys.mistakes import explain_briefly
 from alfred.settings import Name, Settings
 
 

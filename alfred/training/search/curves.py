@@ -6,8 +6,8 @@ from pathlib import Path
 
 from optuna import Study
 from optuna.trial import FrozenTrial
-from torch.utils.tensorboard import SummaryWriter
 
+from alfred.learning.events import EventFile
 from alfred.training.search.worker import DUPLICATE
 
 
@@ -25,6 +25,7 @@ def write_trial(folder: Path, study: Study, trial: FrozenTrial) -> None:
     metrics = {f"search/{name}": value for name, value in zip(names, trial.values, strict=True)}
     metrics |= {f"search/step_{step}": value for step, value in trial.intermediate_values.items()}
     place = folder / study.study_name.rpartition("@")[0] / f"trial-{trial.number}"
-    with SummaryWriter(str(place)) as writer:
+    with EventFile(place, "trial") as events:
         told = {name: "none" if value is None else value for name, value in trial.params.items()}
-        writer.add_hparams(told, metrics, run_name=".")
+        events.add_line(told)
+        events.add_scalars(metrics)

@@ -13,7 +13,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-from alfred.errors import CheckpointError, ConfigError, MissingExtraError, explain_briefly
+from alfred.errors import CheckpointError, ConfigError, MissingExtraError
+from alfred.keys.mistakes import explain_briefly
 
 JOURNAL_FILE = "journal.log"
 _HEARTBEAT_SECONDS, _MISSED_BEATS = 30, 4

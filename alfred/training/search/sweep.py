@@ -17,9 +17,10 @@ import yaml
 
 from alfred.config import Experiment
 from alfred.data.files import write_atomically
-from alfred.errors import AlfredError, ConfigError, explain_briefly
+from alfred.errors import AlfredError, ConfigError
 from alfred.evaluation.results import ResultRow
 from alfred.training import pipeline
+from alfred.training.catalogue.status import explain_failure
 from alfred.training.progress import Reporter
 from alfred.training.provenance.stages import compute_digest
 from alfred.training.runs import locate_run
@@ -148,7 +149,7 @@ def run_sweep(points: Sequence[Point], root: Path, *, fresh: bool = False, repor
             pipeline.run_all(point.experiment, root, fresh=fresh, reporter=reporter)
         # Whatever a library does wrong, out of memory included, costs one point and not the sweep.
         except Exception as refusal:
-            errors[point.experiment.name] = _describe_error(refusal)
+            errors[point.experiment.name] = explain_failure(refusal)
             reporter.say(f"failed: {errors[point.experiment.name]}")
     if len(errors) == len(points):
         raise AlfredError(f"every point failed, the last one with: {list(errors.values())[-1]}")
@@ -163,11 +164,6 @@ def run_sweep(points: Sequence[Point], root: Path, *, fresh: bool = False, repor
                 error = str(refusal)
         swept.append(Swept(point, tuple(rows), error))
     return swept
-
-
-def _describe_error(error: Exception) -> str:
-    text = explain_briefly(error)
-    return text if isinstance(error, AlfredError) else f"{type(error).__name__}: {text}"
 
 
 def tabulate_sweep(swept: Sequence[Swept]) -> pd.DataFrame:

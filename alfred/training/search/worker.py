@@ -15,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from alfred.errors import explain_briefly
+from alfred.keys.mistakes import explain_briefly
 from alfred.training.search.claims import CHOSEN, ERROR, WORKER, hold_worker, lock_asking, requeue_lost
 from alfred.training.search.storage import open_storage
 from alfred.training.search.study import StudyPlan, begin_study, count_drawn, count_trials, make_pruner, make_sampler

@@ -69,7 +69,9 @@ def test_what_is_fixed_is_not_searched() -> None:
     assert (model.lstm_size, model.fitting.steps, model.cls_loss) == (40, 7, "focal")  # type: ignore[attr-defined]
     assert model.fitting.learning_rate == trial.params["hermite.fitting.learning_rate"]  # type: ignore[attr-defined]
     assert "hermite.focal_gamma" in trial.params  # what depends on a fixed choice is searched
-    with pytest.raises(ConfigError, match="family 'ridge' cannot be built: penalty"):
+    with pytest.raises(
+        ConfigError, match=r"family 'ridge' cannot be built: unknown key 'penalty'.* Did you mean 'penalties'"
+    ):
         ModelSpace(make_settings(fixed={"ridge": {"penalty": 3}}), 300).build("ridge", {})
     with pytest.raises(ConfigError, match="set horizon, which is 1"):
         ModelSpace(make_settings(fixed={"ridge": {"horizons": [1, 5]}}), 300).build("ridge", {})

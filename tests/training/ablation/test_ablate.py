@@ -95,7 +95,7 @@ def test_the_useful_analyst_of_a_blend_is_found_and_twenty_useless_ones_are_noth
     found = ablate_blend(prepared)
     assert find(found, "helps") == ["a0"]
     assert len(find(found, "no credible change")) >= N_USELESS - 1
-    assert ablate_blend(make_prepared(tmp_path, market, forecasts, analysts, 1_300)) is None
+    assert ablate_blend(make_prepared(tmp_path, market, forecasts, analysts, 1_300, blend=None)) is None
 
 
 @pytest.mark.slow

@@ -10,10 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from alfred.cli import app
-from alfred.config import parse_experiment
+from alfred.config import BlendSettings, Experiment, parse_experiment
+from alfred.data.signals import SignalSpec
 from alfred.errors import CheckpointError, ConfigError
 from alfred.training import pipeline
 from alfred.training.audit.run import audit
+from alfred.training.blending.walk import can_blend
+from alfred.training.prepared import find_observed
 from alfred.training.provenance.stages import hash_choice
 from tests.training.small import make_small, run_small, write_prices
 
@@ -80,6 +83,25 @@ def test_observing_the_blend_alone_needs_one(tmp_path: Path) -> None:
         make_small(prices, blend={"name": "naive"})
     with pytest.raises(ConfigError, match=r"observe: it names nothing"):
         make_small(prices, observe=[])
+
+
+def test_agents_see_blend_and_features_by_default_and_everything_where_there_is_no_blend() -> None:
+    names = ["momentum.expected_return_1", "blend.expected_return_1", "feature.volatility_60"]
+    assert Experiment().blend == BlendSettings()
+    assert find_observed(names, Experiment()) == names[1:]
+    assert find_observed(names, parse_experiment({"observe": "all"})) == names
+    assert find_observed(names, parse_experiment({"observe": ["momentum"]})) == names[:1]
+    assert find_observed(names, parse_experiment({"blend": None})) == names
+    # Nobody forecasts a return: nothing is blended, and all is seen.
+    assert find_observed(["news.sentiment_1", "feature.volatility_60"], Experiment()) == [
+        "news.sentiment_1",
+        "feature.volatility_60",
+    ]
+
+
+def test_without_a_forecast_of_returns_there_is_no_blend() -> None:
+    assert can_blend([SignalSpec("momentum", "expected_return", 5)])
+    assert not can_blend([SignalSpec("momentum", "dispersion", 5), SignalSpec("news", "sentiment", 1)])
 
 
 def test_a_configuration_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_list_alone_is_a_file_of_experiments(tmp_path) -> None:
     ("text", "said"),
     [
         ("- {name: a, change: {}}", "unknown key 'experiments.0.change'"),
-        ("holdout: 3", "unknown key 'holdout'; known: .* Did you mean 'holdout_days'"),
+        ("holdout: 3", "unknown key 'holdout'; known here: .* Did you mean 'holdout_days'"),
         ("holdout_days: many", "holdout_days: .*got 'many'"),
         ("- {name: ../a}", "cannot be the name"),
         ("just words", "must hold a list of experiments"),
@@ -81,7 +81,7 @@ def test_a_file_that_is_none_is_refused_on_one_line(tmp_path, text, said) -> Non
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"name": "a", "changes": {"topn": 3}}, "'a': unknown key 'topn'; known: .* Did you mean 'top_n'"),
+        ({"name": "a", "changes": {"topn": 3}}, "'a': unknown key 'topn'; known here: .* Did you mean 'top_n'"),
         ({"name": "a", "changes": {"trees": {"rounds": 3}}}, "unknown key 'trees.rounds'"),
         ({"name": "a", "changes": {"top_n": 0}}, "top_n: .*got 0"),
         ({"name": "a", "changes": {"horizon_weights": {1: 1.0}}}, "give one weight for each"),

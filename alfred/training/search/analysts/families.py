@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from alfred.analysts.chosen.entries import build_settings
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AGGREGATIONS, AnalystSettings
-from alfred.errors import ConfigError, explain_briefly, suggest
+from alfred.errors import ConfigError, suggest
+from alfred.keys.mistakes import explain_briefly
 from alfred.settings import Settings
 from alfred.training.search.space import SPACE, Choice, Dimension, Real, Space, Whole
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from alfred.analysts.forecast import Forecast, list_signals
-from alfred.analysts.registry import make_analyst
 from alfred.analysts.settings import AnalystSettings
 from alfred.config import ForecastSettings
 from alfred.data.market import Market
@@ -21,7 +20,7 @@ from alfred.data.signals import Signals
 from alfred.errors import DataError
 from alfred.evaluation.forecast_metrics import compute_realised_returns
 from alfred.training.forecasting import forecast_walk_forward
-from alfred.training.pieces import predict_rows
+from alfred.training.pieces import fit_analyst, predict_rows
 from alfred.training.search.two_stage.scoring import FoldScore, find_call, score_forecasts
 from alfred.training.search.two_stage.segments import ModelFold, Segments, cut_copy
 from alfred.training.search.two_stage.settings import TwoStageSettings
@@ -62,7 +61,7 @@ def forecast_fold(market: Market, settings: AnalystSettings, fold: ModelFold, ho
     """
     end = fold.validation[1]
     seen = cut_copy(market, end)
-    analyst = make_analyst(settings).fit(cut_copy(market, fold.fit_end))
+    analyst = fit_analyst(settings, cut_copy(market, fold.fit_end))
     first = int(seen.dates.searchsorted(fold.calibration[0]))
     rows = np.arange(first, seen.n_dates)
     piece = predict_rows(analyst, seen, rows)

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self, get_args
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from alfred.errors import ConfigError, suggest
+from alfred.errors import ConfigError
+from alfred.keys.mistakes import explain_briefly
 from alfred.settings import Settings
 
 Family = Literal["hermite", "extractor", "trees", "ridge"]
@@ -119,13 +120,4 @@ def read_settings(pairs: Sequence[str], given: Mapping[str, object] | None = Non
     try:
         return TwoStageSettings.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the whole"
-        if first["type"] == "extra_forbidden":
-            known = list(TwoStageSettings.model_fields)
-            raise ConfigError(
-                f"search: unknown key '{key}'; known: {', '.join(known)}.{suggest(key, known)}"
-            ) from error
-        message = first["msg"].removeprefix("Value error, ")
-        given_value = f", got {first['input']!r}" if first["loc"] else ""
-        raise ConfigError(f"search: {key}: {message[0].lower()}{message[1:]}{given_value}") from error
+        raise ConfigError(f"search: {explain_briefly(error)}") from error

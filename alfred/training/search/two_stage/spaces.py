@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
-from alfred.errors import ConfigError, explain_briefly
+from alfred.errors import ConfigError
+from alfred.keys.mistakes import explain_briefly
 from alfred.training.search.two_stage.settings import Family, TwoStageSettings
 
 Value = str | int | float | bool

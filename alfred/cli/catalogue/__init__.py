@@ -1,0 +1,1 @@
+"""`alfred compare` and `alfred runs`: what lies in a folder of runs."""

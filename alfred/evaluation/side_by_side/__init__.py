@@ -1,0 +1,1 @@
+"""Strategies of several runs on the sessions that they share."""

@@ -1,0 +1,1 @@
+"""Keys of a configuration: what each is, and what is wrong with one."""

@@ -1,0 +1,174 @@
+"""What TensorBoard reads: one event file for each training, without doubled points and cheap to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+
+_BINS = 40  # of a histogram
+_PREFIX = "events.out.tfevents."
+
+Layout = Mapping[str, Mapping[str, Sequence[Any]]]
+"""Charts of the custom scalars tab by category and title: `["Multiline", expressions]` or `["Margin", tags]`."""
+
+
+class EventFile:
+    """The events of one training, or of one piece of text, in a folder that may hold those of other kinds.
+
+    The file is opened by the first event. It takes the place of earlier files of its kind, unless `resume` was called
+    before: then they stay, and readers pass over what they hold of later steps, which comes a second time.
+
+    Args:
+        folder: Where it stands; None writes nothing.
+        kind: Ends its name, and says which earlier files it replaces.
+    """
+
+    def __init__(self, folder: Path | None, kind: str = "training") -> None:
+        """Remember the place; nothing is opened or deleted yet."""
+        self._folder, self._kind = folder, kind
+        self._writer: SummaryWriter | None = None
+        self._purge: int | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is written."""
+        return self._folder is not None
+
+    def open_below(self, name: str) -> EventFile:
+        """Return the event file of a training inside this one, in a folder of its own."""
+        return EventFile(None if self._folder is None else self._folder / name, self._kind)
+
+    def resume(self, step: int) -> None:
+        """Go on after a number of steps: what earlier files hold of later ones does not count any more."""
+        self._purge = step + 1
+
+    def add_scalars(self, scalars: Mapping[str, float], step: int = 0) -> None:
+        """Write numbers by their tags; those that are not finite have no point."""
+        for tag, value in scalars.items():
+            if np.isfinite(value) and (writer := self._open()):
+                writer.add_scalar(tag, float(value), step)
+
+    def add_histogram(self, tag: str, values: np.typing.NDArray[Any], step: int) -> None:
+        """Write how values are distributed; those that are not finite are left out."""
+        finite = np.asarray(values, dtype=np.float64).ravel()
+        finite = finite[np.isfinite(finite)]
+        if len(finite) and (writer := self._open()):
+            # Its own thousand bins would take longer than the rest of a validation.
+            writer.add_histogram(tag, finite, step, bins=_BINS)
+
+    def copy_histograms(self, folder: Path, kind: str = "training") -> None:
+        """Take over the histograms of another training, those that a resumed one wrote again once."""
+        found = {
+            (value.tag, event.step): event.summary
+            for path in sorted(folder.glob(f"{_PREFIX}*.{kind}"))
+            for event in read_events(path)
+            for value in event.summary.value
+            if value.HasField("histo")
+        }
+        for (_, step), summary in found.items():
+            if writer := self._open():
+                writer._get_file_writer().add_summary(summary, step)  # type: ignore[no-untyped-call]
+
+    def add_text(self, tag: str, text: str) -> None:
+        """Write a text in Markdown."""
+        if writer := self._open():
+            writer.add_text(tag, text)
+
+    def add_picture(self, tag: str, figure: Figure, step: int = 0) -> None:
+        """Write a figure of matplotlib as a picture."""
+        if writer := self._open():
+            writer.add_figure(tag, figure, step)
+
+    def add_layout(self, layout: Layout) -> None:
+        """Write what the custom scalars tab shows; equal layouts of several runs are shown once."""
+        if writer := self._open():
+            writer.add_custom_scalars(layout)
+
+    def add_line(self, settings: Mapping[str, bool | int | float | str]) -> None:
+        """Write a line of the hparams tab: settings by name; the metrics are scalars of the same run."""
+        self._add_hparams(settings, (), range(1, 3))
+
+    def add_columns(self, settings: Mapping[str, bool | int | float | str], metrics: Sequence[str]) -> None:
+        """Say once, for all runs, which settings (each with an example) and scalars are columns of the hparams tab."""
+        self._add_hparams(settings, metrics, range(1))
+
+    def _add_hparams(
+        self, settings: Mapping[str, bool | int | float | str], metrics: Sequence[str], places: range
+    ) -> None:
+        """Write parts of what stands for hyperparameters: the columns, the beginning of a session, and its end."""
+        if writer := self._open():
+            from torch.utils.tensorboard import summary
+
+            # `SummaryWriter.add_hparams` would open a file, and a run, of its own.
+            parts = summary.hparams(dict(settings), dict.fromkeys(metrics, 0.0))  # type: ignore[no-untyped-call]
+            for place in places:
+                writer._get_file_writer().add_summary(parts[place])  # type: ignore[no-untyped-call]
+
+    def flush(self) -> None:
+        """Put everything on disk: called before a checkpoint, so that what came before it outlives a kill."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file, if it was opened."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def clear(self) -> None:
+        """Delete earlier files of this kind."""
+        if self._folder is not None:
+            for path in self._folder.glob(f"{_PREFIX}*.{self._kind}"):
+                path.unlink(missing_ok=True)
+
+    def _open(self) -> SummaryWriter | None:
+        if self._writer is None and self._folder is not None:
+            from torch.utils.tensorboard import SummaryWriter  # half a second that most commands need not spend
+
+            if self._purge is None:
+                self.clear()
+            suffix = f".{self._kind}"
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._purge, filename_suffix=suffix)
+            self._purge = self._purge or 0  # opened again, it goes on
+        return self._writer
+
+
+def read_events(path: Path) -> Iterator[Any]:
+    """Yield the events of a file as it holds them; it ends where a kill cut it off."""
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    yield from LegacyEventFileLoader(str(path)).Load()
+
+
+def read_scalars(folder: Path, kind: str = "training") -> dict[str, dict[int, float]]:
+    """Return the scalars of a training by tag and step; what a resumed training wrote again counts once."""
+    found: dict[str, dict[int, float]] = {}
+    for path in sorted(folder.glob(f"{_PREFIX}*.{kind}")):
+        for event in read_events(path):
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
+
+
+def is_event_file(name: str) -> bool:
+    """Return whether a file of this name holds events, ours or anybody's."""
+    return "tfevents" in name

@@ -1,0 +1,75 @@
+"""How long earlier work took on this machine, beside the runs: the measure of an estimate."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Generic, TypeVar
+
+Result = TypeVar("Result")
+
+TIMINGS_FILE = ".timings.jsonl"
+_LATEST = (
+    5  # timings of a kind that count: what was read from a cache among them took no time, and the longest is taken
+)
+
+
+@dataclass(frozen=True)
+class Timed(Generic[Result]):
+    """What a piece of work gave, and how long it took.
+
+    Attributes:
+        value: What it gave.
+        seconds: Wall time.
+    """
+
+    value: Result
+    seconds: float
+
+
+def time_call(function: Callable[..., Result], *, progress: Callable[[int], None]) -> Timed[Result]:
+    """Call a function of a job and time it; at the top of a module, so that another process finds it."""
+    began = perf_counter()
+    value = function(progress=progress)
+    return Timed(value, perf_counter() - began)
+
+
+def write_timing(root: Path, what: str, units: float, seconds: float) -> None:
+    """Add how long some work took; an estimate that cannot be kept is no reason to stop.
+
+    Args:
+        root: Folder of all runs.
+        what: `analyst lstm`, `agent ppo`.
+        units: How much work it was, as `alfred.training.effort.count` expects it in seconds.
+        seconds: How long it took.
+    """
+    if units <= 0 or not root.is_dir():
+        return
+    line = json.dumps({"what": what, "units": round(units, 3), "seconds": round(seconds, 3)}) + "\n"
+    try:
+        with (root / TIMINGS_FILE).open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        return
+
+
+def read_factors(root: Path) -> Mapping[str, float]:
+    """Return how many times longer than expected work of each kind took here; kinds without a timing are left out."""
+    found: dict[str, list[float]] = {}
+    try:
+        lines = (root / TIMINGS_FILE).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    for line in lines:
+        try:
+            raw = json.loads(line)
+            found.setdefault(str(raw["what"]), []).append(float(raw["seconds"]) / float(raw["units"]))
+        except (ValueError, KeyError, TypeError, ZeroDivisionError):
+            continue  # half of a line, of a process that was killed
+    return {what: max(values[-_LATEST:]) for what, values in found.items()}

@@ -1,0 +1,107 @@
+"""How much work a run is, told before it begins; and a finished run given again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from alfred.config import load_experiment
+from alfred.data.sources import load_market
+from alfred.errors import ConfigError
+from alfred.training.effort.count import count_effort, format_duration, require_meant
+from alfred.training.effort.timings import TIMINGS_FILE, read_factors, write_timing
+from alfred.training.judging.finished import read_finished
+from alfred.training.prepared import cut_folds
+from tests.conftest import make_random_market
+from tests.test_cli import QUICK, call, refuse, settings
+from tests.training.small import write_market
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("effort")
+    write_market(folder / "prices.csv", make_random_market(760))
+    return folder
+
+
+def count(world: Path, *overrides: str, root: Path | None = None):
+    experiment = load_experiment(None, [f"data.path={world / 'prices.csv'}", *QUICK, *overrides])
+    market = load_market(experiment.data)
+    return count_effort(experiment, market, cut_folds(market, experiment), root or world / "none")
+
+
+def test_trainings_and_fits_are_counted_as_they_are_made(world) -> None:
+    effort = count(world, "forecast.refit_every_days=100", "training={n_seeds: 3, n_jobs: 1}", "splits.n_folds=2")
+    # 760 sessions, the first fit after 300: fits at 299, 399, ..., 699 by two analysts.
+    assert effort.fits == 5 * 2
+    # Two folds, three seeds, four held-out blocks and the training on all of it.
+    assert effort.trainings == 2 * 3 * 5
+    assert "30 trainings (2 folds x 3 seeds x 5 blocks with the last on all x 1 agents)" in effort.describe()
+    assert "10 fits of analysts: about" in effort.describe()
+
+
+def test_what_was_timed_here_corrects_the_estimate(world, tmp_path) -> None:
+    plain = count(world, "agents.0.total_steps=1000000", root=tmp_path)
+    write_timing(tmp_path, "agent ppo", 10.0, 30.0)
+    write_timing(tmp_path, "agent ppo", 10.0, 0.1)  # read from a cache
+    with (tmp_path / TIMINGS_FILE).open("a") as file:
+        file.write('{"what": "agent pp')
+    assert read_factors(tmp_path) == {"agent ppo": pytest.approx(3.0)}
+    slow = count(world, "agents.0.total_steps=1000000", root=tmp_path)
+    assert slow.seconds == pytest.approx(3 * plain.seconds, rel=0.05)
+
+
+def test_days_of_work_must_be_meant(world) -> None:
+    absurd = count(world, "agents.0.total_steps=1000000000")
+    with pytest.raises(ConfigError, match=r"about \d+ days .* is agent ppo: lower agents.0.total_steps") as caught:
+        require_meant(absurd, yes=False)
+    assert "--yes" in str(caught.value)
+    require_meant(absurd, yes=True)
+    require_meant(count(world), yes=False)
+    overrides = settings(f"data.path={world / 'prices.csv'}", *QUICK, "agents.0.total_steps=1000000000")
+    assert "training.n_seeds" in refuse("run", *overrides, "--runs", world / "refused")
+    assert not (world / "refused").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "1 second"), (40, "40 seconds"), (200, "3 minutes"), (8000, "2.2 hours"), (4e5, "4.6 days")],
+)
+def test_a_duration_is_as_rough_as_the_estimate(seconds, text) -> None:
+    assert format_duration(seconds) == text
+
+
+def test_a_finished_run_is_printed_at_once_until_something_changes(world, monkeypatch) -> None:
+    root = world / "runs"
+    words = ["run", *settings(f"data.path={world / 'prices.csv'}", *QUICK), "--runs", root]
+    first = call(*words, "--json")
+    assert first.exit_code == 0, first.output
+    assert re.search(r"5 trainings .* and 2 fits of analysts: about", first.stderr)
+    assert set(read_factors(root)) == {"analyst naive", "analyst momentum", "agent ppo"}
+    assert json.loads(first.stdout)["run"] == str(root / "demo")
+
+    again = call(*words, "--json")
+    assert again.stdout == first.stdout
+    assert again.stderr.splitlines() == [f"{root / 'demo'} is finished, and nothing that it was made from has changed"]
+    table = call(*words).stdout
+    assert "report: " in table and table.count("ppo") > 2
+
+    # Whatever differs goes through the stages: the data, the log of trials, a file of the run, the configuration.
+    experiment = load_experiment(root / "demo" / "config.yaml")
+    assert read_finished(experiment, root) is not None
+    for path in (world / "prices.csv", root / "trials.jsonl", root / "demo" / "results.json"):
+        content, times = path.read_bytes(), path.stat()
+        path.write_bytes(content + b"\n")
+        assert read_finished(experiment, root) is None
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert read_finished(experiment, root) is not None
+    assert read_finished(experiment.model_copy(update={"n_trials": 7}), root) is None
+    os.utime(world / "prices.csv", (1, 1))
+    through = call(*words, "--json")
+    assert "made before" in through.stderr and through.stdout == first.stdout
+    assert "is finished" in call(*words).stderr

@@ -21,6 +21,7 @@ from alfred.version import __version__
 
 # Blocks of the bootstrap that a resampled history needs at least.
 _FEWEST_SESSIONS = 20
+_SHIFTED = 0.5  # correlation with another session that no strategy is believed to have
 _SHOWN = 3  # dates that are named
 CashRate = float | Path | None
 
@@ -90,6 +91,7 @@ def make_report_input(
     series, reference, cut = align(series, reference)
     periods = series.periods_per_year
     cash, told = _find_cash(series, reference, cash_rate, periods)
+    paid = series.layout.kind == "wealth"
     nothing = np.zeros(len(series.returns))
     unknown = np.full(len(series.returns), np.nan)
     record = Backtest(
@@ -118,9 +120,11 @@ def make_report_input(
     caveats = [
         f"{series.name} was computed elsewhere, as {series.layout.describe()} of {series.path.name}: its costs, its "
         "execution and what it knew when it decided cannot be checked here.",
+        *(["Money paid into or out of it would count as a gain or a loss: its wealth must hold none."] if paid else []),
         f"{reference.name} is free of cost.",
         *told,
         *cut,
+        *_suspect_shift(series, reference),
         *series.notes,
         *reference.notes,
     ]
@@ -192,6 +196,25 @@ def align(series: OutsideSeries, reference: Reference) -> tuple[OutsideSeries, R
         replace(reference, dates=theirs, returns=reference.returns[other], cash=keep(reference.cash, other)),
         cut,
     )
+
+
+def _suspect_shift(series: OutsideSeries, reference: Reference) -> list[str]:
+    """Say so where returns go along with the benchmark of the session before or after instead of their own."""
+
+    def correlate(mine: FloatArray, theirs: FloatArray) -> float:
+        spread = float(mine.std() * theirs.std())
+        return float(np.mean((mine - mine.mean()) * (theirs - theirs.mean()))) / spread if spread > 0 else 0.0
+
+    mine, theirs = series.returns, reference.returns
+    same = correlate(mine, theirs)
+    shifted = {"after": correlate(mine[:-1], theirs[1:]), "before": correlate(mine[1:], theirs[:-1])}
+    way, most = max(shifted.items(), key=lambda item: item[1])
+    if most < _SHIFTED or most < 2.0 * same:
+        return []
+    return [
+        f"{series.name} goes along with {reference.name} of the session {way} (correlation {most:.2f}) and not with "
+        f"that of its own ({same:.2f}): its dates look one session off, and the difference to the benchmark is noise."
+    ]
 
 
 def _find_rows(dates: pd.DatetimeIndex, first: pd.Timestamp, last: pd.Timestamp) -> slice:

@@ -10,12 +10,16 @@ import pandas as pd
 
 from alfred.data.sessions import infer_periods_per_year
 from alfred.errors import DataError
-from alfred.evaluation.outside.kinds import Kind, Layout, detect_layout
+from alfred.evaluation.outside.kinds import Kind, Layout, detect_layout, says_logarithm, says_percent
 from alfred.evaluation.outside.table import OutsideTable, check_sessions, read_outside_table
 from alfred.typing import FloatArray
 
 # Half of all days beyond a tenth: no portfolio does that, and per cent look like it.
 _MOST_TYPICAL = 0.1
+# Under a twentieth of a per cent a session in the median is more likely a fraction than a return in per cent.
+_LEAST_PERCENT = 0.05
+# Changes of wealth that are so many times the usual one stand out; six of them, all one way, are not luck.
+_STANDS_OUT, _FEWEST_PAYMENTS = 6.0, 6
 _OFTEN = 52  # periods a year from which that holds
 
 
@@ -100,15 +104,23 @@ def make_series(
     values = table.read_numbers(column)
     notes = [*table.notes]
     if layout.kind == "wealth":
+        if percent:
+            raise DataError(
+                f"--percent is for returns, and {table.path} holds {layout.describe()}; leave it out, or say "
+                "--kind returns"
+            )
         _check_wealth(values, table, column)
         kept = slice(1, None)
         returns: FloatArray = values[1:] / values[:-1] - 1.0
+        _check_steps(returns, table.days[kept], table.path, column)
+        notes += _suspect_payments(returns, column)
     else:
         first = 1 if len(values) and np.isnan(values[0]) else 0
         if first:
             notes.append("The first row has no return and is left out.")
         kept = slice(first, None)
-        returns = values[kept] / (100.0 if percent else 1.0)
+        returns, told = _convert(values[kept], table, column, percent=percent)
+        notes += told
         _check_returns(returns, table.days[kept], table.path, column)
     dates = table.days[kept]
     return OutsideSeries(
@@ -131,9 +143,57 @@ def name_file(path: Path) -> str:
 def _read_beside(table: OutsideTable, column: str | None, kept: slice, *, percent: bool) -> FloatArray | None:
     if column is None:
         return None
-    values = table.read_numbers(column)[kept] / (100.0 if percent else 1.0)
+    values, _ = _convert(table.read_numbers(column)[kept], table, column, percent=percent)
     _check_returns(values, table.days[kept], table.path, column)
     return values
+
+
+def _convert(values: FloatArray, table: OutsideTable, column: str, *, percent: bool) -> tuple[FloatArray, list[str]]:
+    """Return simple returns as fractions, and what was done to them.
+
+    Cells such as `1.5%` are divided already. What the name of a column says of its unit holds for its numbers.
+
+    Raises:
+        DataError: The name says per cent, and the numbers look like fractions.
+    """
+    notes = []
+    if not table.has_percent_signs(column) and (percent or says_percent(column)):
+        moves = np.abs(values[np.isfinite(values) & (values != 0.0)])
+        if not percent and len(moves) and float(np.median(moves)) < _LEAST_PERCENT:
+            raise DataError(
+                f"the column '{column}' of {table.path} says per cent, and its numbers ({np.median(moves):.2g} in the "
+                "median) look like fractions; pass --percent if they are per cent, or call the column 'returns'"
+            )
+        values = values / 100.0
+        if not percent:
+            notes.append(f"The column '{column}' is taken to be in per cent, as its name says.")
+    if says_logarithm(column):
+        values = np.expm1(values)
+        notes.append(f"The column '{column}' is taken to hold log returns, as its name says.")
+    return values, notes
+
+
+def _suspect_payments(returns: FloatArray, column: str) -> list[str]:
+    """Say so where all that stands out in wealth goes one way, as money that is paid in or out does."""
+    size = np.abs(returns)
+    usual = float(np.median(size[size > 0])) if (size > 0).any() else 0.0
+    out = returns[size > _STANDS_OUT * usual]
+    if len(out) < _FEWEST_PAYMENTS or abs(np.sign(out).sum()) < len(out):
+        return []
+    way, what, counted = ("rises", "deposits", "gains") if out[0] > 0 else ("falls", "withdrawals", "losses")
+    return [
+        f"'{column}' {way} {len(out)} times by more than {_STANDS_OUT:g} times what is usual, and never the other way: "
+        f"that looks like {what}, which are counted as {counted} here."
+    ]
+
+
+def _check_steps(returns: FloatArray, dates: pd.DatetimeIndex, path: Path, column: str) -> None:
+    worst = int(np.argmax(returns))
+    if returns[worst] > 1.0:
+        raise DataError(
+            f"the wealth in column '{column}' of {path} goes up by {returns[worst]:.0%} on {dates[worst].date()}: that "
+            "looks like a deposit or another unit; give wealth without money that was paid in, or --kind returns"
+        )
 
 
 def _check_wealth(values: FloatArray, table: OutsideTable, column: str) -> None:

@@ -35,6 +35,12 @@ CASES: dict[str, tuple[pd.Series, str, str]] = {
     "a long gap": (RETURNS.drop(RETURNS.index[100:180]), "returns", "and 77 more"),
     "an empty return": (_replace(RETURNS, 7, np.nan), "returns", "empty on 2018-01-11"),
     "per cent": (RETURNS * 100, "returns", "pass --percent"),
+    "a deposit": (
+        pd.concat([WEALTH.iloc[:300], WEALTH.iloc[300:] * 5]),
+        "equity",
+        "looks like a deposit or another unit",
+    ),
+    "fractions by the name of per cent": (RETURNS, "return_pct", "pass --percent if they are"),
     "small per cent": ((RETURNS * 100).clip(-0.9, 0.9), "returns", "look like per cent"),
     "wealth below zero": (_replace(WEALTH, 30, -5.0), "equity", "is -5 on 2018-02-13: wealth must be a positive"),
     "no wealth left": (_replace(WEALTH, 30, 0.0), "equity", "is 0 on 2018-02-13"),
@@ -111,6 +117,8 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     assert "unknown time zone" in refuse(*mine, "--time-zone", "Berlin")
     assert "neither per cent a year nor a CSV" in refuse(*mine, "--cash-rate", "much")
     assert "between -100 and 100" in refuse(*mine, "--cash-rate", "1e9")
+    _write(tmp_path / "wealth.csv", WEALTH, "equity")
+    assert "--percent is for returns" in refuse(tmp_path / "wealth.csv", "--benchmark", spy, "--percent")
     late = tmp_path / "late.csv"
     _write(late, RETURNS.set_axis(pd.bdate_range("2023-06-01", periods=len(RETURNS))), "returns")
     assert "give a benchmark with --benchmark" in refuse(late)

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.files import write_atomically
-from alfred.errors import CheckpointError, ConfigError, DataError
-from alfred.training.live.brokers import BROKERS, Broker, Order
+from alfred.errors import AlfredError, CheckpointError, ConfigError, DataError
+from alfred.training.live.brokers import BROKERS, Broker, Fill, Order
 from alfred.training.live.desk import Day, Desk
 from alfred.training.live.journal import Journal, sync_folder
 from alfred.training.live.opened import LiveRun, open_live
@@ -218,7 +218,32 @@ class PaperAccount:
 
     def _place_orders(self, desk: Desk, day: Day) -> None:
         if day.decision is not None and day.date == desk.dates[-1]:
-            self.open_broker().place(str(day.date.date()), self.list_orders(desk, day))
+            orders = self.list_orders(desk, day)
+            try:
+                self.open_broker().place(str(day.date.date()), orders)
+            except AlfredError:
+                raise
+            except Exception as error:  # whatever a broker of one's own does wrong, or its connection
+                told = f"broker '{self.terms.broker}' failed ({type(error).__name__}: {error}) on {len(orders)} orders"
+                raise AlfredError(
+                    f"{told} of {day.date.date()}; the day is booked, and `alfred paper step {self.folder}` hands them "
+                    "over again"
+                ) from error
+
+    def fetch_fills(self) -> list[Fill]:
+        """Return what the broker reports.
+
+        Raises:
+            AlfredError: It fails.
+        """
+        try:
+            return self.open_broker().fetch()
+        except AlfredError:
+            raise
+        except Exception as error:
+            raise AlfredError(
+                f"broker '{self.terms.broker}' reports no fills ({type(error).__name__}: {error}); try again"
+            ) from error
 
 
 def write_day(day: Day) -> dict[str, Any]:

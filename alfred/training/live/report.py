@@ -210,7 +210,7 @@ def measure(folder: Path | str) -> PaperReport:
     if len(days) > 1:
         realised = desk.walk_back(days, account.terms.agent)
         expected = _walk_anew(desk, account.terms.agent)
-    fills = account.open_broker().fetch()
+    fills = account.fetch_fills()
     return PaperReport(
         terms=account.terms,
         realised=realised,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.training.live.account import PaperAccount
+from alfred.training.live.brokers import CsvBroker
 from alfred.training.live.journal import Journal
 from alfred.training.live.opened import open_live
 from tests.training.live.market import call, copy_run, extend, make_market, make_run, refuse, run_cli
@@ -58,7 +60,7 @@ def read_record(account: Path) -> Backtest:
 def read_lines(account: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (account / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
     for line in lines:
-        del line["booked"], line["previous"]
+        del line["booked"], line["previous"], line["digest"]
     return lines
 
 
@@ -108,7 +110,7 @@ def test_the_future_changes_nothing(made, tmp_path) -> None:
             for name in ("open", "high", "low", "close"):
                 table.loc[late, name] *= noise
             table.to_csv(folder / "prices.csv", index=False)
-        run_cli("update", run)
+        run_cli("update", run, "--accept-jumps")  # the noise has some
         run_cli("paper", "start", run, folder / "account", "--from", DATES[560])
         run_cli("paper", "step", folder / "account", "--until", DATES[599])
         found = json.loads(run_cli("allocate", run, "--date", DATES[599], "--cash", "1000", "--json"))
@@ -201,11 +203,50 @@ def test_a_torn_line_is_not_a_day_and_a_changed_one_is_found(run, tmp_path) -> N
     run_cli("paper", "step", account, "--until", DATES[552])
     assert [line["date"] for line in read_lines(account)] == DATES[550:553]
     lines = whole.splitlines(keepends=True)
-    for damaged in (lines[0] + lines[2], lines[0] + lines[1].replace(b'"turnover":0', b'"turnover":1') + lines[2]):
+    last = json.loads(lines[2])
+    for damaged in (
+        lines[0] + lines[2],
+        lines[0] + lines[1].replace(b'"turnover":0', b'"turnover":1') + lines[2],
+        # The last line has no line after it that would tell.
+        lines[0] + lines[1] + lines[2].replace(b'"turnover":0', b'"turnover":1'),
+        lines[0] + lines[1] + json.dumps({**last, "wealth": 5.0}).encode() + b"\n",
+        lines[0] + lines[1] + json.dumps({**last, "weights": [1.0]}, separators=(",", ":")).encode() + b"\n",
+    ):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"line [23] of"):
             Journal(path).read()
-        assert "was changed or lost" in refuse("paper", "step", account)
+        for command in ("step", "status", "report"):
+            assert "was changed" in refuse("paper", command, account)
+
+
+def test_a_journal_from_before_its_lines_had_digests_goes_on(tmp_path) -> None:
+    path = tmp_path / "journal.jsonl"
+    first = json.dumps({"day": 1, "previous": "0" * 16}, separators=(",", ":")).encode()
+    link = hashlib.sha256(first).hexdigest()[:16]
+    path.write_bytes(first + b"\n")
+    Journal(path).add({"day": 2})
+    assert Journal(path).read() == [{"day": 1}, {"day": 2}]
+    assert json.loads(path.read_bytes().splitlines()[1])["previous"] == link
+
+
+def test_a_broker_that_fails_is_one_line_and_is_asked_again(run, tmp_path, monkeypatch) -> None:
+    account = tmp_path / "account"
+    run_cli("paper", "start", run, account, "--from", DATES[550])
+    place = CsvBroker.place
+    for problem in (RuntimeError("rate limit"), ConnectionResetError("gone")):
+
+        def fail(*_: object, problem: Exception = problem) -> None:
+            raise problem
+
+        monkeypatch.setattr(CsvBroker, "place", fail)
+        monkeypatch.setattr(CsvBroker, "fetch", fail)
+        line = refuse("paper", "step", account, "--until", DATES[552])
+        assert f"{type(problem).__name__}: {problem}) on " in line
+        assert "the day is booked" in line
+        assert "reports no fills" in refuse("paper", "report", account)
+    monkeypatch.setattr(CsvBroker, "place", place)
+    assert "nothing to book" in run_cli("paper", "step", account, "--until", DATES[552])
+    assert (account / "orders" / f"{DATES[552]}.csv").exists()
 
 
 def test_a_restated_session_is_said_and_its_difference_booked(run, tmp_path) -> None:

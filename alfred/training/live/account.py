@@ -18,13 +18,15 @@ import pandas as pd
 
 from alfred.data.files import write_atomically
 from alfred.errors import AlfredError, CheckpointError, ConfigError, DataError
-from alfred.training.live.brokers import BROKERS, Broker, Fill, Order
+from alfred.training.live.brokers import BROKERS, Broker, CsvBroker, Fill, Order
 from alfred.training.live.desk import Day, Desk
 from alfred.training.live.journal import Journal, sync_folder
 from alfred.training.live.opened import LiveRun, open_live
 from alfred.training.locks import hold_run
+from alfred.training.provenance.stages import compute_digest
 
 ACCOUNT_FILE, JOURNAL_FILE = "account.json", "journal.jsonl"
+_NOT_BOOKED = ("reward", "episode_length", "observation", "lookback")  # what trainings read of `env`
 _LEAST_TRADE = 1e-9  # of wealth
 
 
@@ -39,6 +41,7 @@ class Terms:
         capital: Money at the start, in the currency of the prices.
         broker: Name of the broker.
         symbols: What is traded, in the order of the weights; cash comes last.
+        traded_on: Digest of costs, execution, mandate and schedule; empty in accounts from before it was kept.
     """
 
     run: str
@@ -47,6 +50,7 @@ class Terms:
     capital: float
     broker: str
     symbols: tuple[str, ...]
+    traded_on: str = ""
 
 
 class PaperAccount:
@@ -97,7 +101,8 @@ class PaperAccount:
         first = live.until if start is None else start
         place = str(Path(run).resolve())
         symbols = live.prepared.market.symbols
-        terms = Terms(place, settings.label, str(first.date()), float(capital), broker, symbols)
+        traded_on = digest_terms(live)
+        terms = Terms(place, settings.label, str(first.date()), float(capital), broker, symbols, traded_on)
         with hold_run(folder):
             if (folder / ACCOUNT_FILE).exists():
                 found = cls.open(folder)
@@ -143,22 +148,37 @@ class PaperAccount:
         live = open_live(self.terms.run)
         if live.prepared.market.symbols != self.terms.symbols:
             raise DataError(f"{self.terms.run} trades other symbols than {self.folder} does; start another account")
+        if self.terms.traded_on not in ("", digest_terms(live)):
+            raise DataError(
+                f"{self.terms.run} trades on other terms than when {self.folder} was started (costs, execution, "
+                "mandate or schedule under env); restore them, or start another account"
+            )
         return live
 
     def open_broker(self) -> Broker:
         """Return the broker of the account."""
         return BROKERS.load(self.terms.broker)(self.folder)
 
-    def read_days(self) -> list[Day]:
+    def read_days(self, live: LiveRun) -> list[Day]:
         """Return the days that are booked; the first one is that of the first decision.
+
+        Args:
+            live: The run.
 
         Raises:
             CheckpointError: The journal is damaged.
+            DataError: The run does not know a session that is booked.
         """
         days = [read_day(line, self.journal.path) for line in self.journal.read()]
         if not days:
             raise CheckpointError(
                 f"{self.folder} has no first day, its start was interrupted; give `alfred paper start` again"
+            )
+        unknown = [day.date for day in days if day.date not in live.prepared.market.dates]
+        if unknown:
+            raise DataError(
+                f"{self.folder} has booked {unknown[0].date()}, which {self.terms.run} does not know (until "
+                f"{live.until.date()}); `alfred update {self.terms.run}`, or restore the data or the run"
             )
         return days
 
@@ -183,7 +203,7 @@ class PaperAccount:
             live = self.open_run()
             if until is not None and until > live.until:
                 raise DataError(f"nothing is known after {live.until.date()}; {until.date()} is the future")
-            days = self.read_days()
+            days = self.read_days(live)
             if until is not None and until < days[-1].date:
                 raise DataError(
                     f"{days[-1].date.date()} is booked already; a journal does not go back to {until.date()}"
@@ -230,6 +250,11 @@ class PaperAccount:
                     "over again"
                 ) from error
 
+    def fetch_orders(self) -> list[Order]:
+        """Return the orders that were handed over, where the broker keeps them."""
+        broker = self.open_broker()
+        return broker.read_orders() if isinstance(broker, CsvBroker) else []
+
     def fetch_fills(self) -> list[Fill]:
         """Return what the broker reports.
 
@@ -244,6 +269,12 @@ class PaperAccount:
             raise AlfredError(
                 f"broker '{self.terms.broker}' reports no fills ({type(error).__name__}: {error}); try again"
             ) from error
+
+
+def digest_terms(live: LiveRun) -> str:
+    """Return a digest of all that decides how an account is booked, beside prices and policies."""
+    env = live.prepared.experiment.env.model_dump(mode="json")
+    return compute_digest({name: value for name, value in env.items() if name not in _NOT_BOOKED})
 
 
 def write_day(day: Day) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from alfred.training.live.opened import (
 )
 from alfred.training.live.restated import Restatement, compare_bars, load_bars, save_bars
 from alfred.training.live.schedule import count_until_refit, extend_folds
-from alfred.training.live.tomorrow import append_signals
+from alfred.training.live.tomorrow import merge_signals
 from alfred.training.locks import hold_run
 from alfred.training.pipeline import make_signals
 from alfred.training.prepared import Prepared
@@ -190,18 +190,20 @@ def _find_jumps(market: Market, known: Known, *, accept: bool) -> list[str]:
 def _extend_signals(
     run: RunFolder, experiment: Experiment, known: Known, market: Market, reporter: Reporter
 ) -> Signals:
-    """Return the signals that are known, and those of new sessions after them.
+    """Return the signals that are known, and those of sessions that are new.
 
     Raises:
         SignalError: The new ones have other names.
     """
     earlier = read_signals(run, known).until(known.until)
-    if market.dates[-1] == known.until:
+    # A session of the past may have come late, or be gone: what is decided now needs a row for each, and no other.
+    due = market.dates[market.dates >= earlier.dates[0]]
+    if due.equals(earlier.dates):
         return earlier
     later = make_signals(experiment, market, run.root, run.live / "forecasts", reporter=reporter)
     if later.names != earlier.names:
         raise SignalError(f"the signals of {run.path} have other names now; make the run again with `alfred run`")
-    return append_signals(earlier, later)
+    return merge_signals(earlier, later, due)
 
 
 def _refit(prepared: Prepared, n_base: int, reporter: Reporter) -> tuple[str, ...]:

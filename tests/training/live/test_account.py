@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alfred.data.signals import Signals
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.training.live.account import PaperAccount
@@ -53,7 +55,7 @@ def walk_backtest(run: Path, start: str) -> Backtest:
 
 def read_record(account: Path) -> Backtest:
     opened = PaperAccount.open(account)
-    days = opened.read_days()
+    days = opened.read_days(opened.open_run())
     return opened.make_desk(opened.open_run(), days[-1].date).walk_back(days, opened.terms.agent)
 
 
@@ -302,6 +304,46 @@ def test_bad_steps_are_one_line(run, tmp_path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     assert "is not empty" in refuse("paper", "start", run, tmp_path / "full")
+
+
+def test_a_run_that_changed_underneath_is_one_line(run, tmp_path) -> None:
+    account = tmp_path / "account"
+    extend(tmp_path, 565)
+    run_cli("update", run)
+    run_cli("paper", "start", run, account, "--from", DATES[555])
+    run_cli("paper", "step", account)
+    config = run / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("cost_bps: 5.0", "cost_bps: 50.0"), encoding="utf-8")
+    for command in ("step", "status", "report"):
+        assert "trades on other terms" in refuse("paper", command, account)
+    config.write_text(text.replace("risk_aversion: 10.0", "risk_aversion: 9.0"), encoding="utf-8")
+    run_cli("paper", "status", account)  # what a training reads is not what is booked
+    config.write_text(text, encoding="utf-8")
+    shutil.rmtree(run / "live")
+    extend(tmp_path, 560)
+    for command in ("step", "status", "report"):
+        assert f"has booked {DATES[560]}, which" in refuse("paper", command, account)
+
+
+def test_a_session_that_came_late_does_not_stop_the_report(run, tmp_path) -> None:
+    account = tmp_path / "account"
+    extend(tmp_path, 566)
+    table = pd.read_csv(tmp_path / "prices.csv")
+    table[table["date"] != DATES[562]].to_csv(tmp_path / "prices.csv", index=False)
+    run_cli("update", run)
+    run_cli("paper", "start", run, account, "--from", DATES[558])
+    run_cli("paper", "step", account)
+    extend(tmp_path, 568)
+    before = Signals.load(run / "live" / "signals.parquet")
+    run_cli("update", run, "--accept-restated")
+    signals = Signals.load(run / "live" / "signals.parquet")
+    assert list(signals.dates[-10:]) == list(MARKET.dates[558:568])
+    np.testing.assert_array_equal(signals.values[signals.dates.get_indexer(before.dates)], before.values)
+    run_cli("paper", "step", account)
+    run_cli("allocate", run)
+    assert [line["date"] for line in read_lines(account)] == [*DATES[558:562], *DATES[563:568]]
+    assert "walked now, book otherwise" in run_cli("paper", "report", account).replace("\n", " ")
 
 
 def test_two_commands_cannot_book_at_once(run, tmp_path) -> None:

@@ -142,6 +142,35 @@ def test_orders_go_out_and_fills_come_in(run, tmp_path) -> None:
     assert found["bps"] == pytest.approx(1e4 * shortfall / value, rel=1e-4)
 
 
+def test_fills_that_are_not_what_was_ordered_are_named(run, tmp_path) -> None:
+    account = start(run, tmp_path, 555, "--cash", "50000")
+    run_cli("paper", "step", account, "--until", DATES[556])
+    with (account / "orders" / f"{DATES[556]}.csv").open(encoding="utf-8") as file:
+        orders = {order["symbol"]: float(order["shares"]) for order in csv.DictReader(file)}
+    assert len(orders) > 1
+    run_cli("paper", "step", account)
+    (account / "fills").mkdir()
+    first, *others = orders
+    price = {symbol: float(MARKET.open[557, MARKET.index_of(symbol)]) for symbol in orders}
+
+    def report(**shares: float) -> str:
+        rows = [f"{DATES[557]},{symbol},{number!r},{price[symbol]!r}" for symbol, number in shares.items()]
+        text = "\n".join(["date,symbol,shares,price", *rows])
+        (account / "fills" / "a.csv").write_text(text + "\n", encoding="utf-8")
+        return " ".join(json.loads(run_cli("paper", "report", account, "--json"))["sentences"])
+
+    assert "not what was ordered" not in report(**orders)
+    # Whole shares are what is ordered.
+    assert "not what was ordered" not in report(**{symbol: float(round(number)) for symbol, number in orders.items()})
+    for wrong in (0.5, 2.0, -1.0):
+        told = report(**{**orders, first: wrong * orders[first]})
+        assert f"{first} on {DATES[557]}: {wrong * orders[first]:+.6g} shares filled of {orders[first]:+.6g}" in told
+        assert all(f"{symbol} on" not in told for symbol in others)
+    assert f"{first} on {DATES[557]}: +0 shares filled of" in report(**{symbol: orders[symbol] for symbol in others})
+    price[first] *= 100
+    assert f"{first} on {DATES[557]} at {price[first]:.6g}, booked at" in report(**orders)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

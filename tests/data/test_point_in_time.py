@@ -127,6 +127,10 @@ def test_filings_count_from_the_day_after_and_years_without_a_date_from_their_la
             + "".join(f"AAA,{day.date()},1,1\n" for day in pd.date_range("2018-01-01", periods=8, freq="QE")),
             "100% of the report_date of .* are the last day of a month",
         ),
+        (
+            "symbol,fiscal_period_end,report_date,form,revenue,net_income\nAAA,2019-12-31,2020-03-04,10-Q,200,20000\n",
+            "net_income in .* is 100 times revenue in the median: they are in different units",
+        ),
         ("symbol,price\nAAA,1\n", "is not a table of reports: it has symbol, price"),
         ("name,price\nAAA,1\n", "has no column 'symbol'"),
     ],

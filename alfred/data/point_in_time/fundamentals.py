@@ -34,6 +34,7 @@ REPORT_AGE = "report_age_days"
 _AGAIN_DAYS = 30
 # Dates that are ends of periods fall on the last day of a month; one announcement in twenty does.
 _MOST_MONTH_ENDS, _FEWEST_DATES = 0.5, 8
+_LARGEST_MARGIN = 10.0
 
 _MARGIN_PARTS = {"gross_margin": "gross_profit", "operating_margin": "operating_income", "net_margin": "net_income"}
 _NOTE = (
@@ -187,6 +188,13 @@ def _read_file(path: Path, annual_lag_days: int) -> pd.DataFrame:
         for name, part in _MARGIN_PARTS.items()
         if part in table
     }
+    for name, values in margins.items():
+        size = np.abs(values[np.isfinite(values)])
+        if len(size) and float(np.median(size)) > _LARGEST_MARGIN:
+            raise DataError(
+                f"{_MARGIN_PARTS[name]} in {path} is {np.median(size):.4g} times revenue in the median: they are in "
+                "different units, such as thousands; bring them to one"
+            )
     return _make_reports(
         table["symbol"],
         known=period_end + pd.Timedelta(days=annual_lag_days) if known is None else known,

@@ -22,6 +22,7 @@ from alfred.version import __version__
 # Blocks of the bootstrap that a resampled history needs at least.
 _FEWEST_SESSIONS = 20
 _SHIFTED = 0.5  # correlation with another session that no strategy is believed to have
+_MOST_CASH = 1.0  # a year: what is above is a yearly rate, or per cent
 _SHOWN = 3  # dates that are named
 CashRate = float | Path | None
 
@@ -244,6 +245,13 @@ def _find_cash(
     if rate is not None:
         return np.full(len(series.dates), (1.0 + rate / 100.0) ** (1.0 / periods) - 1.0), ()
     if series.cash is not None:
+        typical = float(series.cash.mean())
+        if abs(typical) * periods > _MOST_CASH:
+            raise DataError(
+                f"the column '{series.layout.cash}' of {series.path} says that cash earned {typical:.2%} a session, "
+                f"{typical * periods:.0%} a year: it must hold what one session earned, as a fraction; divide a yearly "
+                f"rate by {periods}, drop the column, or say --cash-rate"
+            )
         return series.cash, ()
     if reference.cash is not None:
         return reference.cash, ()

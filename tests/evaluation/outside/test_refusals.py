@@ -76,6 +76,18 @@ def test_the_zone_that_is_named_helps(tmp_path: Path) -> None:
     _write(tmp_path / "mine.csv", _stamp_midnights_in_berlin(RETURNS), "returns")
     words = ("--benchmark", write_spy(tmp_path), "--time-zone", "Europe/Berlin", "--out", tmp_path / "out")
     assert call(tmp_path / "mine.csv", *words).exit_code == 0
+    _write(tmp_path / "index.csv", _stamp_midnights_in_berlin(make_returns(99)), "returns")
+    assert call(tmp_path / "mine.csv", *words, "--benchmark", tmp_path / "index.csv").exit_code == 0
+
+
+def test_a_yearly_rate_of_cash_is_not_what_a_session_earned(tmp_path: Path) -> None:
+    spy = write_spy(tmp_path)
+    for rate, told in ((0.02, "2.00% a session, 504% a year"), (0.01, "252% a year")):
+        RETURNS.rename("returns").rename_axis("date").to_frame().assign(rf=rate).to_csv(tmp_path / "mine.csv")
+        line = refuse(tmp_path / "mine.csv", "--benchmark", spy)
+        assert told in line and "divide a yearly rate by 252" in line
+    out = ("--cash-rate", "2", "--out", tmp_path / "out")
+    assert call(tmp_path / "mine.csv", "--benchmark", spy, *out).exit_code == 0
 
 
 Maker = Callable[[Path], object]

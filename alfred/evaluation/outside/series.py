@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from alfred.data.quality.jumps import LARGEST_FACTOR
 from alfred.data.sessions import infer_periods_per_year
 from alfred.errors import DataError
 from alfred.evaluation.outside.kinds import Kind, Layout, detect_layout, says_logarithm, says_percent
@@ -18,8 +19,8 @@ from alfred.typing import FloatArray
 _MOST_TYPICAL = 0.1
 # Under a twentieth of a per cent a session in the median is more likely a fraction than a return in per cent.
 _LEAST_PERCENT = 0.05
-# Changes of wealth that are so many times the usual one stand out; six of them, all one way, are not luck.
-_STANDS_OUT, _FEWEST_PAYMENTS = 6.0, 6
+# Changes of wealth that are so many times the usual one stand out; six of them, all one way and alike, are no luck.
+_STANDS_OUT, _FEWEST_PAYMENTS, _ALIKE = 6.0, 6, 0.3
 _OFTEN = 52  # periods a year from which that holds
 
 
@@ -112,8 +113,8 @@ def make_series(
         _check_wealth(values, table, column)
         kept = slice(1, None)
         returns: FloatArray = values[1:] / values[:-1] - 1.0
-        _check_steps(returns, table.days[kept], table.path, column)
-        notes += _suspect_payments(returns, column)
+        notes += _check_steps(returns, table.days[kept], table.path, column)
+        notes += _suspect_payments(values, column)
     else:
         first = 1 if len(values) and np.isnan(values[0]) else 0
         if first:
@@ -173,27 +174,38 @@ def _convert(values: FloatArray, table: OutsideTable, column: str, *, percent: b
     return values, notes
 
 
-def _suspect_payments(returns: FloatArray, column: str) -> list[str]:
-    """Say so where all that stands out in wealth goes one way, as money that is paid in or out does."""
-    size = np.abs(returns)
+def _suspect_payments(values: FloatArray, column: str) -> list[str]:
+    """Say so where what stands out in wealth goes one way by like amounts, as money that is paid in or out does."""
+    amounts = np.diff(values)
+    size = np.abs(amounts / values[:-1])
     usual = float(np.median(size[size > 0])) if (size > 0).any() else 0.0
-    out = returns[size > _STANDS_OUT * usual]
-    if len(out) < _FEWEST_PAYMENTS or abs(np.sign(out).sum()) < len(out):
+    out = amounts[size > _STANDS_OUT * usual]
+    one_way = len(out) >= _FEWEST_PAYMENTS and abs(np.sign(out).sum()) == len(out)
+    if not one_way or float(out.std()) > _ALIKE * abs(float(out.mean())):
         return []
     way, what, counted = ("rises", "deposits", "gains") if out[0] > 0 else ("falls", "withdrawals", "losses")
     return [
-        f"'{column}' {way} {len(out)} times by more than {_STANDS_OUT:g} times what is usual, and never the other way: "
-        f"that looks like {what}, which are counted as {counted} here."
+        f"'{column}' {way} {len(out)} times by more than {_STANDS_OUT:g} times what is usual, by about "
+        f"{abs(float(out.mean())):.3g} each time, and never the other way: that looks like {what}, counted as "
+        f"{counted} here."
     ]
 
 
-def _check_steps(returns: FloatArray, dates: pd.DatetimeIndex, path: Path, column: str) -> None:
+def _check_steps(returns: FloatArray, dates: pd.DatetimeIndex, path: Path, column: str) -> list[str]:
+    """Return a sentence where wealth more than doubles within a session.
+
+    Raises:
+        DataError: It goes up by a factor that no news makes.
+    """
     worst = int(np.argmax(returns))
-    if returns[worst] > 1.0:
+    if returns[worst] + 1.0 >= LARGEST_FACTOR:
         raise DataError(
             f"the wealth in column '{column}' of {path} goes up by {returns[worst]:.0%} on {dates[worst].date()}: that "
-            "looks like a deposit or another unit; give wealth without money that was paid in, or --kind returns"
+            "looks like a deposit or another unit; give wealth without money that was paid in"
         )
+    if returns[worst] <= 1.0:
+        return []
+    return [f"'{column}' goes up by {returns[worst]:.0%} on {dates[worst].date()}: make sure that nothing was paid in."]
 
 
 def _check_wealth(values: FloatArray, table: OutsideTable, column: str) -> None:

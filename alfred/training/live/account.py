@@ -27,6 +27,7 @@ from alfred.training.provenance.stages import compute_digest
 
 ACCOUNT_FILE, JOURNAL_FILE = "account.json", "journal.jsonl"
 _NOT_BOOKED = ("reward", "episode_length", "observation", "lookback")  # what trainings read of `env`
+_SAME_CAPITAL = 0.01
 _LEAST_TRADE = 1e-9  # of wealth
 
 
@@ -64,6 +65,7 @@ class PaperAccount:
     def __init__(self, folder: Path, terms: Terms) -> None:
         """Store both."""
         self.folder = folder
+        self.notes: tuple[str, ...] = ()
         self.terms = terms
         self.journal = Journal(folder / JOURNAL_FILE)
 
@@ -120,6 +122,7 @@ class PaperAccount:
             if not account.journal.read():
                 account.journal.add(write_day(day))
             account._place_orders(desk, day)
+            account.notes = tell_impact(live, capital)
             return account
 
     @classmethod
@@ -269,6 +272,17 @@ class PaperAccount:
             raise AlfredError(
                 f"broker '{self.terms.broker}' reports no fills ({type(error).__name__}: {error}); try again"
             ) from error
+
+
+def tell_impact(live: LiveRun, capital: float) -> tuple[str, ...]:
+    """Return a sentence where market impact is not that of an account of this size."""
+    impact = live.prepared.experiment.env.impact
+    if impact.kind == "none" or abs(capital / impact.capital - 1.0) <= _SAME_CAPITAL:
+        return ()
+    return (
+        f"market impact is that of {impact.capital:,.0f} (env.impact.capital), and the account begins with "
+        f"{capital:,.0f}: its costs are too {'low' if capital > impact.capital else 'high'}",
+    )
 
 
 def digest_terms(live: LiveRun) -> str:

@@ -18,7 +18,7 @@ from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.formatting import format_number, format_percent
 from alfred.evaluation.portfolio_metrics import compute_sharpe
-from alfred.training.live.account import PaperAccount, Terms
+from alfred.training.live.account import PaperAccount, Terms, tell_impact
 from alfred.training.live.desk import Day, Desk
 from alfred.training.live.drift import Drift, watch_drift
 from alfred.training.live.fills import FillFigures, weigh_fills
@@ -241,7 +241,7 @@ def describe_status(folder: Path | str) -> dict[str, Any]:
             {"symbol": name, "weight": float(held), "decision": float(wanted)}
             for name, held, wanted in zip(names, day.weights, decision, strict=True)
         ],
-        "notes": list(live.notes),
+        "notes": [*live.notes, *tell_impact(live, account.terms.capital)],
     }
 
 

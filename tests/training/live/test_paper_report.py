@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from alfred.envs.settings import ImpactSettings
 from alfred.evaluation.backtest import Backtest
+from alfred.training.live.account import tell_impact
+from alfred.training.live.opened import open_live
 from tests.training.live.market import extend, make_market, refuse, run_cli
 
 MARKET = make_market()
@@ -57,6 +61,19 @@ def test_status_says_what_is_held_and_what_waits(run, tmp_path) -> None:
     assert sum(item["weight"] for item in later["weights"]) == pytest.approx(1.0)
     assert any("due to be refitted" in note for note in later["notes"])
     assert "session(s) to book" in run_cli("paper", "status", account)
+
+
+def test_market_impact_of_another_capital_is_said(run) -> None:
+    live = open_live(run)
+    assert tell_impact(live, 5e4) == ()
+    experiment = live.prepared.experiment
+    impact = ImpactSettings(kind="square_root", capital=1e5)
+    changed = experiment.model_copy(update={"env": experiment.env.model_copy(update={"impact": impact})})
+    large = dataclasses.replace(live, prepared=dataclasses.replace(live.prepared, experiment=changed))
+    assert tell_impact(large, 1e5) == ()
+    assert "of 100,000 (env.impact.capital), and the account begins with 5,000,000" in tell_impact(large, 5e6)[0]
+    assert tell_impact(large, 5e6)[0].endswith("too low")
+    assert tell_impact(large, 5e3)[0].endswith("too high")
 
 
 def test_the_report_holds_realised_against_expected(run, tmp_path) -> None:

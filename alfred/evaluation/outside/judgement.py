@@ -50,7 +50,7 @@ class Reference:
 
 def make_reference(series: OutsideSeries) -> Reference:
     """Return a benchmark that was read from a file."""
-    notes = list(series.notes)
+    notes = [*series.notes, *series.warnings]
     if series.layout.columns[0].lower() == "close":
         notes.append(f"The column 'close' of {series.path.name} is taken as adjusted: dividends that it lacks flatter.")
     return Reference(
@@ -142,6 +142,7 @@ def make_report_input(
         ),
         benchmark=reference.name,
         n_trials=n_trials,
+        warnings=series.warnings,
         caveats=caveats,
         versions={"alfred": __version__},
         intervals=intervals or IntervalSettings(),

@@ -39,6 +39,7 @@ class OutsideSeries:
         cash: What cash earned, `[T]`, where the file says so.
         benchmark: Returns of the benchmark, `[T]`, where the file has them.
         notes: How it was read, one sentence each.
+        warnings: What makes it too good to be true, one sentence each.
     """
 
     name: str
@@ -49,6 +50,7 @@ class OutsideSeries:
     cash: FloatArray | None = None
     benchmark: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def periods_per_year(self) -> int:
@@ -103,7 +105,7 @@ def make_series(
     check_sessions(table.days, table.path)
     column = layout.columns[0]
     values = table.read_numbers(column)
-    notes = [*table.notes]
+    notes, warnings = [*table.notes], list[str]()
     if layout.kind == "wealth":
         if percent:
             raise DataError(
@@ -114,7 +116,9 @@ def make_series(
         kept = slice(1, None)
         returns: FloatArray = values[1:] / values[:-1] - 1.0
         notes += _check_steps(returns, table.days[kept], table.path, column)
-        notes += _suspect_payments(values, column)
+        paid_in, paid_out = _suspect_payments(values, column)
+        warnings += paid_in
+        notes += paid_out
     else:
         first = 1 if len(values) and np.isnan(values[0]) else 0
         if first:
@@ -133,6 +137,7 @@ def make_series(
         cash=_read_beside(table, layout.cash, kept, percent=percent),
         benchmark=_read_beside(table, layout.benchmark, kept, percent=percent),
         notes=tuple(notes),
+        warnings=tuple(warnings),
     )
 
 
@@ -174,21 +179,30 @@ def _convert(values: FloatArray, table: OutsideTable, column: str, *, percent: b
     return values, notes
 
 
-def _suspect_payments(values: FloatArray, column: str) -> list[str]:
-    """Say so where what stands out in wealth goes one way by like amounts, as money that is paid in or out does."""
+def _suspect_payments(values: FloatArray, column: str) -> tuple[list[str], list[str]]:
+    """Say so where what stands out in wealth goes one way by like amounts, as money that is paid in or out does.
+
+    Returns:
+        A sentence where money looks paid in, and one where it looks paid out.
+    """
     amounts = np.diff(values)
     size = np.abs(amounts / values[:-1])
     usual = float(np.median(size[size > 0])) if (size > 0).any() else 0.0
     out = amounts[size > _STANDS_OUT * usual]
     one_way = len(out) >= _FEWEST_PAYMENTS and abs(np.sign(out).sum()) == len(out)
     if not one_way or float(out.std()) > _ALIKE * abs(float(out.mean())):
-        return []
-    way, what, counted = ("rises", "deposits", "gains") if out[0] > 0 else ("falls", "withdrawals", "losses")
-    return [
-        f"'{column}' {way} {len(out)} times by more than {_STANDS_OUT:g} times what is usual, by about "
-        f"{abs(float(out.mean())):.3g} each time, and never the other way: that looks like {what}, counted as "
-        f"{counted} here."
-    ]
+        return [], []
+
+    def tell(way: str, what: str) -> str:
+        return (
+            f"'{column}' {way} {len(out)} times by more than {_STANDS_OUT:g} times what is usual, by about "
+            f"{abs(float(out.mean())):.3g} each time, and never the other way: that looks like {what}; where it is "
+            "not, give returns"
+        )
+
+    if out[0] > 0:
+        return [f"{tell('rises', 'deposits, which count as gains here')}."], []
+    return [], [f"{tell('falls', 'withdrawals, which count as losses here')}."]
 
 
 def _check_steps(returns: FloatArray, dates: pd.DatetimeIndex, path: Path, column: str) -> list[str]:

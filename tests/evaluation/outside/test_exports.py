@@ -145,14 +145,16 @@ def test_payments_and_dates_that_are_off_are_said(tmp_path: Path) -> None:
     for name, series in {"mine": wealth, "late": returns.shift(1, fill_value=0.0), "plain": returns}.items():
         label = "equity" if name == "mine" else "returns"
         series.rename(label).rename_axis("date").to_csv(tmp_path / f"{name}.csv")
-    notes = {
-        name: " ".join(judge(tmp_path, tmp_path / f"{name}.csv", "--benchmark", spy)["notes"])
-        for name in ("mine", "late", "plain")
-    }
-    assert "'equity' rises 9 times by more than 6 times what is usual, by about 9.22" in notes["mine"]
-    assert "looks like deposits" in notes["mine"] and "its wealth must hold none" in notes["mine"]
+    found = {name: judge(tmp_path, tmp_path / f"{name}.csv", "--benchmark", spy) for name in ("mine", "late", "plain")}
+    notes = {name: " ".join(item["notes"]) for name, item in found.items()}
+    row = found["mine"]["results"][0]
+    assert "'equity' rises 9 times by more than 6 times what is usual, by about 9.22" in row["warnings"][-1]
+    assert "looks like deposits" in row["warnings"][-1]
+    assert row["headline"].endswith("too good to be true") and row["headline_tone"] == "red"
+    assert "its wealth must hold none" in notes["mine"]
     assert "goes along with SPY of the session before" in notes["late"]
     assert not any(word in notes["plain"] for word in ("deposits", "goes along", "paid"))
+    assert not found["plain"]["results"][0]["warnings"]
 
 
 def test_semicolons_within_a_compressed_file(tmp_path: Path) -> None:

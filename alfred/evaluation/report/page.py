@@ -56,6 +56,7 @@ def write_report(folder: Path | str, report: ReportInput) -> list[ResultRow]:
         trainings=report.trainings,
         behaviours=report.behaviours,
         signal_warnings=find_signal_warnings(report.skill, report.backtests[0].periods_per_year),
+        first_warnings=report.warnings,
     )
     numbers = json.dumps([row.to_json() for row in rows], indent=2, allow_nan=False)
     page = render_report(report, rows)

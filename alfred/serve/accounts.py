@@ -95,7 +95,7 @@ class Accounts:
             return AccountCard(name, place, fault=fault)
         try:
             account = PaperAccount.open(folder)
-            days = tuple(account.read_days())
+            days = tuple(account.read_booked())
         except (AlfredError, OSError, ValueError, TypeError, RecursionError) as error:
             return AccountCard(name, place, fault=explain_briefly(error))
         return AccountCard(name, place, account.terms, days, has_report=shelf.has_file(name, REPORT_FILE))

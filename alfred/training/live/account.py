@@ -162,8 +162,21 @@ class PaperAccount:
         """Return the broker of the account."""
         return BROKERS.load(self.terms.broker)(self.folder)
 
+    def read_booked(self) -> list[Day]:
+        """Return the days as they stand in the journal; the first one is that of the first decision.
+
+        Raises:
+            CheckpointError: The journal is damaged.
+        """
+        days = [read_day(line, self.journal.path) for line in self.journal.read()]
+        if not days:
+            raise CheckpointError(
+                f"{self.folder} has no first day, its start was interrupted; give `alfred paper start` again"
+            )
+        return days
+
     def read_days(self, live: LiveRun) -> list[Day]:
-        """Return the days that are booked; the first one is that of the first decision.
+        """Return the days that are booked, all of which the run must know.
 
         Args:
             live: The run.
@@ -172,11 +185,7 @@ class PaperAccount:
             CheckpointError: The journal is damaged.
             DataError: The run does not know a session that is booked.
         """
-        days = [read_day(line, self.journal.path) for line in self.journal.read()]
-        if not days:
-            raise CheckpointError(
-                f"{self.folder} has no first day, its start was interrupted; give `alfred paper start` again"
-            )
+        days = self.read_booked()
         unknown = [day.date for day in days if day.date not in live.prepared.market.dates]
         if unknown:
             raise DataError(

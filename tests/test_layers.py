@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": GROUND | {"data", "learning", "analysts", "envs", "agents", "evaluation", "config", "plugins"},
 }
 ALLOWED["notebook"] = ALLOWED["training"] | {"training"}
+ALLOWED["serve"] = ALLOWED["training"] | {"training"}
 ALLOWED["checks"] = GROUND | {"data", "analysts", "envs", "agents"}
 ALLOWED["__main__"] = GROUND | {"cli"}
 ALLOWED["console"] = ALLOWED["cli"] = set(ALLOWED) | {"console"}

@@ -41,6 +41,7 @@ from alfred.cli.options import (
     read_experiment,
     read_settings,
 )
+from alfred.cli.serve import serve
 from alfred.cli.tuning.promote import promote
 from alfred.cli.tuning.report import dashboard
 from alfred.cli.tuning.sweep import sweep
@@ -338,6 +339,7 @@ app.command()(judge)
 app.command()(new)
 app.command()(promote)
 app.command()(quarterly)
+app.command()(serve)
 app.command()(sweep)
 app.command()(dashboard)
 app.command()(update)

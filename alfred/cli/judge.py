@@ -73,16 +73,16 @@ def judge(
                 f"leave {unused[0]} out, or say --kind weights"
             )
         series = make_series(table, layout, name=name, percent=percent)
-        report, told = _judge_series(series, benchmark, trials, _read_rate(cash_rate))
+        report, told = _judge_series(series, benchmark, trials, _read_rate(cash_rate), time_zone)
     _tell(report, told, out or Path("judged") / report.backtests[0].slug, as_json=as_json)
 
 
 def _judge_series(
-    series: OutsideSeries, benchmark: str | None, trials: int, rate: float | Path | None
+    series: OutsideSeries, benchmark: str | None, trials: int, rate: float | Path | None, time_zone: str | None
 ) -> tuple[ReportInput, dict[str, str]]:
     from alfred.evaluation.outside.judgement import make_report_input
 
-    reference = _find_reference(series, benchmark)
+    reference = _find_reference(series, benchmark, time_zone)
     report = make_report_input(series, reference, n_trials=trials, cash_rate=rate)
     first = report.backtests[0]
     return report, {
@@ -93,12 +93,12 @@ def _judge_series(
     }
 
 
-def _find_reference(series: OutsideSeries, benchmark: str | None) -> Reference:
+def _find_reference(series: OutsideSeries, benchmark: str | None, time_zone: str | None) -> Reference:
     from alfred.evaluation.outside.judgement import make_own_reference, make_reference
     from alfred.evaluation.outside.series import read_series
 
     if benchmark is not None:
-        return make_reference(read_series(benchmark))
+        return make_reference(read_series(benchmark, time_zone=time_zone))
     own = make_own_reference(series)
     if own is not None:
         return own

@@ -144,6 +144,7 @@ def compute_results(
     trainings: Mapping[str, Sequence[Training]] | None = None,
     behaviours: Mapping[str, Behaviour] | None = None,
     signal_warnings: Sequence[str] = (),
+    first_warnings: Sequence[str] = (),
 ) -> list[ResultRow]:
     """Compute one row for each backtest, with paired intervals.
 
@@ -165,6 +166,7 @@ def compute_results(
         behaviours: What strategies did, by name; it stands in the JSON beside their numbers.
         signal_warnings: What makes the signals too good to be true; they concern every strategy that was trained on
             them.
+        first_warnings: What makes the record of the strategy that is judged first too good to be true.
 
     Raises:
         DataError: There is no backtest, a name is unknown or stands twice, the dates or the sessions a year differ, or
@@ -224,6 +226,7 @@ def compute_results(
                     compute_sharpe(backtest.excess, periods), compute_sharpe_error(backtest.excess, periods)
                 ),
                 *(signal_warnings if backtest.name in behind else ()),
+                *(first_warnings if column == 0 else ()),
             ),
         )
         for column, backtest in enumerate(backtests)

@@ -156,6 +156,9 @@ def read_weights(table: OutsideTable, layout: Layout) -> pd.DataFrame:
         check_sessions(table.days, table.path)
         wide = pd.DataFrame({name: table.read_numbers(name) for name in layout.columns}, index=table.days)
     wide = wide.rename(columns=lambda label: str(label).removeprefix("weight of ")).fillna(0.0)
+    if not wide.columns.is_unique:
+        twice = wide.columns[wide.columns.duplicated()][0]
+        raise DataError(f"{table.path} has two columns of weights of {twice}; keep one")
     gross = wide.abs().sum(axis=1)
     if gross.max() > _MOST_LEVERAGE:
         date = gross.idxmax()

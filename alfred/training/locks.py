@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ ERROR_LOG = "error.log"
 
 # Longer than `is_held` keeps a lock, so that a look at a run never makes it fail.
 _PATIENCE_SECONDS = 0.2
+# Of two threads that look at once, each would take the other for a writer.
+_LOOKING = threading.Lock()
 
 
 @contextmanager
@@ -55,15 +58,16 @@ def is_held(path: Path | str) -> bool:
     if not place.exists():
         return False
     lock = FileLock(place, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    except OSError:
-        return False  # nobody can write where not even the lock can be opened
-    except RuntimeError:
-        return True  # this process holds it by another object
-    lock.release()
+    with _LOOKING:
+        try:
+            lock.acquire()
+        except Timeout:
+            return True
+        except OSError:
+            return False  # nobody can write where not even the lock can be opened
+        except RuntimeError:
+            return True  # this process holds it by another object
+        lock.release()
     return False
 
 

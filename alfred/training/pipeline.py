@@ -26,7 +26,7 @@ from alfred.errors import CheckpointError, ConfigError, DataError
 from alfred.evaluation.results import ResultRow
 from alfred.training.blending.stage import explain_blend, make_blend
 from alfred.training.blending.walk import can_blend, find_blended, name_blend
-from alfred.training.catalogue.status import record_judgement, record_outcome
+from alfred.training.catalogue.status import Command, record_judgement, record_outcome
 from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
 from alfred.training.effort.count import Effort, count_effort, expect_forecasts, expect_training
 from alfred.training.effort.timings import write_timing
@@ -37,7 +37,7 @@ from alfred.training.judging.judge import evaluate as walk_and_report
 from alfred.training.judging.judge import rewrite_report as write_report_again
 from alfred.training.locks import hold_run
 from alfred.training.prepared import Prepared, cut_folds, find_observed
-from alfred.training.progress import Reporter, Silence
+from alfred.training.progress import Reporter, Silence, record_progress
 from alfred.training.provenance.stages import (
     describe_forecast,
     digest_calibration,
@@ -102,8 +102,8 @@ def forecast(
     plan = _make_plan(experiment, root)
     with hold_run(locate_run(experiment, root).path):
         run = _open(plan, fresh)
-        with record_outcome(run, "forecast"):
-            return _forecast(plan, run, fresh, reporter or Silence())
+        with record_outcome(run, "forecast"), record_progress(run.path, reporter or Silence()) as told:
+            return _forecast(plan, run, fresh, told)
 
 
 def run_all(
@@ -133,16 +133,22 @@ def run_all(
     check(effort)
     with hold_run(locate_run(experiment, root).path):
         run = _open(plan, fresh)
-        with record_outcome(run, "run" if judge else "train"):
-            prepared = _forecast(plan, run, fresh, reporter or Silence(), effort)
-            trained = train(prepared, reporter=reporter)
-            return prepared, trained, walk_and_report(prepared, trained, reporter=reporter) if judge else []
+        command: Command = "run" if judge else "train"
+        with record_outcome(run, command), record_progress(run.path, reporter or Silence()) as told:
+            prepared = _forecast(plan, run, fresh, told, effort)
+            trained = train(prepared, reporter=told)
+            return prepared, trained, walk_and_report(prepared, trained, reporter=told) if judge else []
 
 
 def evaluate(prepared: Prepared, trained: Trained, *, reporter: Reporter | None = None) -> list[ResultRow]:
     """Judge a trained run; see `alfred.training.judging.judge.evaluate`."""
-    with hold_run(prepared.run.path), record_outcome(prepared.run, "evaluate"):
-        return walk_and_report(prepared, trained, reporter=reporter)
+    folder = prepared.run.path
+    with (
+        hold_run(folder),
+        record_outcome(prepared.run, "evaluate"),
+        record_progress(folder, reporter or Silence()) as told,
+    ):
+        return walk_and_report(prepared, trained, reporter=told)
 
 
 def rewrite_report(prepared: Prepared) -> list[ResultRow]:

@@ -60,7 +60,7 @@ def test_later_reports_replace_and_deltas_compare_like_with_like(tmp_path: Path)
         "AAA,2020-03-02,2019-10-31,1.0,1.0,pre,x",
         "AAA,2020-03-04,2020-01-31,1.5,1.0,pre,x",
         "AAA,2020-03-05,2019-07-31,9.0,9.0,pre,x",  # late news of an older period
-        "AAA,2020-03-09,2020-04-30,3.0,0.005,pre,y",  # another source, another share basis, no percentage
+        "AAA,2020-03-09,2020-02-29,3.0,0.005,pre,y",  # another source, another share basis, no percentage
     ]
     market = join(tmp_path, EARNINGS + "\n".join(rows) + "\n")
     assert market.field("eps_reported")[:, 0].tolist() == [1.0, 1.0] + [1.5] * 3 + [3.0] * 5
@@ -68,6 +68,21 @@ def test_later_reports_replace_and_deltas_compare_like_with_like(tmp_path: Path)
     assert np.isnan(delta[:2]).all()
     assert set(delta[2:]) == {0.5}
     assert market.field("eps_surprise_pct")[-1, 0] == 50.0
+    assert np.flatnonzero(market.field(REPORT_AGE)[:, 0] == 0).tolist() == [0, 2, 5]
+
+
+@pytest.mark.parametrize("period", ["2020-01-31", ""])
+def test_a_report_that_comes_twice_is_one_and_a_correction_is_no_new_one(tmp_path: Path, period: str) -> None:
+    rows = [
+        "AAA,2020-01-02,2019-10-31,1.0,1.0,pre,x",
+        "AAA,2020-03-04,2020-01-31,1.5,1.0,pre,x",
+        f"AAA,2020-03-05,{period},1.5,1.0,pre,x",  # the same one a day later
+        f"AAA,2020-03-10,{period},1.75,1.0,Pre,x",  # corrected
+    ]
+    market = join(tmp_path, EARNINGS + "\n".join(rows) + "\n")
+    assert np.flatnonzero(market.field(REPORT_AGE)[:, 0] == 0).tolist() == [2]
+    assert market.field("eps_reported")[:, 0].tolist() == [1.0] * 2 + [1.5] * 4 + [1.75] * 4
+    assert market.field("eps_reported_delta")[2:, 0].tolist() == [0.5] * 4 + [0.75] * 4
 
 
 def test_a_report_from_before_the_market_is_known_and_of_no_age(tmp_path: Path) -> None:
@@ -99,6 +114,23 @@ def test_filings_count_from_the_day_after_and_years_without_a_date_from_their_la
         (EARNINGS + "AAA,soon,,1,1,,x\n", "'soon' in row 1 of column 'report_date' .* is not a date"),
         (EARNINGS + "AAA,2020-03-04,,1,many,,x\n", "'many' in row 1 of column 'eps_estimated' .* is not a number"),
         (EARNINGS + "ZZZ,2020-03-04,,1,1,,x\n", r"none of the symbols with reports \(ZZZ, ...\) is in the market"),
+        (
+            EARNINGS + "AAA,2020-03-04,2020-01-31,1,1,,x\nAAA,2020-03-31,2020-03-31,1,1,,x\n",
+            "row 2 of .*: AAA reports on 2020-03-31 on a period that ends 2020-03-31",
+        ),
+        (
+            "symbol,fiscal_period_end,report_date,form,revenue\nAAA,2105-12-31,2020-03-04,10-Q,200\n",
+            "AAA reports on 2020-03-04 on a period that ends 2105-12-31",
+        ),
+        (
+            "symbol,report_date,eps_reported,eps_estimated\n"
+            + "".join(f"AAA,{day.date()},1,1\n" for day in pd.date_range("2018-01-01", periods=8, freq="QE")),
+            "100% of the report_date of .* are the last day of a month",
+        ),
+        (
+            "symbol,fiscal_period_end,report_date,form,revenue,net_income\nAAA,2019-12-31,2020-03-04,10-Q,200,20000\n",
+            "net_income in .* is 100 times revenue in the median: they are in different units",
+        ),
         ("symbol,price\nAAA,1\n", "is not a table of reports: it has symbol, price"),
         ("name,price\nAAA,1\n", "has no column 'symbol'"),
     ],

@@ -86,7 +86,9 @@ def remove(
         return
     from alfred.console import results
 
-    results.print(f"removed {planned.path}, {_write_size(planned.size)}; {stay}", highlight=False, markup=False)
+    results.print(
+        f"removed {planned.path}, {_write_size(planned.size)}; {stay}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 @app.command()

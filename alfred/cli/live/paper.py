@@ -41,13 +41,16 @@ def start(
     first = None if date is None else pd.Timestamp(parse_date(date))
     made = PaperAccount.create(run, account, agent=agent, start=first, capital=cash, broker=broker)
     if as_json:
-        print_json({"account": str(account), "agent": made.terms.agent, "start": made.terms.start})
+        told = {"account": str(account), "agent": made.terms.agent, "start": made.terms.start}
+        print_json({**told, "notes": list(made.notes)})
         return
     results.print(
         f"{account} follows {made.terms.agent} of {run}, first decision at the close of {made.terms.start}; "
         f"`alfred paper step {account}` books what comes",
         highlight=False,
     )
+    for note in made.notes:
+        results.print(f"note: {note}", highlight=False)
 
 
 @app.command()

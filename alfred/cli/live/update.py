@@ -20,6 +20,9 @@ def update(
     accept_restated: Annotated[
         bool, typer.Option("--accept-restated", help="Go on although bars of the past were restated.")
     ] = False,
+    accept_jumps: Annotated[
+        bool, typer.Option("--accept-jumps", help="Go on although a new close is off by a factor, such as a split.")
+    ] = False,
     fresh: Fresh = False,
     as_json: AsJson = False,
 ) -> None:
@@ -35,7 +38,14 @@ def update(
     prepare_process()
     load_plugins(plugins or ())
     with show_progress() as reporter:
-        found = extend(path, overrides or (), accept_restated=accept_restated, fresh=fresh, reporter=reporter)
+        found = extend(
+            path,
+            overrides or (),
+            accept_restated=accept_restated,
+            accept_jumps=accept_jumps,
+            fresh=fresh,
+            reporter=reporter,
+        )
     if as_json:
         print_json(found.to_json())
         return

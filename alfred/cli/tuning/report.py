@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from alfred.cli.options import AsJson, one_line_errors, print_json
 from alfred.cli.tuning.options import SEARCHES, Folder, SearchName, Storage, find_folder
-from alfred.errors import ConfigError, import_extra, suggest
-
-if TYPE_CHECKING:
-    from optuna import Study
+from alfred.errors import import_extra
 
 
 @one_line_errors
@@ -21,7 +17,9 @@ def report(name: SearchName, folder: Folder = SEARCHES, storage: Storage = None,
 
     The page says what was found, how it went, which parameters mattered, and how often the search looked.
     """
-    studies = _load(name, folder, storage)
+    from alfred.training.search.opened import load_search
+
+    studies = load_search(name, folder, storage)
     from alfred.training.search.page import write_search_report
     from alfred.training.search.summary import summarise_study
 
@@ -38,12 +36,13 @@ def report(name: SearchName, folder: Folder = SEARCHES, storage: Storage = None,
 def list_(folder: Folder = SEARCHES, as_json: AsJson = False) -> None:
     """List the searches of a folder, with their trials so far."""
     from alfred.console import print_table, results
+    from alfred.training.search.opened import load_search
     from alfred.training.search.storage import JOURNAL_FILE
     from alfred.training.search.summary import summarise_study
 
     found = []
     for journal in sorted(folder.glob(f"*/{JOURNAL_FILE}")):
-        studies = [summarise_study(study) for study in _load(journal.parent.name, folder, None)]
+        studies = [summarise_study(study) for study in load_search(journal.parent.name, folder)]
         found.append(
             {
                 "search": journal.parent.name,
@@ -70,43 +69,14 @@ def dashboard(
 ) -> None:
     """Open optuna-dashboard on a search (extra `dashboard`); it answers on this machine only."""
     run_server = import_extra("optuna_dashboard", "dashboard").run_server
-    opened = _open(name, folder, storage)
+    from alfred.training.search.opened import open_search
+
+    opened = open_search(name, folder, storage)
     typer.echo(f"dashboard at http://127.0.0.1:{port} (stop with Ctrl-C)", err=True)
     try:
         run_server(opened, host="127.0.0.1", port=port)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
-
-
-def _open(name: str, folder: Path, storage: str | None, *, reading: bool = True) -> Any:
-    from alfred.training.search.storage import JOURNAL_FILE, open_storage
-
-    place = storage or str(find_folder(folder, name) / JOURNAL_FILE)
-    if "://" not in place and not Path(place).is_file():
-        known = sorted(path.parent.name for path in folder.glob(f"*/{JOURNAL_FILE}"))
-        raise ConfigError(
-            f"there is no search '{name}' in {folder}; known: {', '.join(known) or 'none'}.{suggest(name, known)}"
-        )
-    return open_storage(place, reading=reading)
-
-
-def _load(name: str, folder: Path, storage: str | None) -> list[Study]:
-    """Return the latest study of each name in a storage.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    from alfred.training.search.study import find_studies, load_study
-
-    opened = _open(name, folder, storage)
-    names = dict.fromkeys(item.rpartition("@")[0] for item in find_studies(opened))
-    # Several searches may share a database; a journal in the folder of a search is its own.
-    shared = storage is not None
-    endings = (f"{name}.", f"{name}-models", f"{name}-strategies-", f"{name}-hybrid", f"{name}-pareto")
-    own = [item for item in names if not shared or item == name or item.startswith(endings)]
-    if not own:
-        raise ConfigError(f"there is no study of '{name}' yet; known: {', '.join(names) or 'none'}")
-    return [load_study(opened, item) for item in own]
 
 
 def _to_json(item: Any) -> dict[str, Any]:

@@ -51,15 +51,17 @@ def require_no_jumps(market: Market, symbols: Sequence[str] | None = None) -> No
     Raises:
         DataError: There is one; symbol, date, both closes and the factor are named.
     """
-    found = find_price_jumps(market, symbols)
-    if not found:
-        return
+    if found := find_price_jumps(market, symbols):
+        raise DataError(f"{describe_jumps(found)}; correct the prices, or leave the symbol out")
+
+
+def describe_jumps(found: Sequence[tuple[str, pd.Timestamp, float, float]]) -> str:
+    """Return what `find_price_jumps` found on one line."""
     told = [
         f"'{symbol}' goes from {before:.6g} to {after:.6g} (times {after / before:.4g}) on {date.date()}"
         for symbol, date, before, after in found[:_SHOWN]
     ]
     more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    raise DataError(
-        f"the close of {'; '.join(told)}{more}: that looks like another unit, such as a split that was not adjusted "
-        "for; correct the prices, or leave the symbol out"
+    return (
+        f"the close of {'; '.join(told)}{more}: that looks like another unit, such as a split that was not adjusted for"
     )

@@ -21,6 +21,8 @@ from alfred.version import __version__
 
 # Blocks of the bootstrap that a resampled history needs at least.
 _FEWEST_SESSIONS = 20
+_SHIFTED = 0.5  # correlation with another session that no strategy is believed to have
+_MOST_CASH = 1.0  # a year: what is above is a yearly rate, or per cent
 _SHOWN = 3  # dates that are named
 CashRate = float | Path | None
 
@@ -48,7 +50,7 @@ class Reference:
 
 def make_reference(series: OutsideSeries) -> Reference:
     """Return a benchmark that was read from a file."""
-    notes = list(series.notes)
+    notes = [*series.notes, *series.warnings]
     if series.layout.columns[0].lower() == "close":
         notes.append(f"The column 'close' of {series.path.name} is taken as adjusted: dividends that it lacks flatter.")
     return Reference(
@@ -90,6 +92,7 @@ def make_report_input(
     series, reference, cut = align(series, reference)
     periods = series.periods_per_year
     cash, told = _find_cash(series, reference, cash_rate, periods)
+    paid = series.layout.kind == "wealth"
     nothing = np.zeros(len(series.returns))
     unknown = np.full(len(series.returns), np.nan)
     record = Backtest(
@@ -118,9 +121,11 @@ def make_report_input(
     caveats = [
         f"{series.name} was computed elsewhere, as {series.layout.describe()} of {series.path.name}: its costs, its "
         "execution and what it knew when it decided cannot be checked here.",
+        *(["Money paid into or out of it would count as a gain or a loss: its wealth must hold none."] if paid else []),
         f"{reference.name} is free of cost.",
         *told,
         *cut,
+        *_suspect_shift(series, reference),
         *series.notes,
         *reference.notes,
     ]
@@ -137,6 +142,7 @@ def make_report_input(
         ),
         benchmark=reference.name,
         n_trials=n_trials,
+        warnings=series.warnings,
         caveats=caveats,
         versions={"alfred": __version__},
         intervals=intervals or IntervalSettings(),
@@ -194,6 +200,25 @@ def align(series: OutsideSeries, reference: Reference) -> tuple[OutsideSeries, R
     )
 
 
+def _suspect_shift(series: OutsideSeries, reference: Reference) -> list[str]:
+    """Say so where returns go along with the benchmark of the session before or after instead of their own."""
+
+    def correlate(mine: FloatArray, theirs: FloatArray) -> float:
+        spread = float(mine.std() * theirs.std())
+        return float(np.mean((mine - mine.mean()) * (theirs - theirs.mean()))) / spread if spread > 0 else 0.0
+
+    mine, theirs = series.returns, reference.returns
+    same = correlate(mine, theirs)
+    shifted = {"after": correlate(mine[:-1], theirs[1:]), "before": correlate(mine[1:], theirs[:-1])}
+    way, most = max(shifted.items(), key=lambda item: item[1])
+    if most < _SHIFTED or most < 2.0 * same:
+        return []
+    return [
+        f"{series.name} goes along with {reference.name} of the session {way} (correlation {most:.2f}) and not with "
+        f"that of its own ({same:.2f}): its dates look one session off, and the difference to the benchmark is noise."
+    ]
+
+
 def _find_rows(dates: pd.DatetimeIndex, first: pd.Timestamp, last: pd.Timestamp) -> slice:
     return slice(int(dates.searchsorted(first, side="left")), int(dates.searchsorted(last, side="right")))
 
@@ -221,6 +246,13 @@ def _find_cash(
     if rate is not None:
         return np.full(len(series.dates), (1.0 + rate / 100.0) ** (1.0 / periods) - 1.0), ()
     if series.cash is not None:
+        typical = float(series.cash.mean())
+        if abs(typical) * periods > _MOST_CASH:
+            raise DataError(
+                f"the column '{series.layout.cash}' of {series.path} says that cash earned {typical:.2%} a session, "
+                f"{typical * periods:.0%} a year: it must hold what one session earned, as a fraction; divide a yearly "
+                f"rate by {periods}, drop the column, or say --cash-rate"
+            )
         return series.cash, ()
     if reference.cash is not None:
         return reference.cash, ()

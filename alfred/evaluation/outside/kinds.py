@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,12 @@ from alfred.evaluation.outside.table import OutsideTable
 from alfred.typing import FloatArray
 
 Kind = Literal["returns", "wealth", "weights"]
+
+# What a name says of its numbers, where it says it: compared with the name as it is written, in lower case.
+_PERCENT = ("%", "percent", "per cent", "pct")
+# pandas calls fractions so.
+_FRACTIONS = ("pctchange", "changepct")
+_LOGARITHM = re.compile(r"(?<![a-z])log[\W_]*(arithmic)?[\W_]*ret")
 
 # Words of the common tools, without punctuation, case and blanks; an earlier one counts before a later one.
 _RETURNS = (
@@ -29,7 +36,7 @@ _RETURNS = (
         "pctchange",
         "changepct",
     ),
-    *("returnpct", "strategy"),
+    *("returnpct", "strategy", "logreturn", "logreturns", "logret", "logrets", "strategylogreturn"),
 )
 _WEALTH = (
     *("wealth", "equity", "accountvalue", "portfoliovalue", "totalquote", "nav", "networth", "totalassets"),
@@ -77,6 +84,16 @@ class Layout:
         beside = [f"the benchmark in '{self.benchmark}'"] if self.benchmark else []
         beside += [f"what cash earned in '{self.cash}'"] if self.cash else []
         return f"{self.kind} in column '{self.columns[0]}'" + "".join(f", {item}" for item in beside)
+
+
+def says_percent(column: str) -> bool:
+    """Whether the name of a column says that its numbers are per cent."""
+    return squeeze(column) not in _FRACTIONS and any(word in column.lower() for word in _PERCENT)
+
+
+def says_logarithm(column: str) -> bool:
+    """Whether the name of a column says that its returns are logarithmic."""
+    return _LOGARITHM.search(column.lower()) is not None
 
 
 def detect_layout(table: OutsideTable, kind: Kind | None = None, column: str | None = None) -> Layout:

@@ -8,14 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from alfred.data.quality.jumps import LARGEST_FACTOR
 from alfred.data.sessions import infer_periods_per_year
 from alfred.errors import DataError
-from alfred.evaluation.outside.kinds import Kind, Layout, detect_layout
+from alfred.evaluation.outside.kinds import Kind, Layout, detect_layout, says_logarithm, says_percent
 from alfred.evaluation.outside.table import OutsideTable, check_sessions, read_outside_table
 from alfred.typing import FloatArray
 
 # Half of all days beyond a tenth: no portfolio does that, and per cent look like it.
 _MOST_TYPICAL = 0.1
+# Under a twentieth of a per cent a session in the median is more likely a fraction than a return in per cent.
+_LEAST_PERCENT = 0.05
+# Changes of wealth that are so many times the usual one stand out; six of them, all one way and alike, are no luck.
+_STANDS_OUT, _FEWEST_PAYMENTS, _ALIKE = 6.0, 6, 0.3
 _OFTEN = 52  # periods a year from which that holds
 
 
@@ -34,6 +39,7 @@ class OutsideSeries:
         cash: What cash earned, `[T]`, where the file says so.
         benchmark: Returns of the benchmark, `[T]`, where the file has them.
         notes: How it was read, one sentence each.
+        warnings: What makes it too good to be true, one sentence each.
     """
 
     name: str
@@ -44,6 +50,7 @@ class OutsideSeries:
     cash: FloatArray | None = None
     benchmark: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def periods_per_year(self) -> int:
@@ -98,17 +105,27 @@ def make_series(
     check_sessions(table.days, table.path)
     column = layout.columns[0]
     values = table.read_numbers(column)
-    notes = [*table.notes]
+    notes, warnings = [*table.notes], list[str]()
     if layout.kind == "wealth":
+        if percent:
+            raise DataError(
+                f"--percent is for returns, and {table.path} holds {layout.describe()}; leave it out, or say "
+                "--kind returns"
+            )
         _check_wealth(values, table, column)
         kept = slice(1, None)
         returns: FloatArray = values[1:] / values[:-1] - 1.0
+        notes += _check_steps(returns, table.days[kept], table.path, column)
+        paid_in, paid_out = _suspect_payments(values, column)
+        warnings += paid_in
+        notes += paid_out
     else:
         first = 1 if len(values) and np.isnan(values[0]) else 0
         if first:
             notes.append("The first row has no return and is left out.")
         kept = slice(first, None)
-        returns = values[kept] / (100.0 if percent else 1.0)
+        returns, told = _convert(values[kept], table, column, percent=percent)
+        notes += told
         _check_returns(returns, table.days[kept], table.path, column)
     dates = table.days[kept]
     return OutsideSeries(
@@ -120,6 +137,7 @@ def make_series(
         cash=_read_beside(table, layout.cash, kept, percent=percent),
         benchmark=_read_beside(table, layout.benchmark, kept, percent=percent),
         notes=tuple(notes),
+        warnings=tuple(warnings),
     )
 
 
@@ -131,9 +149,77 @@ def name_file(path: Path) -> str:
 def _read_beside(table: OutsideTable, column: str | None, kept: slice, *, percent: bool) -> FloatArray | None:
     if column is None:
         return None
-    values = table.read_numbers(column)[kept] / (100.0 if percent else 1.0)
+    values, _ = _convert(table.read_numbers(column)[kept], table, column, percent=percent)
     _check_returns(values, table.days[kept], table.path, column)
     return values
+
+
+def _convert(values: FloatArray, table: OutsideTable, column: str, *, percent: bool) -> tuple[FloatArray, list[str]]:
+    """Return simple returns as fractions, and what was done to them.
+
+    Cells such as `1.5%` are divided already. What the name of a column says of its unit holds for its numbers.
+
+    Raises:
+        DataError: The name says per cent, and the numbers look like fractions.
+    """
+    notes = []
+    if not table.has_percent_signs(column) and (percent or says_percent(column)):
+        moves = np.abs(values[np.isfinite(values) & (values != 0.0)])
+        if not percent and len(moves) and float(np.median(moves)) < _LEAST_PERCENT:
+            raise DataError(
+                f"the column '{column}' of {table.path} says per cent, and its numbers ({np.median(moves):.2g} in the "
+                "median) look like fractions; pass --percent if they are per cent, or call the column 'returns'"
+            )
+        values = values / 100.0
+        if not percent:
+            notes.append(f"The column '{column}' is taken to be in per cent, as its name says.")
+    if says_logarithm(column):
+        values = np.expm1(values)
+        notes.append(f"The column '{column}' is taken to hold log returns, as its name says.")
+    return values, notes
+
+
+def _suspect_payments(values: FloatArray, column: str) -> tuple[list[str], list[str]]:
+    """Say so where what stands out in wealth goes one way by like amounts, as money that is paid in or out does.
+
+    Returns:
+        A sentence where money looks paid in, and one where it looks paid out.
+    """
+    amounts = np.diff(values)
+    size = np.abs(amounts / values[:-1])
+    usual = float(np.median(size[size > 0])) if (size > 0).any() else 0.0
+    out = amounts[size > _STANDS_OUT * usual]
+    one_way = len(out) >= _FEWEST_PAYMENTS and abs(np.sign(out).sum()) == len(out)
+    if not one_way or float(out.std()) > _ALIKE * abs(float(out.mean())):
+        return [], []
+
+    def tell(way: str, what: str) -> str:
+        return (
+            f"'{column}' {way} {len(out)} times by more than {_STANDS_OUT:g} times what is usual, by about "
+            f"{abs(float(out.mean())):.3g} each time, and never the other way: that looks like {what}; where it is "
+            "not, give returns"
+        )
+
+    if out[0] > 0:
+        return [f"{tell('rises', 'deposits, which count as gains here')}."], []
+    return [], [f"{tell('falls', 'withdrawals, which count as losses here')}."]
+
+
+def _check_steps(returns: FloatArray, dates: pd.DatetimeIndex, path: Path, column: str) -> list[str]:
+    """Return a sentence where wealth more than doubles within a session.
+
+    Raises:
+        DataError: It goes up by a factor that no news makes.
+    """
+    worst = int(np.argmax(returns))
+    if returns[worst] + 1.0 >= LARGEST_FACTOR:
+        raise DataError(
+            f"the wealth in column '{column}' of {path} goes up by {returns[worst]:.0%} on {dates[worst].date()}: that "
+            "looks like a deposit or another unit; give wealth without money that was paid in"
+        )
+    if returns[worst] <= 1.0:
+        return []
+    return [f"'{column}' goes up by {returns[worst]:.0%} on {dates[worst].date()}: make sure that nothing was paid in."]
 
 
 def _check_wealth(values: FloatArray, table: OutsideTable, column: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,11 @@ class OutsideTable:
     days: pd.DatetimeIndex
     cells: pd.DataFrame
     notes: tuple[str, ...] = ()
+
+    def has_percent_signs(self, column: str) -> bool:
+        """Whether cells of a column end with a sign of per cent, which `read_numbers` divides by itself."""
+        cells = self.cells[column]
+        return bool(not pd.api.types.is_numeric_dtype(cells) and cells.astype("string").str.contains("%").any())
 
     def read_numbers(self, column: str) -> FloatArray:
         """Return a column as numbers, `[R]`: NaN where a cell is empty, `1.5%` as 0.015.
@@ -137,7 +143,8 @@ def _read_file(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
     packed = path.name.endswith(".gz")
-    head = "" if packed else path.open(encoding="utf-8-sig", errors="replace").read(_SNIFFED)
+    with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        head = file.read(_SNIFFED).decode("utf-8-sig", errors="replace")
     separator = _find_separator(head) if head else ","
     options = {"dtype": str, "keep_default_na": False, "sep": separator, "encoding": "utf-8-sig", "index_col": False}
     frame = pd.read_csv(path, **options)

@@ -89,6 +89,7 @@ class ReportInput:
         skill: What `compute_signal_skill` returned, or None without signals.
         folds: Folds of the walk-forward test.
         extra_tables: Further tables by heading, for instance a sweep over costs.
+        warnings: What makes the record of the strategy that is judged first too good to be true, one sentence each.
         caveats: Further caveats beside those of the market, one sentence each.
         config: The resolved configuration as text.
         versions: Version by package.
@@ -111,6 +112,7 @@ class ReportInput:
     skill: pd.DataFrame | None = None
     folds: Sequence[FoldScore] = ()
     extra_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
     caveats: Sequence[str] = ()
     config: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -114,6 +114,7 @@ def compute_numbers(report: ReportInput, rows: Sequence[ResultRow] | None = None
             trainings=report.trainings,
             behaviours=report.behaviours,
             signal_warnings=find_signal_warnings(report.skill, report.backtests[0].periods_per_year),
+            first_warnings=report.warnings,
         )
     agent, baselines = report.backtests[0], report.baselines
     together = [agent, *baselines]

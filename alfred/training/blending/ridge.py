@@ -41,8 +41,8 @@ class Sums:
         return Sums(*(part[stop] - part[start] for part in (self.gram, self.moments, self.count)))
 
     def only(self, kept: BoolArray) -> Sums:
-        """Return the sums of some of the forecasts, `[K]` says which."""
-        return Sums(self.gram[np.ix_(kept, kept)], self.moments[kept], self.count)
+        """Return the sums of some of the forecasts, `[K]` says which; running sums keep their sessions."""
+        return Sums(self.gram[..., kept, :][..., kept], self.moments[..., kept], self.count)
 
 
 def run_sums(forecasts: FloatArray, outcomes: FloatArray, known: BoolArray) -> Sums:

@@ -76,7 +76,7 @@ class Weights:
         """Return the expected log returns of some sessions, `[R, N]`; NaN where nobody forecast."""
         panel = self.panel
         answered = panel.answered[rows]
-        tried = answered & (panel.own[self.stop] - panel.own[self.start] >= self.min_days)
+        tried = answered & find_tried(panel, self.start, self.stop, self.min_days)
         heard = np.where(tried.any(axis=2, keepdims=True), tried, answered)
         result = np.full(heard.shape[:2], np.nan)
         patterns, places = np.unique(heard.reshape(-1, heard.shape[2]), axis=0, return_inverse=True)
@@ -186,6 +186,11 @@ def blend_walk_forward(
     ).select(name_blend(settings, blended))
 
 
+def find_tried(panel: Panel, start: int, stop: int, min_days: int) -> BoolArray:
+    """Return who has enough outcomes of its own in the sessions from `start` to before `stop`, `[K]`."""
+    return np.asarray(panel.own[stop] - panel.own[start] >= min_days)
+
+
 def fit_weights(panel: Panel, last: int, settings: BlendSettings) -> Weights:
     """Return the weights that are known at the close of a session.
 
@@ -198,11 +203,15 @@ def fit_weights(panel: Panel, last: int, settings: BlendSettings) -> Weights:
     stop = max(last - panel.horizon + 1, 0)
     start = 0 if settings.max_train_days is None else max(0, stop - settings.max_train_days)
 
+    # Who is not heard yet does not choose how those are weighed who are: what fills its gaps is what they said.
+    tried = find_tried(panel, start, stop, settings.min_days)
+    voters = tried if tried.any() else np.ones_like(tried)
+
     def choose(sums: Sums, find_target: Callable[[int, int], Float | None]) -> float | None:
         if stop - start < settings.min_days or sums.between(start, stop).count < settings.min_days:
             return None
         return choose_penalty(
-            sums,
+            sums.only(voters),
             start,
             stop,
             settings.penalties,
@@ -215,7 +224,7 @@ def fit_weights(panel: Panel, last: int, settings: BlendSettings) -> Weights:
     difference = choose(panel.difference_sums, lambda _start, _stop: None)
 
     def find_target(begin: int, end: int) -> Float | None:
-        past = panel.difference_sums.between(begin, end)
+        past = panel.difference_sums.between(begin, end).only(voters)
         return None if difference is None else solve(past, difference, nonnegative=settings.nonnegative)
 
     return Weights(

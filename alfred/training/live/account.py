@@ -17,14 +17,17 @@ import numpy as np
 import pandas as pd
 
 from alfred.data.files import write_atomically
-from alfred.errors import CheckpointError, ConfigError, DataError
-from alfred.training.live.brokers import BROKERS, Broker, Order
+from alfred.errors import AlfredError, CheckpointError, ConfigError, DataError
+from alfred.training.live.brokers import BROKERS, Broker, CsvBroker, Fill, Order
 from alfred.training.live.desk import Day, Desk
 from alfred.training.live.journal import Journal, sync_folder
 from alfred.training.live.opened import LiveRun, open_live
 from alfred.training.locks import hold_run
+from alfred.training.provenance.stages import compute_digest
 
 ACCOUNT_FILE, JOURNAL_FILE = "account.json", "journal.jsonl"
+_NOT_BOOKED = ("reward", "episode_length", "observation", "lookback")  # what trainings read of `env`
+_SAME_CAPITAL = 0.01
 _LEAST_TRADE = 1e-9  # of wealth
 
 
@@ -39,6 +42,7 @@ class Terms:
         capital: Money at the start, in the currency of the prices.
         broker: Name of the broker.
         symbols: What is traded, in the order of the weights; cash comes last.
+        traded_on: Digest of costs, execution, mandate and schedule; empty in accounts from before it was kept.
     """
 
     run: str
@@ -47,6 +51,7 @@ class Terms:
     capital: float
     broker: str
     symbols: tuple[str, ...]
+    traded_on: str = ""
 
 
 class PaperAccount:
@@ -60,6 +65,7 @@ class PaperAccount:
     def __init__(self, folder: Path, terms: Terms) -> None:
         """Store both."""
         self.folder = folder
+        self.notes: tuple[str, ...] = ()
         self.terms = terms
         self.journal = Journal(folder / JOURNAL_FILE)
 
@@ -97,7 +103,8 @@ class PaperAccount:
         first = live.until if start is None else start
         place = str(Path(run).resolve())
         symbols = live.prepared.market.symbols
-        terms = Terms(place, settings.label, str(first.date()), float(capital), broker, symbols)
+        traded_on = digest_terms(live)
+        terms = Terms(place, settings.label, str(first.date()), float(capital), broker, symbols, traded_on)
         with hold_run(folder):
             if (folder / ACCOUNT_FILE).exists():
                 found = cls.open(folder)
@@ -115,6 +122,7 @@ class PaperAccount:
             if not account.journal.read():
                 account.journal.add(write_day(day))
             account._place_orders(desk, day)
+            account.notes = tell_impact(live, capital)
             return account
 
     @classmethod
@@ -143,14 +151,19 @@ class PaperAccount:
         live = open_live(self.terms.run)
         if live.prepared.market.symbols != self.terms.symbols:
             raise DataError(f"{self.terms.run} trades other symbols than {self.folder} does; start another account")
+        if self.terms.traded_on not in ("", digest_terms(live)):
+            raise DataError(
+                f"{self.terms.run} trades on other terms than when {self.folder} was started (costs, execution, "
+                "mandate or schedule under env); restore them, or start another account"
+            )
         return live
 
     def open_broker(self) -> Broker:
         """Return the broker of the account."""
         return BROKERS.load(self.terms.broker)(self.folder)
 
-    def read_days(self) -> list[Day]:
-        """Return the days that are booked; the first one is that of the first decision.
+    def read_booked(self) -> list[Day]:
+        """Return the days as they stand in the journal; the first one is that of the first decision.
 
         Raises:
             CheckpointError: The journal is damaged.
@@ -159,6 +172,25 @@ class PaperAccount:
         if not days:
             raise CheckpointError(
                 f"{self.folder} has no first day, its start was interrupted; give `alfred paper start` again"
+            )
+        return days
+
+    def read_days(self, live: LiveRun) -> list[Day]:
+        """Return the days that are booked, all of which the run must know.
+
+        Args:
+            live: The run.
+
+        Raises:
+            CheckpointError: The journal is damaged.
+            DataError: The run does not know a session that is booked.
+        """
+        days = self.read_booked()
+        unknown = [day.date for day in days if day.date not in live.prepared.market.dates]
+        if unknown:
+            raise DataError(
+                f"{self.folder} has booked {unknown[0].date()}, which {self.terms.run} does not know (until "
+                f"{live.until.date()}); `alfred update {self.terms.run}`, or restore the data or the run"
             )
         return days
 
@@ -183,7 +215,7 @@ class PaperAccount:
             live = self.open_run()
             if until is not None and until > live.until:
                 raise DataError(f"nothing is known after {live.until.date()}; {until.date()} is the future")
-            days = self.read_days()
+            days = self.read_days(live)
             if until is not None and until < days[-1].date:
                 raise DataError(
                     f"{days[-1].date.date()} is booked already; a journal does not go back to {until.date()}"
@@ -218,7 +250,54 @@ class PaperAccount:
 
     def _place_orders(self, desk: Desk, day: Day) -> None:
         if day.decision is not None and day.date == desk.dates[-1]:
-            self.open_broker().place(str(day.date.date()), self.list_orders(desk, day))
+            orders = self.list_orders(desk, day)
+            try:
+                self.open_broker().place(str(day.date.date()), orders)
+            except AlfredError:
+                raise
+            except Exception as error:  # whatever a broker of one's own does wrong, or its connection
+                told = f"broker '{self.terms.broker}' failed ({type(error).__name__}: {error}) on {len(orders)} orders"
+                raise AlfredError(
+                    f"{told} of {day.date.date()}; the day is booked, and `alfred paper step {self.folder}` hands them "
+                    "over again"
+                ) from error
+
+    def fetch_orders(self) -> list[Order]:
+        """Return the orders that were handed over, where the broker keeps them."""
+        broker = self.open_broker()
+        return broker.read_orders() if isinstance(broker, CsvBroker) else []
+
+    def fetch_fills(self) -> list[Fill]:
+        """Return what the broker reports.
+
+        Raises:
+            AlfredError: It fails.
+        """
+        try:
+            return self.open_broker().fetch()
+        except AlfredError:
+            raise
+        except Exception as error:
+            raise AlfredError(
+                f"broker '{self.terms.broker}' reports no fills ({type(error).__name__}: {error}); try again"
+            ) from error
+
+
+def tell_impact(live: LiveRun, capital: float) -> tuple[str, ...]:
+    """Return a sentence where market impact is not that of an account of this size."""
+    impact = live.prepared.experiment.env.impact
+    if impact.kind == "none" or abs(capital / impact.capital - 1.0) <= _SAME_CAPITAL:
+        return ()
+    return (
+        f"market impact is that of {impact.capital:,.0f} (env.impact.capital), and the account begins with "
+        f"{capital:,.0f}: its costs are too {'low' if capital > impact.capital else 'high'}",
+    )
+
+
+def digest_terms(live: LiveRun) -> str:
+    """Return a digest of all that decides how an account is booked, beside prices and policies."""
+    env = live.prepared.experiment.env.model_dump(mode="json")
+    return compute_digest({name: value for name, value in env.items() if name not in _NOT_BOOKED})
 
 
 def write_day(day: Day) -> dict[str, Any]:

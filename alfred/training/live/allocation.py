@@ -139,6 +139,7 @@ def allocate(
     if holdings is not None or cash is not None:
         wealth, weights = weigh(desk, holdings or {}, cash or 0.0)
         check_mandate(live, weights)
+    notes += tell_stale(live, desk, last.date, weights)
     decision = desk.ask(days, weights)
     target = weights if decision is None else decision
     if not desk.is_due(desk.find_bar(last.date) + 1):
@@ -224,6 +225,28 @@ def weigh(desk: Desk, holdings: Mapping[str, float], cash: float) -> tuple[float
     return wealth, values / wealth
 
 
+def tell_stale(live: LiveRun, desk: Desk, close: pd.Timestamp, weights: FloatArray) -> list[str]:
+    """Return a sentence for each symbol that is held and did not trade at a close: what it is worth is an old price.
+
+    Args:
+        live: The run.
+        desk: The account.
+        close: The close.
+        weights: What is held, cash last, `[N+1]`.
+    """
+    market = live.prepared.market.until(close)
+    found = []
+    for column in np.flatnonzero((weights[:-1] != 0.0) & ~market.tradable[-1]):
+        traded = np.flatnonzero(market.tradable[:, column])
+        if len(traded):
+            age = market.n_dates - 1 - int(traded[-1])
+            found.append(
+                f"{desk.tape.symbols[column]} did not trade at this close: it is valued at its price of "
+                f"{market.dates[traded[-1]].date()}, {age} session(s) before, and cannot be sold"
+            )
+    return found
+
+
 def check_mandate(live: LiveRun, weights: FloatArray) -> None:
     """Refuse short positions where the agent may hold none.
 
@@ -254,7 +277,13 @@ def read_holdings(path: Path) -> tuple[dict[str, float], float | None]:
         raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
     found: dict[str, float] = {}
     for number, row in enumerate(rows, start=2):
+        if None in row:
+            raise DataError(
+                f"row {number} of {path} has more cells than the header ({', '.join(map(str, row.values()))}); write "
+                "numbers without commas for thousands"
+            )
         symbol, shares = (row.get("symbol") or "").strip(), (row.get("shares") or "").strip()
+        symbol = CASH if symbol.upper() == CASH else symbol
         try:
             amount = float(shares)
         except ValueError:

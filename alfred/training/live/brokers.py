@@ -102,6 +102,22 @@ class CsvBroker:
         target = self.folder / "orders" / f"{decided_on}.csv"
         write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))
 
+    def read_orders(self) -> list[Order]:
+        """Return all orders that were written.
+
+        Raises:
+            DataError: A file of them was changed to something else.
+        """
+        found = []
+        for path in sorted((self.folder / "orders").glob("*.csv")):
+            try:
+                table = pd.read_csv(path, dtype={"symbol": str}, keep_default_na=False)
+                rows = zip(table["symbol"], table["shares"], table["price"], table["weight"], strict=True)
+                found += [Order(path.stem, name, *map(float, numbers)) for name, *numbers in rows]
+            except (OSError, ValueError, KeyError) as error:
+                raise DataError(f"{path} holds no orders ({error}); restore it, or take it away") from error
+        return found
+
     def fetch(self) -> list[Fill]:
         """Read all files of fills, in the order of their names."""
         found = []

@@ -1,7 +1,8 @@
 """A journal: a file to which whole lines are added and nothing else, each on the disk before the next one is made.
 
-A line holds JSON and the digest of the line before, so that a line that was changed, lost or doubled is found. A crash
-while a line is written leaves a torn one at the end; it was never booked, and the next line takes its place.
+A line holds JSON, the digest of the line before and its own, so that a line that was changed, doubled or lost (before
+the last one) is found. A crash while a line is written leaves a torn one at the end; it was never booked, and the next
+line takes its place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from typing import Any
 from alfred.errors import CheckpointError
 
 _LINK = "previous"
+# The end of a line, with the digest of all before it; lines of an older journal lack it.
+_OWN = re.compile(rb',"digest":"([0-9a-f]{16})"\}$')
 _FIRST = "0" * 16
 
 
@@ -45,7 +49,8 @@ class Journal:
             CheckpointError: An earlier line was changed or lost.
         """
         _, end, link = self._read()
-        text = json.dumps({**entry, _LINK: link}, allow_nan=False, separators=(",", ":")) + "\n"
+        body = json.dumps({**entry, _LINK: link}, allow_nan=False, separators=(",", ":"))[:-1]
+        text = f'{body},"digest":"{_digest(body.encode())}"}}\n'
         existed = self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -75,7 +80,7 @@ class Journal:
                     "restore the file from a copy"
                 )
             lines.append(entry)
-            link = hashlib.sha256(line).hexdigest()[:16]
+            link = _digest(line)
         return lines, end, link
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
@@ -85,7 +90,15 @@ class Journal:
             raise CheckpointError(f"line {number} of {self.path} is damaged; restore the file from a copy") from error
         if not isinstance(entry, dict):
             raise CheckpointError(f"line {number} of {self.path} is damaged; restore the file from a copy")
+        if entry.pop("digest", None) is not None:
+            own = _OWN.search(line)
+            if own is None or own[1].decode() != _digest(line[: own.start()]):
+                raise CheckpointError(f"line {number} of {self.path} was changed; restore the file from a copy")
         return entry
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def sync_folder(folder: Path) -> None:

@@ -49,7 +49,7 @@ def draw_wealth(found: PaperReport) -> Figure:
         axes.plot(dates, found.terms.capital * found.realised.wealth, label="account", linewidth=1.6)
         if found.expected is not None:
             line = found.terms.capital * found.expected.wealth
-            axes.plot(dates, line, "--", label="same policies, walked now", linewidth=1.0)
+            axes.plot(found.expected.dates, line, "--", label="same policies, walked now", linewidth=1.0)
         line = found.terms.capital * np.cumprod(1.0 + found.realised.benchmark)
         axes.plot(dates, line, label="benchmark", linewidth=1.0, color="#7d8794")
     axes.set_ylabel("wealth, in the currency of the prices")

@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alfred.errors import CheckpointError, DataError, suggest
+from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.formatting import format_number, format_percent
 from alfred.evaluation.portfolio_metrics import compute_sharpe
-from alfred.training.live.account import PaperAccount, Terms
-from alfred.training.live.brokers import Fill
+from alfred.training.live.account import PaperAccount, Terms, tell_impact
 from alfred.training.live.desk import Day, Desk
 from alfred.training.live.drift import Drift, watch_drift
+from alfred.training.live.fills import FillFigures, weigh_fills
 from alfred.training.live.opened import LiveRun
+from alfred.typing import FloatArray
 
 _SAME = 1e-12
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -61,26 +63,6 @@ class Figures:
         )
 
 
-@dataclass(frozen=True)
-class FillFigures:
-    """What fills cost against the prices that the account booked.
-
-    Attributes:
-        count: Fills.
-        value: Traded, in the currency of the prices.
-        shortfall: Paid above the booked prices, fees included, in the same currency.
-    """
-
-    count: int
-    value: float
-    shortfall: float
-
-    @property
-    def bps(self) -> float:
-        """Shortfall in basis points of the traded value."""
-        return 1e4 * self.shortfall / self.value if self.value else float("nan")
-
-
 @dataclass(frozen=True, eq=False)
 class PaperReport:
     """An account, realised against expected.
@@ -104,17 +86,24 @@ class PaperReport:
     @property
     def tracking_error(self) -> float:
         """Yearly standard deviation of booked less expected returns; NaN for fewer than two sessions."""
-        if self.realised is None or self.expected is None or len(self.realised.net) < 2:
+        if self.realised is None or len(self.differences) < 2:
             return float("nan")
-        difference = self.realised.net - self.expected.net
-        return float(difference.std(ddof=1) * np.sqrt(self.realised.periods_per_year))
+        return float(self.differences.std(ddof=1) * np.sqrt(self.realised.periods_per_year))
+
+    @property
+    def differences(self) -> FloatArray:
+        """Booked less expected returns, on the sessions that both have: one may have come since it was booked."""
+        if self.realised is None or self.expected is None:
+            return np.empty(0)
+        booked, now = (pd.Series(record.net, record.dates) for record in (self.realised, self.expected))
+        return np.asarray((booked - now).dropna(), dtype=np.float64)
 
     @property
     def sentences(self) -> list[str]:
         """The verdicts, one sentence each, that of the drift alarm first."""
         found = [self._tell_drift()]
-        if self.realised is not None and self.expected is not None:
-            worst = float(np.abs(self.realised.net - self.expected.net).max())
+        if len(self.differences):
+            worst = float(np.abs(self.differences).max())
             found.append(
                 "Every session is booked as the same policies, walked now, would book it."
                 if worst <= _SAME
@@ -126,6 +115,10 @@ class PaperReport:
                 f"{self.fills.count} fills of {self.fills.value:,.2f} in all cost {self.fills.shortfall:,.2f} more "
                 f"than at the booked prices without costs, {format_number(self.fills.bps, 1)} bps of what was traded."
             )
+            if self.fills.problems:
+                shown = "; ".join(self.fills.problems[:_SHOWN])
+                more = f"; and {len(self.fills.problems) - _SHOWN} more" if len(self.fills.problems) > _SHOWN else ""
+                found.append(f"What the broker says is not what was ordered and booked: {shown}{more}.")
         return found
 
     def tabulate(self) -> list[tuple[str, str, str]]:
@@ -203,20 +196,20 @@ def measure(folder: Path | str) -> PaperReport:
     """
     account = PaperAccount.open(folder)
     live = account.open_run()
-    days = account.read_days()
+    days = account.read_days(live)
     desk = account.make_desk(live, days[-1].date)
     judged = find_judged(live, account.terms.agent)
     realised = expected = None
     if len(days) > 1:
         realised = desk.walk_back(days, account.terms.agent)
         expected = _walk_anew(desk, account.terms.agent)
-    fills = account.open_broker().fetch()
+    fills = account.fetch_fills()
     return PaperReport(
         terms=account.terms,
         realised=realised,
         expected=expected,
         judged=judged,
-        fills=None if not fills else weigh_fills(fills, live, desk),
+        fills=None if not fills else weigh_fills(fills, account.fetch_orders(), live, desk),
         drift=_watch(realised, judged),
     )
 
@@ -232,7 +225,7 @@ def describe_status(folder: Path | str) -> dict[str, Any]:
     """
     account = PaperAccount.open(folder)
     live = account.open_run()
-    day: Day = account.read_days()[-1]
+    day: Day = account.read_days(live)[-1]
     decision = day.weights if day.decision is None else day.decision
     names = (*account.terms.symbols, "CASH")
     return {
@@ -248,7 +241,7 @@ def describe_status(folder: Path | str) -> dict[str, Any]:
             {"symbol": name, "weight": float(held), "decision": float(wanted)}
             for name, held, wanted in zip(names, day.weights, decision, strict=True)
         ],
-        "notes": list(live.notes),
+        "notes": [*live.notes, *tell_impact(live, account.terms.capital)],
     }
 
 
@@ -262,32 +255,6 @@ def find_judged(live: LiveRun, agent: str) -> Backtest | None:
         if record.name == agent:
             return record
     return None
-
-
-def weigh_fills(fills: list[Fill], live: LiveRun, desk: Desk) -> FillFigures:
-    """Compare fills with the prices at which the account is booked.
-
-    Raises:
-        DataError: A fill is of a symbol or a session that the run does not know.
-    """
-    market = live.prepared.market
-    prices = market.field("close" if desk.tape.intraday is None else "open")
-    value = shortfall = 0.0
-    for fill in fills:
-        if fill.symbol not in market.symbols:
-            raise DataError(
-                f"a fill of {fill.date} is of {fill.symbol}, which the run does not trade."
-                f"{suggest(fill.symbol, market.symbols)}"
-            )
-        row = market.dates.get_indexer(pd.DatetimeIndex([fill.date]))[0]
-        if row < 0:
-            raise DataError(f"a fill of {fill.symbol} is dated {fill.date}, which is no session that the run knows")
-        booked = float(prices[row, market.index_of(fill.symbol)])
-        if not np.isfinite(booked):
-            raise DataError(f"{fill.symbol} has no price on {fill.date}, when a fill says that it was traded")
-        value += abs(fill.shares) * fill.price
-        shortfall += fill.shares * (fill.price - booked) + fill.fee
-    return FillFigures(len(fills), value, shortfall)
 
 
 def _walk_anew(desk: Desk, name: str) -> Backtest:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from alfred.data.market import FIELDS, Market
 from alfred.data.signals import Signals
+from alfred.errors import SignalError
 
 BLANK = 3
 """Blank sessions: an episode of two bars at least, and one more where trades are at closes."""
@@ -73,6 +74,34 @@ def extend_signals(signals: Signals, dates: pd.DatetimeIndex) -> Signals:
         trained_until=np.tile(signals.trained_until[-1], (len(dates), 1)),
     )
     return append_signals(signals, blank)
+
+
+def merge_signals(earlier: Signals, later: Signals, dates: pd.DatetimeIndex) -> Signals:
+    """Return a row for each date: what was said before where there is one, what is said now on all others.
+
+    Args:
+        earlier: What is kept.
+        later: Of the same names and symbols.
+        dates: Sessions, ascending, each in one of the two.
+
+    Raises:
+        SignalError: A date is in neither.
+    """
+    held, made = earlier.dates.get_indexer(dates), later.dates.get_indexer(dates)
+    old = held >= 0
+    if (made[~old] < 0).any():
+        raise SignalError(
+            f"nothing forecasts {dates[~old & (made < 0)][0].date()}; make the run again with `alfred run`"
+        )
+    stamps = [signals.trained_until.astype("datetime64[s]") for signals in (earlier, later)]
+    return replace(
+        earlier,
+        dates=dates,
+        values=np.where(old[:, None, None], earlier.values[held], later.values[made]),
+        trained_until=np.where(old[:, None], stamps[0][held], stamps[1][made]),
+        knowledge_cutoffs={**earlier.knowledge_cutoffs, **later.knowledge_cutoffs},
+        notes=tuple(dict.fromkeys([*earlier.notes, *later.notes])),
+    )
 
 
 def append_signals(earlier: Signals, later: Signals) -> Signals:

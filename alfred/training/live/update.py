@@ -13,6 +13,7 @@ from typing import Any
 from alfred.config import Experiment
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
+from alfred.data.quality.jumps import describe_jumps, find_price_jumps
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
@@ -34,7 +35,7 @@ from alfred.training.live.opened import (
 )
 from alfred.training.live.restated import Restatement, compare_bars, load_bars, save_bars
 from alfred.training.live.schedule import count_until_refit, extend_folds
-from alfred.training.live.tomorrow import append_signals
+from alfred.training.live.tomorrow import merge_signals
 from alfred.training.locks import hold_run
 from alfred.training.pipeline import make_signals
 from alfred.training.prepared import Prepared
@@ -80,6 +81,7 @@ def update(
     overrides: Sequence[str] = (),
     *,
     accept_restated: bool = False,
+    accept_jumps: bool = False,
     fresh: bool = False,
     reporter: Reporter | None = None,
 ) -> Update:
@@ -92,11 +94,12 @@ def update(
         path: Directory of the run.
         overrides: `a.b=value` each; see `alfred.training.runs.LIVE_KEYS`.
         accept_restated: Go on although bars of the past were restated.
+        accept_jumps: Go on although a new close is off by a factor.
         fresh: Forget earlier updates first.
         reporter: Progress callback.
 
     Raises:
-        DataError: The data end earlier than before, or were restated.
+        DataError: The data end earlier than before, were restated, or have a new close that is off by a factor.
         AlfredError: The run cannot be extended; the text says why.
     """
     listener = reporter or Silence()
@@ -111,6 +114,7 @@ def update(
                 "restore the data, or say where they are with --set data.path=..."
             )
         restated, rescaled, notes = _compare(run, known, market.until(known.until), accept=accept_restated)
+        notes += _find_jumps(market, known, accept=accept_jumps)
         signals = _extend_signals(run, experiment, known, market, listener)
         base = cut_base_folds(run, experiment, market)
         folds = extend_folds(base, market.dates, experiment)
@@ -165,21 +169,41 @@ def _compare(
     return found.restated, found.rescaled, notes
 
 
+def _find_jumps(market: Market, known: Known, *, accept: bool) -> list[str]:
+    """Return what is to be said of new closes that are off by a factor: what is decided and booked on them stays.
+
+    Raises:
+        DataError: There is one, and nobody said that it is accepted.
+    """
+    found = [item for item in find_price_jumps(market) if item[1] > known.until]
+    if not found:
+        return []
+    told = describe_jumps(found)
+    if not accept:
+        raise DataError(
+            f"{told}; correct the data, or go on with --accept-jumps where it is true: an account on paper books it "
+            "for good"
+        )
+    return [f"{told}; it was accepted"]
+
+
 def _extend_signals(
     run: RunFolder, experiment: Experiment, known: Known, market: Market, reporter: Reporter
 ) -> Signals:
-    """Return the signals that are known, and those of new sessions after them.
+    """Return the signals that are known, and those of sessions that are new.
 
     Raises:
         SignalError: The new ones have other names.
     """
     earlier = read_signals(run, known).until(known.until)
-    if market.dates[-1] == known.until:
+    # A session of the past may have come late, or be gone: what is decided now needs a row for each, and no other.
+    due = market.dates[market.dates >= earlier.dates[0]]
+    if due.equals(earlier.dates):
         return earlier
     later = make_signals(experiment, market, run.root, run.live / "forecasts", reporter=reporter)
     if later.names != earlier.names:
         raise SignalError(f"the signals of {run.path} have other names now; make the run again with `alfred run`")
-    return append_signals(earlier, later)
+    return merge_signals(earlier, later, due)
 
 
 def _refit(prepared: Prepared, n_base: int, reporter: Reporter) -> tuple[str, ...]:

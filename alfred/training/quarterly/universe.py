@@ -58,6 +58,9 @@ def choose_sides(market: Market, settings: QuarterlySettings) -> Sides:
             tuple(symbol for symbol in names if symbol not in settings.exclude)
             for names in (settings.train_symbols, settings.evaluate_symbols)
         ]
+        for side, names in zip(("train_symbols", "evaluate_symbols"), kept, strict=True):
+            if not names:
+                raise DataError(f"exclude leaves nothing of {side}; name other symbols")
         require_no_jumps(market, [*kept[0], *kept[1]])
         return Sides(kept[0], kept[1], split)
     candidates = _find_candidates(known, settings)

@@ -106,6 +106,63 @@ def test_kind_and_column_override_what_was_found(tmp_path: Path) -> None:
     assert other["results"][0]["sharpe"] < 0 < plain["results"][0]["sharpe"]
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("Return [%]", RETURNS * 10, ()),
+        ("return_pct", RETURNS * 10, ()),
+        ("returns", RETURNS.map(lambda value: f"{value * 10:.12f}%"), ()),
+        ("returns", RETURNS.map(lambda value: f"{value * 10:.12f}%"), ("--percent",)),
+        ("log_return", np.log1p(RETURNS * 0.1), ()),
+        ("Daily Log Returns", np.log1p(RETURNS * 0.1), ()),
+        ("Log Return [%]", 100 * np.log1p(RETURNS * 0.1), ()),
+        ("logistic", RETURNS * 0.1, ()),
+    ],
+)
+def test_a_name_says_the_unit_and_it_is_converted_once(column: str, values: pd.Series, words: tuple, tmp_path) -> None:
+    """A tenth of a strategy, too quiet for its size alone to tell per cent."""
+    values.rename(column).rename_axis("date").to_csv(tmp_path / "mine.csv")
+    found = judge(tmp_path, tmp_path / "mine.csv", "--benchmark", write_spy(tmp_path), *words)
+    assert found["results"][0]["volatility"] == pytest.approx(0.1 * RETURNS.std() * np.sqrt(252), rel=1e-9)
+    growth = (1 + 0.1 * RETURNS).prod() ** (252 / len(RETURNS)) - 1
+    assert found["results"][0]["cagr"] == pytest.approx(growth, rel=1e-9)
+
+
+def test_a_benchmark_in_logs_is_what_it_is_in_prices(tmp_path: Path) -> None:
+    RETURNS.rename("returns").rename_axis("date").to_csv(tmp_path / "mine.csv")
+    np.log1p(make_returns(99)).rename("log_ret").rename_axis("date").to_csv(tmp_path / "index.csv")
+    found = [
+        judge(tmp_path, tmp_path / "mine.csv", "--benchmark", path)
+        for path in (write_spy(tmp_path), tmp_path / "index.csv")
+    ]
+    prices, logs = (item["results"][0]["sharpe_minus_benchmark"] for item in found)
+    assert logs == pytest.approx(prices, rel=1e-9)
+
+
+def test_payments_and_dates_that_are_off_are_said(tmp_path: Path) -> None:
+    spy, returns = write_spy(tmp_path), 0.9 * make_returns(99) + 0.1 * RETURNS
+    wealth = 100 * (1 + returns).cumprod() + np.arange(len(returns)) // 60 * 10.0
+    for name, series in {"mine": wealth, "late": returns.shift(1, fill_value=0.0), "plain": returns}.items():
+        label = "equity" if name == "mine" else "returns"
+        series.rename(label).rename_axis("date").to_csv(tmp_path / f"{name}.csv")
+    found = {name: judge(tmp_path, tmp_path / f"{name}.csv", "--benchmark", spy) for name in ("mine", "late", "plain")}
+    notes = {name: " ".join(item["notes"]) for name, item in found.items()}
+    row = found["mine"]["results"][0]
+    assert "'equity' rises 9 times by more than 6 times what is usual, by about 9.22" in row["warnings"][-1]
+    assert "looks like deposits" in row["warnings"][-1]
+    assert row["headline"].endswith("too good to be true") and row["headline_tone"] == "red"
+    assert "its wealth must hold none" in notes["mine"]
+    assert "goes along with SPY of the session before" in notes["late"]
+    assert not any(word in notes["plain"] for word in ("deposits", "goes along", "paid"))
+    assert not found["plain"]["results"][0]["warnings"]
+
+
+def test_semicolons_within_a_compressed_file(tmp_path: Path) -> None:
+    RETURNS.rename("returns").rename_axis("date").to_csv(tmp_path / "mine.csv.gz", sep=";", decimal=",")
+    found = judge(tmp_path, tmp_path / "mine.csv.gz", "--benchmark", write_spy(tmp_path))
+    assert found["results"][0]["volatility"] == pytest.approx(RETURNS.std() * np.sqrt(252))
+
+
 def test_percent_are_divided(tmp_path: Path) -> None:
     (RETURNS * 100).rename("returns").to_csv(tmp_path / "mine.csv")
     found = judge(tmp_path, tmp_path / "mine.csv", "--benchmark", write_spy(tmp_path), "--percent")

@@ -35,6 +35,12 @@ CASES: dict[str, tuple[pd.Series, str, str]] = {
     "a long gap": (RETURNS.drop(RETURNS.index[100:180]), "returns", "and 77 more"),
     "an empty return": (_replace(RETURNS, 7, np.nan), "returns", "empty on 2018-01-11"),
     "per cent": (RETURNS * 100, "returns", "pass --percent"),
+    "a deposit": (
+        pd.concat([WEALTH.iloc[:300], WEALTH.iloc[300:] * 5]),
+        "equity",
+        "looks like a deposit or another unit",
+    ),
+    "fractions by the name of per cent": (RETURNS, "return_pct", "pass --percent if they are"),
     "small per cent": ((RETURNS * 100).clip(-0.9, 0.9), "returns", "look like per cent"),
     "wealth below zero": (_replace(WEALTH, 30, -5.0), "equity", "is -5 on 2018-02-13: wealth must be a positive"),
     "no wealth left": (_replace(WEALTH, 30, 0.0), "equity", "is 0 on 2018-02-13"),
@@ -70,6 +76,18 @@ def test_the_zone_that_is_named_helps(tmp_path: Path) -> None:
     _write(tmp_path / "mine.csv", _stamp_midnights_in_berlin(RETURNS), "returns")
     words = ("--benchmark", write_spy(tmp_path), "--time-zone", "Europe/Berlin", "--out", tmp_path / "out")
     assert call(tmp_path / "mine.csv", *words).exit_code == 0
+    _write(tmp_path / "index.csv", _stamp_midnights_in_berlin(make_returns(99)), "returns")
+    assert call(tmp_path / "mine.csv", *words, "--benchmark", tmp_path / "index.csv").exit_code == 0
+
+
+def test_a_yearly_rate_of_cash_is_not_what_a_session_earned(tmp_path: Path) -> None:
+    spy = write_spy(tmp_path)
+    for rate, told in ((0.02, "2.00% a session, 504% a year"), (0.01, "252% a year")):
+        RETURNS.rename("returns").rename_axis("date").to_frame().assign(rf=rate).to_csv(tmp_path / "mine.csv")
+        line = refuse(tmp_path / "mine.csv", "--benchmark", spy)
+        assert told in line and "divide a yearly rate by 252" in line
+    out = ("--cash-rate", "2", "--out", tmp_path / "out")
+    assert call(tmp_path / "mine.csv", "--benchmark", spy, *out).exit_code == 0
 
 
 Maker = Callable[[Path], object]
@@ -111,6 +129,8 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     assert "unknown time zone" in refuse(*mine, "--time-zone", "Berlin")
     assert "neither per cent a year nor a CSV" in refuse(*mine, "--cash-rate", "much")
     assert "between -100 and 100" in refuse(*mine, "--cash-rate", "1e9")
+    _write(tmp_path / "wealth.csv", WEALTH, "equity")
+    assert "--percent is for returns" in refuse(tmp_path / "wealth.csv", "--benchmark", spy, "--percent")
     late = tmp_path / "late.csv"
     _write(late, RETURNS.set_axis(pd.bdate_range("2023-06-01", periods=len(RETURNS))), "returns")
     assert "give a benchmark with --benchmark" in refuse(late)

@@ -133,6 +133,8 @@ def test_weights_that_are_none(tmp_path: Path) -> None:
     assert "no prices of 'S9'" in refuse(write(S0=0.5, S9=0.5), *prices)
     assert "with their cash" in refuse(write(S0=0.5, S1=0.5, cash=0.1), "--kind", "weights", *prices)
     assert "divide them by 100 if they are per cent" in refuse(write(S0=50, S1=50), "--kind", "weights", *prices)
+    doubled = write(**{"weight of S0": 0.6, "S0": 0.4})
+    assert "two columns of weights of S0; keep one" in refuse(doubled, "--kind", "weights", *prices)
     assert "zero everywhere" in refuse(write(S0=0.0, S1=0.0), "--kind", "weights", *prices)
     result = call(write(S0=1.0, S1=-0.4), "--kind", "weights", *prices, "--out", tmp_path / "out")
     assert result.exit_code == 0

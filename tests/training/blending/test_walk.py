@@ -192,3 +192,26 @@ def test_who_has_no_outcomes_of_its_own_has_no_share_yet() -> None:
     np.testing.assert_allclose(blends[0][440:504], blends[1][440:504], rtol=1e-4, atol=1e-7)
     # 252 outcomes later it is heard.
     assert np.abs(blends[0][756:] - blends[1][756:]).max() > 1e-6
+
+
+def test_who_is_not_heard_does_not_choose_the_penalty() -> None:
+    """Newcomers that spoke on a few sessions choose as if they were not there: their gaps hold what others said."""
+    values = np.concatenate([FORECASTS.values, np.repeat(FORECASTS.values[..., :1], 12, axis=2)], axis=2)
+    values[:660, :, 4:] = np.nan
+    values[660:, :, 4:] = np.random.default_rng(0).normal(size=values[660:, :, 4:].shape)
+    names = (*FORECASTS.names, *(f"new{number}.expected_return_{HORIZON}" for number in range(12)))
+    late = dataclasses.replace(
+        FORECASTS,
+        names=names,
+        values=values.astype(np.float32),
+        horizons=(HORIZON,) * len(names),
+        trained_until=np.tile(FORECASTS.trained_until[:, :1], (1, len(names))),
+    )
+    volatility = measure_volatility(MARKET)
+    # Equal weights and one penalty are so close that what the newcomers add would decide.
+    for last in range(560, 760, 20):
+        with_them, without = (
+            fit_weights(make_panel(MARKET, item, HORIZON, volatility), last, PLAIN) for item in (late, FORECASTS)
+        )
+        assert with_them.difference_penalty == without.difference_penalty
+        assert with_them.level_penalty == without.level_penalty

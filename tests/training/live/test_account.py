@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alfred.data.signals import Signals
 from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.training.live.account import PaperAccount
+from alfred.training.live.brokers import CsvBroker
 from alfred.training.live.journal import Journal
 from alfred.training.live.opened import open_live
 from tests.training.live.market import call, copy_run, extend, make_market, make_run, refuse, run_cli
@@ -51,14 +55,14 @@ def walk_backtest(run: Path, start: str) -> Backtest:
 
 def read_record(account: Path) -> Backtest:
     opened = PaperAccount.open(account)
-    days = opened.read_days()
+    days = opened.read_days(opened.open_run())
     return opened.make_desk(opened.open_run(), days[-1].date).walk_back(days, opened.terms.agent)
 
 
 def read_lines(account: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (account / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
     for line in lines:
-        del line["booked"], line["previous"]
+        del line["booked"], line["previous"], line["digest"]
     return lines
 
 
@@ -108,7 +112,7 @@ def test_the_future_changes_nothing(made, tmp_path) -> None:
             for name in ("open", "high", "low", "close"):
                 table.loc[late, name] *= noise
             table.to_csv(folder / "prices.csv", index=False)
-        run_cli("update", run)
+        run_cli("update", run, "--accept-jumps")  # the noise has some
         run_cli("paper", "start", run, folder / "account", "--from", DATES[560])
         run_cli("paper", "step", folder / "account", "--until", DATES[599])
         found = json.loads(run_cli("allocate", run, "--date", DATES[599], "--cash", "1000", "--json"))
@@ -201,11 +205,50 @@ def test_a_torn_line_is_not_a_day_and_a_changed_one_is_found(run, tmp_path) -> N
     run_cli("paper", "step", account, "--until", DATES[552])
     assert [line["date"] for line in read_lines(account)] == DATES[550:553]
     lines = whole.splitlines(keepends=True)
-    for damaged in (lines[0] + lines[2], lines[0] + lines[1].replace(b'"turnover":0', b'"turnover":1') + lines[2]):
+    last = json.loads(lines[2])
+    for damaged in (
+        lines[0] + lines[2],
+        lines[0] + lines[1].replace(b'"turnover":0', b'"turnover":1') + lines[2],
+        # The last line has no line after it that would tell.
+        lines[0] + lines[1] + lines[2].replace(b'"turnover":0', b'"turnover":1'),
+        lines[0] + lines[1] + json.dumps({**last, "wealth": 5.0}).encode() + b"\n",
+        lines[0] + lines[1] + json.dumps({**last, "weights": [1.0]}, separators=(",", ":")).encode() + b"\n",
+    ):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"line [23] of"):
             Journal(path).read()
-        assert "was changed or lost" in refuse("paper", "step", account)
+        for command in ("step", "status", "report"):
+            assert "was changed" in refuse("paper", command, account)
+
+
+def test_a_journal_from_before_its_lines_had_digests_goes_on(tmp_path) -> None:
+    path = tmp_path / "journal.jsonl"
+    first = json.dumps({"day": 1, "previous": "0" * 16}, separators=(",", ":")).encode()
+    link = hashlib.sha256(first).hexdigest()[:16]
+    path.write_bytes(first + b"\n")
+    Journal(path).add({"day": 2})
+    assert Journal(path).read() == [{"day": 1}, {"day": 2}]
+    assert json.loads(path.read_bytes().splitlines()[1])["previous"] == link
+
+
+def test_a_broker_that_fails_is_one_line_and_is_asked_again(run, tmp_path, monkeypatch) -> None:
+    account = tmp_path / "account"
+    run_cli("paper", "start", run, account, "--from", DATES[550])
+    place = CsvBroker.place
+    for problem in (RuntimeError("rate limit"), ConnectionResetError("gone")):
+
+        def fail(*_: object, problem: Exception = problem) -> None:
+            raise problem
+
+        monkeypatch.setattr(CsvBroker, "place", fail)
+        monkeypatch.setattr(CsvBroker, "fetch", fail)
+        line = refuse("paper", "step", account, "--until", DATES[552])
+        assert f"{type(problem).__name__}: {problem}) on " in line
+        assert "the day is booked" in line
+        assert "reports no fills" in refuse("paper", "report", account)
+    monkeypatch.setattr(CsvBroker, "place", place)
+    assert "nothing to book" in run_cli("paper", "step", account, "--until", DATES[552])
+    assert (account / "orders" / f"{DATES[552]}.csv").exists()
 
 
 def test_a_restated_session_is_said_and_its_difference_booked(run, tmp_path) -> None:
@@ -261,6 +304,46 @@ def test_bad_steps_are_one_line(run, tmp_path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     assert "is not empty" in refuse("paper", "start", run, tmp_path / "full")
+
+
+def test_a_run_that_changed_underneath_is_one_line(run, tmp_path) -> None:
+    account = tmp_path / "account"
+    extend(tmp_path, 565)
+    run_cli("update", run)
+    run_cli("paper", "start", run, account, "--from", DATES[555])
+    run_cli("paper", "step", account)
+    config = run / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("cost_bps: 5.0", "cost_bps: 50.0"), encoding="utf-8")
+    for command in ("step", "status", "report"):
+        assert "trades on other terms" in refuse("paper", command, account)
+    config.write_text(text.replace("risk_aversion: 10.0", "risk_aversion: 9.0"), encoding="utf-8")
+    run_cli("paper", "status", account)  # what a training reads is not what is booked
+    config.write_text(text, encoding="utf-8")
+    shutil.rmtree(run / "live")
+    extend(tmp_path, 560)
+    for command in ("step", "status", "report"):
+        assert f"has booked {DATES[560]}, which" in refuse("paper", command, account)
+
+
+def test_a_session_that_came_late_does_not_stop_the_report(run, tmp_path) -> None:
+    account = tmp_path / "account"
+    extend(tmp_path, 566)
+    table = pd.read_csv(tmp_path / "prices.csv")
+    table[table["date"] != DATES[562]].to_csv(tmp_path / "prices.csv", index=False)
+    run_cli("update", run)
+    run_cli("paper", "start", run, account, "--from", DATES[558])
+    run_cli("paper", "step", account)
+    extend(tmp_path, 568)
+    before = Signals.load(run / "live" / "signals.parquet")
+    run_cli("update", run, "--accept-restated")
+    signals = Signals.load(run / "live" / "signals.parquet")
+    assert list(signals.dates[-10:]) == list(MARKET.dates[558:568])
+    np.testing.assert_array_equal(signals.values[signals.dates.get_indexer(before.dates)], before.values)
+    run_cli("paper", "step", account)
+    run_cli("allocate", run)
+    assert [line["date"] for line in read_lines(account)] == [*DATES[558:562], *DATES[563:568]]
+    assert "walked now, book otherwise" in run_cli("paper", "report", account).replace("\n", " ")
 
 
 def test_two_commands_cannot_book_at_once(run, tmp_path) -> None:

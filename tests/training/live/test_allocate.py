@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from alfred.data.signals import Signals
@@ -139,12 +140,26 @@ def test_ages_and_the_table_are_said(run) -> None:
         ("symbol,shares\nS0,-1\nCASH,1000\n", "is held short"),
         ("symbol,shares\nS0,0\n", "there must be something to invest"),
         ("symbol,shares\nS0,inf\n", "row 2 of"),
+        ("symbol,shares\nS0,1,000\n", "has more cells than the header"),
     ],
 )
 def test_bad_holdings_are_one_line(run, tmp_path, text, told) -> None:
     path = tmp_path / "holdings.csv"
     path.write_text(text, encoding="utf-8")
     assert told in refuse("allocate", run, "--holdings", path)
+
+
+def test_what_does_not_trade_is_valued_at_an_old_price_and_said_so(run, tmp_path) -> None:
+    extend(tmp_path, 580)
+    table = pd.read_csv(tmp_path / "prices.csv")
+    table[(table["symbol"] != "S1") | (table["date"] <= DATES[569])].to_csv(tmp_path / "prices.csv", index=False)
+    run_cli("update", run)
+    path = tmp_path / "holdings.csv"
+    path.write_text("symbol,shares\nS1,10\ncash,1000\n", encoding="utf-8")
+    found = json.loads(run_cli("allocate", run, "--holdings", path, "--json"))
+    assert found["wealth"] == pytest.approx(1000 + 10 * MARKET.close[569, MARKET.index_of("S1")])
+    [note] = [note for note in found["notes"] if "did not trade" in note]
+    assert note.startswith("S1 ") and f"its price of {DATES[569]}, 10 session(s) before" in note
 
 
 def test_bad_questions_are_one_line(run, tmp_path) -> None:

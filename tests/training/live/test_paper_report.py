@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from alfred.envs.settings import ImpactSettings
 from alfred.evaluation.backtest import Backtest
+from alfred.training.live.account import tell_impact
+from alfred.training.live.opened import open_live
 from tests.training.live.market import extend, make_market, refuse, run_cli
 
 MARKET = make_market()
@@ -57,6 +61,19 @@ def test_status_says_what_is_held_and_what_waits(run, tmp_path) -> None:
     assert sum(item["weight"] for item in later["weights"]) == pytest.approx(1.0)
     assert any("due to be refitted" in note for note in later["notes"])
     assert "session(s) to book" in run_cli("paper", "status", account)
+
+
+def test_market_impact_of_another_capital_is_said(run) -> None:
+    live = open_live(run)
+    assert tell_impact(live, 5e4) == ()
+    experiment = live.prepared.experiment
+    impact = ImpactSettings(kind="square_root", capital=1e5)
+    changed = experiment.model_copy(update={"env": experiment.env.model_copy(update={"impact": impact})})
+    large = dataclasses.replace(live, prepared=dataclasses.replace(live.prepared, experiment=changed))
+    assert tell_impact(large, 1e5) == ()
+    assert "of 100,000 (env.impact.capital), and the account begins with 5,000,000" in tell_impact(large, 5e6)[0]
+    assert tell_impact(large, 5e6)[0].endswith("too low")
+    assert tell_impact(large, 5e3)[0].endswith("too high")
 
 
 def test_the_report_holds_realised_against_expected(run, tmp_path) -> None:
@@ -140,6 +157,35 @@ def test_orders_go_out_and_fills_come_in(run, tmp_path) -> None:
     assert found["value"] == pytest.approx(value, rel=1e-6)
     assert found["shortfall"] == pytest.approx(shortfall, rel=1e-4)
     assert found["bps"] == pytest.approx(1e4 * shortfall / value, rel=1e-4)
+
+
+def test_fills_that_are_not_what_was_ordered_are_named(run, tmp_path) -> None:
+    account = start(run, tmp_path, 555, "--cash", "50000")
+    run_cli("paper", "step", account, "--until", DATES[556])
+    with (account / "orders" / f"{DATES[556]}.csv").open(encoding="utf-8") as file:
+        orders = {order["symbol"]: float(order["shares"]) for order in csv.DictReader(file)}
+    assert len(orders) > 1
+    run_cli("paper", "step", account)
+    (account / "fills").mkdir()
+    first, *others = orders
+    price = {symbol: float(MARKET.open[557, MARKET.index_of(symbol)]) for symbol in orders}
+
+    def report(**shares: float) -> str:
+        rows = [f"{DATES[557]},{symbol},{number!r},{price[symbol]!r}" for symbol, number in shares.items()]
+        text = "\n".join(["date,symbol,shares,price", *rows])
+        (account / "fills" / "a.csv").write_text(text + "\n", encoding="utf-8")
+        return " ".join(json.loads(run_cli("paper", "report", account, "--json"))["sentences"])
+
+    assert "not what was ordered" not in report(**orders)
+    # Whole shares are what is ordered.
+    assert "not what was ordered" not in report(**{symbol: float(round(number)) for symbol, number in orders.items()})
+    for wrong in (0.5, 2.0, -1.0):
+        told = report(**{**orders, first: wrong * orders[first]})
+        assert f"{first} on {DATES[557]}: {wrong * orders[first]:+.6g} shares filled of {orders[first]:+.6g}" in told
+        assert all(f"{symbol} on" not in told for symbol in others)
+    assert f"{first} on {DATES[557]}: +0 shares filled of" in report(**{symbol: orders[symbol] for symbol in others})
+    price[first] *= 100
+    assert f"{first} on {DATES[557]} at {price[first]:.6g}, booked at" in report(**orders)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,25 @@ def test_restated_bars_are_named_with_old_and_new(run, tmp_path) -> None:
     assert json.loads(run_cli("update", run, "--json"))["restated"] == []
 
 
+@pytest.mark.parametrize(
+    ("factor", "rows"), [(100.0, slice(563, 564)), (0.25, slice(563, None)), (0.5, slice(564, None))]
+)
+def test_a_new_close_that_is_off_by_a_factor_is_refused(run, tmp_path, factor: float, rows: slice) -> None:
+    extend(tmp_path, 565)
+    table = pd.read_csv(tmp_path / "prices.csv")
+    off = (table["symbol"] == "S1") & table["date"].isin(DATES[rows])
+    table.loc[off, ["open", "high", "low", "close"]] *= factor
+    table.to_csv(tmp_path / "prices.csv", index=False)
+    line = refuse("update", run)
+    assert f"on {DATES[rows.start]}" in line and "--accept-jumps" in line
+    assert not (run / "live" / "state.json").exists()
+    told = json.loads(run_cli("update", run, "--accept-jumps", "--json"))
+    assert told["n_new"] == 5
+    assert any("it was accepted" in note for note in told["notes"])
+    # What is known already is not asked for again.
+    assert json.loads(run_cli("update", run, "--json"))["n_new"] == 0
+
+
 def test_an_adjustment_is_no_restatement(run, tmp_path) -> None:
     run_cli("update", run)
     for field in ("open", "high", "low", "close"):

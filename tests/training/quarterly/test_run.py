@@ -238,6 +238,9 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         choose_sides(WORLD, SETTINGS.model_copy(update={"split": WORLD.dates[-5].date()}))
     with pytest.raises(ValueError, match="S1 would be learnt from and judged on"):
         QuarterlySettings(train_symbols=("S0", "S1"), evaluate_symbols=("S1",))
+    chosen = {"train_symbols": ("S0", "S2"), "evaluate_symbols": ("S1",), "exclude": ("S1",)}
+    with pytest.raises(DataError, match="exclude leaves nothing of evaluate_symbols"):
+        choose_sides(WORLD, SETTINGS.model_copy(update=chosen))
     with pytest.raises(ConfigError, match="n_trains"):
         read_quarterly(None, {"n_trains": 3})
     with pytest.raises(ConfigError, match=r"no\.yaml"):

@@ -13,6 +13,7 @@ import pandas as pd
 from alfred.data.files import write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
+from alfred.envs.attribution import PnLAttribution
 from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
@@ -296,10 +297,11 @@ def _read_marks(name: str, walk: Walk, book: int = 0) -> Backtest:
     # The others go on when a book is ruined: what is marked from then on is not its own.
     last = int(simulator.bar[book])
     marks = [mark for mark in simulator.marks if mark.bar[book] < last]
-    wealth = np.array([float(mark.wealth[book]) for mark in marks])
+    wealth = np.array([mark.wealth[book] for mark in marks])
     weights = np.stack([mark.weights[book] for mark in marks])
-    paid = np.array([float(mark.attribution.costs[book]) for mark in marks])
-    turnover = np.array([float(mark.turnover[book]) for mark in marks])
+    turnover = np.array([mark.turnover[book] for mark in marks])
+    parts = [np.array([mark.attribution[part][book] for mark in marks]) for part in range(len(PnLAttribution._fields))]
+    paid = PnLAttribution(*parts).costs
     first = walk.warm_up
     dates, n_marks = tape.dates[first:], tape.n_bars - first
     if tape.final_mark is not None:

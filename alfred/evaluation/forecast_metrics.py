@@ -276,13 +276,24 @@ def _auc(signal: FloatArray, outcome: FloatArray, known: npt.NDArray[np.bool_]) 
     n_up, n_down = int(rises.sum()), int((~rises).sum())
     if not n_up or not n_down:
         return _NAN, np.zeros(0)
-    ranks, placement = stats.rankdata(values), np.empty(len(values))
-    placement[rises] = (ranks[rises] - stats.rankdata(values[rises])) / n_down
-    placement[~rises] = 1.0 - (ranks[~rises] - stats.rankdata(values[~rises])) / n_up
+    # Sorted once: what is left of an order when some are taken out is the order of the rest.
+    order = np.argsort(values, kind="stable")
+    up = rises[order]
+    ranks, placement = np.empty(len(values)), np.empty(len(values))
+    ranks[order] = _rank_sorted(values[order])
+    for some, sign, count in ((order[up], 1.0, n_down), (order[~up], -1.0, n_up)):
+        placement[some] = (1.0 - sign) / 2.0 + sign * ((ranks[some] - _rank_sorted(values[some])) / count)
     area = float(placement[rises].mean())
     share = (placement - area) / np.where(rises, n_up, n_down)
     by_date = np.bincount(dates, weights=share, minlength=len(known))[known.any(axis=1)]
     return area, by_date.astype(np.float64) * len(by_date)
+
+
+def _rank_sorted(values: FloatArray) -> FloatArray:
+    """Return the ranks of ascending values from 1 on, equal ones at the mean of theirs."""
+    begins = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    ends = np.append(begins[1:], len(values))
+    return np.repeat((begins + ends + 1) / 2.0, ends - begins)
 
 
 def _r2(signal: FloatArray, outcome: FloatArray, known: npt.NDArray[np.bool_]) -> tuple[float, FloatArray]:

@@ -9,6 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.errors import DataError, SignalError
+from alfred.evaluation import forecast_metrics
 from alfred.evaluation.forecast_metrics import (
     compute_rank_correlations,
     compute_realised_returns,
@@ -166,3 +167,20 @@ def test_one_symbol_has_no_rank_correlation_but_a_direction() -> None:
     values = np.nan_to_num(realised(market, 1))[:, :, None]
     row = compute_signal_skill(make_signals(market, values, ("a.expected_return_1",)), market).iloc[0]
     assert np.isnan(row["value"]) and row["balanced_accuracy"] == 1.0 and row["r2"] > 0.999
+
+
+def test_areas_from_one_sort_are_those_of_three_to_the_last_bit() -> None:
+    """Against ranks of all, of rises and of falls, each sorted on its own; with ties and gaps."""
+    rng = np.random.default_rng(0)
+    signal, outcome = np.round(rng.normal(size=(40, 6)), 1), rng.normal(size=(40, 6))
+    known = rng.random((40, 6)) > 0.1
+    values, rises = signal[known], outcome[known] > 0
+    up, down = rises.sum(), (~rises).sum()
+    ranks, placement = stats.rankdata(values), np.empty(len(values))
+    placement[rises] = (ranks[rises] - stats.rankdata(values[rises])) / down
+    placement[~rises] = 1.0 - (ranks[~rises] - stats.rankdata(values[~rises])) / up
+    area = placement[rises].mean()
+    share = (placement - area) / np.where(rises, up, down)
+    found, influence = forecast_metrics._auc(signal, outcome, known)
+    assert found == area
+    np.testing.assert_array_equal(influence, 40 * np.bincount(np.nonzero(known)[0], weights=share, minlength=40))

@@ -22,6 +22,7 @@ from alfred.typing import FloatArray
 _RUINED = 1e-300
 # Far more than rounding moves a drawdown, far less than one differs from the next.
 _ROOM = 1e-9
+_ABREAST = 8  # replicates of a path that are computed at once
 
 
 class Replicates(NamedTuple):
@@ -149,19 +150,26 @@ def resample_max_drawdown(returns: FloatArray, indices: npt.NDArray[np.int64]) -
 
 @jit
 def _find_worst(growth: FloatArray, indices: npt.NDArray[np.int64]) -> FloatArray:
-    """Return the worst drawdown of resampled growth `[T]`, `[R]`; see `compute_drawdowns`."""
+    """Return the worst drawdown of resampled growth `[T]`, `[R]`; see `compute_drawdowns`.
+
+    A few replicates run side by side: each waits for the product of the session before, and fills the others' waits.
+    """
     n_replicates, n_dates = indices.shape
     worst = np.zeros(n_replicates)
-    for replicate in range(n_replicates):
-        wealth, peak, least = 1.0, 1.0, 0.0
+    wealth, peak, least = np.empty(_ABREAST), np.empty(_ABREAST), np.empty(_ABREAST)
+    for first in range(0, n_replicates, _ABREAST):
+        count = min(_ABREAST, n_replicates - first)
+        wealth[:], peak[:], least[:] = 1.0, 1.0, 0.0
         for step in range(n_dates):
-            wealth *= growth[indices[replicate, step]]
-            if wealth > peak:
-                peak = wealth
-            # A division takes longer than all the rest, and few sessions can be the worst.
-            if wealth < peak * (1.0 + least + _ROOM):
-                least = min(least, wealth / peak - 1.0)
-        worst[replicate] = least
+            for place in range(count):
+                now = wealth[place] * growth[indices[first + place, step]]
+                wealth[place] = now
+                if now > peak[place]:
+                    peak[place] = now
+                # A division takes longer than all the rest, and few sessions can be the worst.
+                if now < peak[place] * (1.0 + least[place] + _ROOM):
+                    least[place] = min(least[place], now / peak[place] - 1.0)
+        worst[first : first + count] = least[:count]
     return worst
 
 

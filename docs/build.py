@@ -1,8 +1,8 @@
 """Builds the site of the documentation into build/site: `make docs`, or `python docs/build.py`.
 
-The pages of docs/ are gathered in build/docs beside those that are made of something else (README, changelog), Zensical
-renders them with `--strict`, and what it does not check is checked here: that every page is in the navigation, every
-link, anchor and picture leads somewhere, and no page loads anything from another host.
+The pages of docs/ are gathered in build/docs beside those that are made of something else (README, changelog, every key
+of a configuration). Zensical renders them with `--strict`, and what it does not check is checked here: that every page
+is in the navigation, every link, anchor and picture leads somewhere, and no page loads anything from another host.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from configuration import write_configuration
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / "docs" / "zensical.toml"
@@ -44,6 +46,7 @@ def gather(pages: Path = PAGES) -> None:
     shutil.copytree(ROOT / "docs", pages, ignore=shutil.ignore_patterns("*.py", "*.toml", "__pycache__"))
     for name, page in _FROM_ROOT.items():
         (pages / page).write_text(move_links((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")
+    (pages / "configuration.md").write_text(write_configuration(), encoding="utf-8")
 
 
 def move_links(text: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,17 +15,16 @@ import pytest
 
 import alfred
 import alfred.checks
+from alfred.config import REGISTRIES
+from alfred.config_reference import list_keys
 from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def build() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")
+        yield importlib.import_module("build")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,24 @@ def test_the_reference_has_what_is_public() -> None:
     named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert len(named) > 15
     assert named <= classes
+
+
+def test_the_page_of_the_configuration_has_every_key(pages) -> None:
+    text = (pages / "configuration.md").read_text(encoding="utf-8")
+    for key in (key for key in list_keys() if key.name != "kind" or "." not in key.section):
+        parts = key.path.split(".")
+        if parts[0] in REGISTRIES:
+            # Below its kind, or once for all kinds.
+            assert len(parts) < 2 or f"\n### {parts[0]}: {parts[1]}\n" in text
+            name = ".".join(parts[2:])
+        else:
+            name = ".".join(parts[1:]) or parts[0]
+        assert not name or f"| `{name}` |" in text, key.path
+    assert "| `cost_bps` | " in text.partition("\n## env\n")[2].partition("\n## ")[0]
+    gamma = next(key for key in list_keys() if key.path == "agents.ppo.gamma")
+    section = text.partition("\n### agents: ppo\n")[2].partition("\n### ")[0]
+    assert f"| `gamma` | {gamma.text[:20]}" in section
+    assert f"| `{gamma.default}` |" in section
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ SMALL = [
 OWN = "analysts=[{kind: my_reversal, horizons: [1]}]"
 BUDGETS = {
     "doctor": ["--steps", "256"],
-    "tune agents": ["--trials", "1", "--workers", "1", "--folds", "2", "--kinds", "direct"],
+    "tune analysts": ["--trials", "1", "--workers", "1", "--symbols", "S0", "--families", "naive"],
     "explain": ["--shifts", "5"],
     "ablate": ["--shifts", "5"],
 }
@@ -138,7 +138,8 @@ def cut(words: list[str]) -> list[str]:
     name, command, _ = find_command(words)
     options = {option for parameter in command.params for option in parameter.opts}
     small = []
-    if "--set" in options and name not in ("data describe",):
+    # What is done on a run has the settings of the run.
+    if "--set" in options and name != "data describe" and not any(word.startswith("runs/") for word in words):
         pairs = [*SMALL, OWN] if "--plugin" in words else SMALL
         small = [word for pair in pairs for word in ("--set", pair)]
     return [*words, *small, *BUDGETS.get(name, [])]

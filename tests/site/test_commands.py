@@ -184,7 +184,8 @@ def test_the_readme_runs(tmp_path) -> None:
         commands = split_line(line)
         if not commands:
             shell.run(line)
-        for words in (words for words in commands if words[1] != "demo"):  # see below
+        # The demo is compared with the table above; a server goes on until it is stopped.
+        for words in (words for words in commands if words[1] not in ("demo", "serve")):
             shell.run(" ".join(word if word == "runs/*" else shlex.quote(word) for word in cut(words)))
             ran += 1
     assert ran >= 15

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-slow test-all matrix lowest mutants bench check format lint types clean
+.PHONY: help install demo test test-slow test-all matrix lowest mutants bench docs check format lint types clean
 
 help:
 	@echo "make demo     the main job on real prices, with a report at the end"
@@ -13,6 +13,7 @@ help:
 	@echo "make matrix   the tests under each of Python 3.11 to 3.13"
 	@echo "make lowest   the tests with the oldest versions that pyproject.toml allows"
 	@echo "make bench    run a benchmark, BENCH=bench_env, and keep its figures in benchmarks/history.jsonl"
+	@echo "make docs     the site of the documentation, in build/site"
 	@echo "make mutants  faults planted by a tool, MODULE=splits: do the tests notice?"
 	@echo "make check    format, lint, types, tests"
 	@echo "make install  only the environment in $(VENV)"
@@ -59,6 +60,9 @@ BENCH ?= bench_env
 bench: install
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/record.py $(BENCH)
 
+docs: install
+	$(BIN)/python docs/build.py
+
 format: install
 	$(BIN)/ruff format --check .
 
@@ -67,7 +71,7 @@ lint: install
 
 types: install
 	$(BIN)/mypy
-	$(BIN)/mypy --config-file= --ignore-missing-imports --follow-imports=silent examples benchmarks
+	$(BIN)/mypy --config-file= --ignore-missing-imports --follow-imports=silent examples benchmarks docs
 
 # Slow: hours for all of them, so name one: make mutants MODULE=splits. Configurations stand in tests/mutants.
 MODULE ?= splits

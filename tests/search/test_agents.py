@@ -131,6 +131,21 @@ def test_a_history_that_is_too_short_is_refused(tmp_path: Path, experiment: Expe
         tune(tmp_path, load_market(experiment.data), experiment, n_folds=400)
 
 
+def test_without_a_test_start_half_of_the_sessions_are_searched_and_the_best_is_judged_on_the_rest(
+    tmp_path: Path, experiment: Experiment
+) -> None:
+    """The default of a run tests from the first session that it can: nothing would be left to search on."""
+    market = load_market(experiment.data)
+    open_ended = experiment.model_copy(
+        update={"splits": experiment.splits.model_copy(update={"test_start": None, "min_train_days": 40})}
+    )
+    found = tune(tmp_path, market, open_ended, n_trials=1)
+    known = market.dates[experiment.forecast.min_train_days :]
+    judged = load_experiment(found.path).splits.test_start
+    assert judged == known[len(known) // 2].date()
+    assert all(trial.end < str(judged) for trial in TrialLog(tmp_path).read())
+
+
 def test_an_unknown_agent_is_refused() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'direct'"):
         choose_spaces(["dirct"])

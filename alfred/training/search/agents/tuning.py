@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -134,6 +135,12 @@ def tune_agents(
     if request.mode == "grid":
         raise ConfigError("--mode grid has too many points for agents; choose tpe, random or quick")
     check_name(_name_tuned(experiment), "run")
+    if experiment.splits.test_start is None:
+        experiment = _set_test_start(market, experiment)
+        reporter.say(
+            f"splits.test_start is not set: the search reads the first half of the sessions with forecasts, and the "
+            f"best one is to be judged from {experiment.splits.test_start} on"
+        )
     first = cut_folds(market, experiment)[0].test[0]
     past = market.until(market.dates[int(market.dates.get_loc(first)) - 1]).copy()
     # As a run makes them and shows them to its agents, blend and all.
@@ -185,6 +192,20 @@ def tune_agents(
     )
     n_looks = count_looks(open_storage(storage, reading=True), request.name)
     return _conclude(study, objective, experiment, folder, n_looks)
+
+
+def _set_test_start(market: Market, experiment: Experiment) -> Experiment:
+    """Return the experiment with a test that leaves half of the sessions with forecasts to the search.
+
+    The default of a run tests from the first session that it can, which leaves nothing to search on.
+    """
+    end = experiment.splits.test_end
+    dates = market.dates if end is None else market.dates[market.dates <= pd.Timestamp(end)]
+    known = dates[experiment.forecast.min_train_days :]
+    if not len(known):
+        return experiment  # too short for anything, as cutting the folds says
+    splits = experiment.splits.model_copy(update={"test_start": known[len(known) // 2].date()})
+    return experiment.model_copy(update={"splits": splits})
 
 
 def _name_tuned(experiment: Experiment) -> str:

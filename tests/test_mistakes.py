@@ -144,3 +144,11 @@ def test_what_a_name_holds_does_not_steer_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in line and "a b\\x1b[31m" in line
     assert "a b\\x1b[31m" in refuse("run", path)
     assert "seed: it must be a whole number" in refuse("run", "--set", "seed=10000000000000")
+
+
+def test_a_lack_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_root: Path) -> None:
+        raise MemoryError("Unable to allocate 495. TiB")
+
+    monkeypatch.setattr("alfred.training.catalogue.entries.list_entries", fail)
+    assert "not enough memory (Unable to allocate 495. TiB)" in refuse("runs", "list")

@@ -25,6 +25,7 @@ from alfred.errors import ConfigError, suggest_path
 from alfred.evaluation.settings import IntervalSettings
 from alfred.keys.describe import list_model_keys
 from alfred.keys.mistakes import explain_errors, find_first, find_holder, shorten
+from alfred.keys.yaml_text import parse_yaml
 from alfred.registry import Registry
 from alfred.settings import REFUSED_ENTRY, Name, Settings, check_name, parse_entry
 
@@ -209,7 +210,7 @@ class Experiment(Settings):
     """
 
     name: Name = "demo"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     data: DataSettings = DataSettings()
     analysts: Annotated[tuple[SerializeAsAny[AnalystSettings], ...], BeforeValidator(_parse_entries("analysts"))] = (
         Field(default_factory=lambda: DEFAULT_LISTS["analysts"], min_length=1, validate_default=True)
@@ -262,7 +263,7 @@ def load_experiment(path: Path | str | None = None, overrides: Sequence[str] = (
         if not all(part.strip() for part in parts):
             raise ConfigError(f"--set {override}: a part of the key is empty; write it as env.cost_bps=10")
         try:
-            value = _parse_yaml(text)
+            value = parse_yaml(text)
         except ValueError as error:
             raise ConfigError(f"--set {shorten(override)}: the value is not YAML ({error}); quote it") from error
         raw = _override(raw, parts, value, key)
@@ -291,7 +292,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}; name a YAML file") from error
     try:
-        raw = _parse_yaml(text)
+        raw = parse_yaml(text)
     except ValueError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if raw is None:
@@ -299,23 +300,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping of keys to values, got {type(raw).__name__}")
     return raw
-
-
-def _parse_yaml(text: str) -> Any:
-    """Return what a text of YAML holds.
-
-    Raises:
-        ValueError: It is not YAML; the text of the error is one line.
-    """
-    try:
-        return yaml.safe_load(text)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    # PyYAML reads what looks like a date or a number by Python's own means and lets their errors through.
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(" ".join(str(error).split())) from error
-    except (LookupError, AttributeError, TypeError) as error:
-        raise ValueError("a value does not fit its tag") from error
 
 
 def _override(raw: Any, keys: Sequence[str], value: object, whole: str) -> Any:

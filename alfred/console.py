@@ -8,6 +8,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -27,11 +28,22 @@ from alfred.evaluation.headline import Tone, find_tone
 from alfred.evaluation.results import ResultRow
 from alfred.training.progress import Reporter
 
+
+class PlainConsole(Console):
+    """A console that prints texts as they are: brackets in a path, a symbol or a message are no markup."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print texts literally; in tables, cells are escaped by whoever makes them."""
+        if all(isinstance(item, str) for item in objects):
+            options.setdefault("markup", False)
+        super().print(*objects, **options)
+
+
 # Progress and errors go to standard error, so that standard output holds results alone.
-messages = Console(stderr=True)
+messages = PlainConsole(stderr=True)
 # In a pipe or a file there is no screen to fit, and a table folded to 80 columns is hard to read; whoever says a width
 # in COLUMNS gets it there as well.
-results = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else 120)
+results = PlainConsole(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else 120)
 
 _LEAST_TEXT = 24  # letters that a name or a sentence has on a line; with less, a table is no table any more
 _LONGEST_FIGURE = 32  # letters; longer cells are sentences
@@ -97,7 +109,7 @@ def show_progress() -> Iterator[Reporter]:
         yield LineReporter()
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -185,13 +197,13 @@ def _print_records(
     title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, first_bold: bool = False
 ) -> None:
     """Print each row as its first cell, and the others below it with their headings."""
-    results.print(escape(title), style="italic", highlight=False)
+    results.print(title, style="italic", highlight=False)
     widest = max(map(cell_len, headings[1:]), default=0)
     for position, (name, *figures) in enumerate(rows):
-        results.print(escape(name), style="bold" if first_bold and position == 0 else None, highlight=False)
+        results.print(name, style="bold" if first_bold and position == 0 else None, highlight=False)
         for heading, figure in zip(headings[1:], figures, strict=True):
             if figure:
                 indent = f"  {heading}{' ' * (widest - cell_len(heading))}  "
                 folded = fold_words(figure, results.width - cell_len(indent)).split("\n")
                 shown = f"\n{' ' * cell_len(indent)}".join(folded)
-                results.print(escape(indent + shown), highlight=False, soft_wrap=True)
+                results.print(indent + shown, highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -105,6 +106,16 @@ def describe_packages() -> list[dict[str, object]]:
             }
         )
     return described
+
+
+def describe_announced() -> str:
+    """Return a digest over the sources of all installed packages that announce something for alfred, used or not.
+
+    What they bring is found by name, so that any of them may stand behind a configuration.
+    """
+    groups = importlib.metadata.entry_points()
+    points = [point for group in groups.groups if group.startswith("alfred.") for point in groups.select(group=group)]
+    return _digest_packages({point.module.partition(".")[0] for point in points})
 
 
 def _digest_packages(names: Iterable[str]) -> str:

@@ -42,3 +42,17 @@ def test_sentences_are_folded_and_figures_are_not(monkeypatch, capsys) -> None:
     assert "…" not in text
     assert set(asks.split()) <= set(text.split())
     assert max(map(len, text.splitlines())) <= 70
+
+
+def test_brackets_in_texts_are_no_markup(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(console.results, "_width", 100)
+    console.results.print("report: runs[b]/small[/x]/report.html", highlight=False)
+    console.results.print("S[/0] fell", style="red")
+    console.print_table("Symbols [all]", ("symbol", "value"), [("S[/0]", "1")])
+    monkeypatch.setattr(console.results, "_width", 20)
+    console.print_table("Symbols [all]", ("symbol", "value"), [("S[/0] of a long name", "1" * 30)])
+    console.LineReporter().say("S[/0]: a note")
+    told = capsys.readouterr()
+    assert "runs[b]/small[/x]/report.html" in told.out and "S[/0] fell" in told.out
+    assert told.out.count("Symbols [all]") == 2 and "\\" not in told.out and "S[/0] of a long" in told.out
+    assert "S[/0]: a note" in told.err

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from alfred.keys.yaml_text import parse_yaml
 from tests.test_cli import refuse
 
 # Pydantic's and typer's own words, which say nothing to whoever typed the command.
@@ -109,3 +111,44 @@ def test_a_mistake_is_one_clear_line(work, words, expected) -> None:
     for text in FOREIGN:
         assert text not in line
     assert sorted(work.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seed: 1\nenv: {cost_bps: 1}\nseed: 2\n", "'seed' stands twice, in lines 1 and 3"),
+        ("env:\n  cost_bps: 1\n  cost_bps: 2\n", "'cost_bps' stands twice, in lines 2 and 3"),
+        ("agents: &a [*a]\n", "holds itself"),
+        ("seed: 0x" + "f" * 6000 + "\n", "too many digits"),
+        (
+            "agents:\n" + "- &a0 [x, x]\n" + "".join(f"- &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 64)),
+            "more than",
+        ),
+    ],
+)
+def test_yaml_that_drops_something_or_grows_without_end_is_refused(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        parse_yaml(text)
+
+
+def test_merged_keys_and_aliases_are_yaml_as_before() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3}\nc: {<<: *b, x: 4}\nd: [*a, *a]\ne: 0x1f\nf: 1_000\n"
+    assert parse_yaml(text) == yaml.safe_load(text)
+    assert parse_yaml("") is None
+
+
+def test_what_a_name_holds_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text('"a\\nb\\e[31m": 1\n')
+    line = refuse("config", "explain", "a\nb\x1b[31m")
+    assert "\x1b" not in line and "a b\\x1b[31m" in line
+    assert "a b\\x1b[31m" in refuse("run", path)
+    assert "seed: it must be a whole number" in refuse("run", "--set", "seed=10000000000000")
+
+
+def test_a_lack_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_root: Path) -> None:
+        raise MemoryError("Unable to allocate 495. TiB")
+
+    monkeypatch.setattr("alfred.training.catalogue.entries.list_entries", fail)
+    assert "not enough memory (Unable to allocate 495. TiB)" in refuse("runs", "list")

@@ -70,7 +70,7 @@ class DirectSettings(AgentSettings):
     total_steps: int = Field(default=1_000_000, ge=1)
     validate_every: int = Field(default=50_000, ge=1)
     patience: int | None = Field(default=8, ge=1)
-    n_portfolios: int = Field(default=256, ge=1)
+    n_portfolios: int = Field(default=256, ge=1, le=65_536)
     horizon: int = Field(default=16, ge=1)
     episode_length: int = Field(default=256, ge=2)
     learning_rate: float = Field(default=6e-3, gt=0)

@@ -271,7 +271,7 @@ def tensorboard(
 
 
 def _run(experiment: Experiment, root: Path, *, fresh: bool, yes: bool, as_json: bool) -> None:
-    from alfred.training.judging.finished import keep_finished, read_finished, summarise
+    from alfred.training.judging.finished import digest_inputs, keep_finished, read_finished, summarise
 
     finished = None if fresh else read_finished(experiment, root)
     if finished is not None:
@@ -283,11 +283,12 @@ def _run(experiment: Experiment, root: Path, *, fresh: bool, yes: bool, as_json:
     from alfred.training.effort.count import require_meant
 
     prepare_process()
+    made_from = digest_inputs(experiment)  # as it is now: the data may change while the run is made
     with show_progress() as reporter:
         check = partial(require_meant, yes=yes)
         prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, check=check, reporter=reporter)
     finished = summarise(prepared, rows)
-    keep_finished(finished, experiment)
+    keep_finished(finished, experiment, made_from)
     _print_finished(finished, as_json=as_json)
 
 

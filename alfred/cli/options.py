@@ -78,7 +78,11 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
             typer.secho(f"error: {_keep_trace(error)}", fg="red", err=True)
             raise typer.Exit(2) from error
         except AlfredError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
+            typer.secho(f"error: {_write_line(error)}", fg="red", err=True)
+            raise typer.Exit(2) from error
+        except MemoryError as error:
+            reason = " ".join(str(error).split()) or "all of it is used"
+            typer.secho(f"error: there is not enough memory ({reason}); lower what was set highest", fg="red", err=True)
             raise typer.Exit(2) from error
         except BrokenPipeError:
             raise  # the reader went away: nobody is left to tell
@@ -99,6 +103,12 @@ def _keep_trace(error: OwnCodeError) -> OwnCodeError:
     handle, name = tempfile.mkstemp(prefix="alfred-error-", suffix=".log")
     os.close(handle)
     return error.write_trace(Path(name))
+
+
+def _write_line(error: AlfredError) -> str:
+    """Return an error on one line; what somebody put into a name cannot steer the terminal."""
+    text = " ".join(str(error).split("\n"))
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def _format_refusal(error: OSError) -> str:

@@ -28,7 +28,7 @@ class IntervalSettings(Settings):
     """
 
     level: float = Field(default=0.95, ge=0.95, lt=1.0)
-    n_replicates: int = Field(default=2000, ge=100)
+    n_replicates: int = Field(default=2000, ge=100, le=100_000)
     mean_block_days: float | None = Field(default=None, ge=1.0)
     seed: int = 0
 

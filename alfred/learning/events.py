@@ -152,10 +152,14 @@ class EventFile:
 
 
 def read_events(path: Path) -> Iterator[Any]:
-    """Yield the events of a file as it holds them; it ends where a kill cut it off."""
+    """Yield the events of a file as it holds them; it ends where a kill cut it off. One that is gone holds none."""
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+    from tensorboard.compat import tf
 
-    yield from LegacyEventFileLoader(str(path)).Load()
+    try:
+        yield from LegacyEventFileLoader(str(path)).Load()
+    except tf.errors.NotFoundError:  # a training that was made again meanwhile has a file of its own
+        return
 
 
 def read_scalars(folder: Path, kind: str = "training") -> dict[str, dict[int, float]]:

@@ -220,6 +220,35 @@ def test_an_account_that_follows_a_run_is_named(root: Path) -> None:
     assert "the paper account" in declined.stderr
 
 
+def test_accounts_beside_the_folder_of_runs_are_named(root: Path, tmp_path: Path, monkeypatch) -> None:
+    account = root.parent / "paper" / "mine"
+    account.mkdir(parents=True)
+    (account / "account.json").write_text(json.dumps({"run": str(root / "one")}))
+    monkeypatch.chdir(root.parent)
+    removed = call("runs", "remove", "one", "--runs", root.name, "--yes", "--json")
+    assert removed.exit_code == 0 and removed.stderr.count("cannot be stepped without it") == 1
+    assert len(json.loads(removed.stdout)["followers"]) == 1
+
+
+def test_cleaning_follows_no_link_and_takes_no_file_of_others(root: Path) -> None:
+    shutil.copytree(root / "two", root / "three")
+    call("runs", "clean", "--runs", root)
+    shutil.rmtree(root / "one" / "agents")
+    (root / "one" / "agents").symlink_to(root / "two" / "agents")  # it has an agent that `one` has not
+    shutil.rmtree(root / "three" / "agents" / "direct" / "fold0")
+    (root / "three" / "agents" / "direct" / "fold0").symlink_to(root / "two" / "agents" / "direct" / "fold0")
+    planted = plant(root / "two")
+    del planted["held out"]  # cleaned above
+    (root / "three" / ".mine.part").write_text("mine")
+    (root / ".kept.removed").mkdir()
+    found = json.loads(call("runs", "clean", "one", "three", "--runs", root, "--json").stdout)
+    assert found["waste"] == []
+    assert all(path.is_file() for path in planted.values()) and (root / "two" / "agents" / "second").is_dir()
+    call("runs", "clean", "--runs", root)
+    assert (root / "three" / ".mine.part").is_file() and (root / ".kept.removed").is_dir()
+    assert not planted["agent"].exists()
+
+
 def plant(run: Path) -> dict[str, Path]:
     """Put what is not needed into a run; return it by name."""
     training = next((run / "agents" / "direct").glob("fold0/seed0"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from alfred.data.sources import load_market
 from alfred.errors import ConfigError
 from alfred.training.effort.count import count_effort, format_duration, require_meant
 from alfred.training.effort.timings import TIMINGS_FILE, read_factors, write_timing
-from alfred.training.judging.finished import read_finished
+from alfred.training.judging import finished
+from alfred.training.judging.finished import SUMMARY_FILE, read_finished
 from alfred.training.prepared import cut_folds
 from tests.conftest import make_random_market
 from tests.test_cli import QUICK, call, refuse, settings
-from tests.training.small import write_market
+from tests.training.small import make_small, run_small, write_market, write_prices
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +95,62 @@ def test_a_finished_run_is_printed_at_once_until_something_changes(world, monkey
     # Whatever differs goes through the stages: the data, the log of trials, a file of the run, the configuration.
     experiment = load_experiment(root / "demo" / "config.yaml")
     assert read_finished(experiment, root) is not None
-    for path in (world / "prices.csv", root / "trials.jsonl", root / "demo" / "results.json"):
-        content, times = path.read_bytes(), path.stat()
-        path.write_bytes(content + b"\n")
-        assert read_finished(experiment, root) is None
-        path.write_bytes(content)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        assert read_finished(experiment, root) is not None
+    monkeypatch.setattr(finished, "describe_announced", lambda: "a package that was changed")
+    assert read_finished(experiment, root) is None
+    monkeypatch.undo()
+    assert read_finished(experiment, root) is not None
+    log = root / "trials.jsonl"
+    content = log.read_bytes()
+    log.write_bytes(content + b"\n")
+    assert read_finished(experiment, root) is None
+    log.write_bytes(content)
+    assert read_finished(experiment, root) is not None
     assert read_finished(experiment.model_copy(update={"n_trials": 7}), root) is None
-    os.utime(world / "prices.csv", (1, 1))
+    # What is printed is vouched for as well.
+    summary = root / "demo" / SUMMARY_FILE
+    kept = json.loads(summary.read_text())
+    kept["rows"][0]["sharpe"] = 9.99
+    summary.write_text(json.dumps(kept))
+    assert read_finished(experiment, root) is None
     through = call(*words, "--json")
     assert "made before" in through.stderr and through.stdout == first.stdout
     assert "is finished" in call(*words).stderr
+
+    # A result, or data, of other content with the times and the size of before: the time of that cannot be set.
+    for path in (world / "prices.csv", root / "demo" / "results.json"):
+        times = path.stat()
+        path.write_bytes(path.read_bytes()[:-1] + b" ")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert read_finished(experiment, root) is None
+        call(*words)
+        assert read_finished(experiment, root) is not None
+
+
+def test_a_folder_of_prices_may_be_named_by_any_word(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prices").mkdir()
+    write_market(Path("prices/all.csv"), make_random_market(20))
+    experiment = load_experiment(None, ["data.path=prices"])
+    before = finished.digest_inputs(experiment)
+    assert before is not None and before == finished.digest_inputs(experiment)
+    write_market(Path("prices/all.csv"), make_random_market(21))
+    assert finished.digest_inputs(experiment) != before
+    assert finished.digest_inputs(load_experiment(None, ["data.path=a" + "b" * 5000])) is not None
+
+
+def test_data_that_change_while_a_run_is_made_are_not_those_that_it_read(tmp_path) -> None:
+    prices = write_prices(tmp_path)
+    experiment = make_small(prices)
+    begun = finished.digest_inputs(experiment)
+    prepared, _, rows = run_small(tmp_path / "runs", experiment)
+    told = finished.summarise(prepared, rows)
+    with prices.open("ab") as file:
+        file.write(b"\n")
+    finished.keep_finished(told, experiment, begun)
+    assert read_finished(experiment, tmp_path / "runs") is None
+    # Judged by another process before it could be kept.
+    begun = finished.digest_inputs(experiment)
+    finished.keep_finished(replace(told, rows=[replace(rows[0], sharpe=9.99), *rows[1:]]), experiment, begun)
+    assert read_finished(experiment, tmp_path / "runs") is None
+    finished.keep_finished(told, experiment, begun)
+    assert read_finished(experiment, tmp_path / "runs") is not None

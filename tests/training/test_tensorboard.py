@@ -13,8 +13,9 @@ from optuna.trial import create_trial
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from alfred.learning.events import EventFile, read_scalars
+from alfred.learning.events import EventFile, read_events, read_scalars
 from alfred.training.search.curves import write_trial
+from alfred.training.tensorboard import links
 from alfred.training.tensorboard.links import LinkFarm
 
 CONFIG = {
@@ -110,6 +111,17 @@ def test_the_columns_are_what_differs_between_lines(runs: Path) -> None:
     found = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
     assert sorted(item.name for item in found.hparam_infos) == ["agent", "fold", "rate", "run", "seed"]
     assert {"4_result/chosen_step", "4_result/test_sharpe", "tag"} <= {item.name.tag for item in found.metric_infos}
+
+
+def test_a_file_that_is_replaced_while_it_is_looked_at_is_passed_over(runs: Path, monkeypatch) -> None:
+    def race(path: Path):
+        path.unlink(missing_ok=True)
+        yield from read_events(path)
+
+    monkeypatch.setattr(links, "read_events", race)
+    with LinkFarm(runs) as farm:
+        assert farm.place != runs
+    assert list(read_events(runs / "gone")) == []
 
 
 def test_a_repeated_training_replaces_and_a_resumed_one_goes_on(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from alfred.analysts.settings import AnalystSettings
 from alfred.data.files import write_atomically
 from alfred.errors import CheckpointError, ConfigError
 from alfred.keys.mistakes import explain_briefly
+from alfred.keys.yaml_text import parse_yaml
 from alfred.settings import Settings, check_name
 
 _SYMBOL_SIGNS = "^="
@@ -115,9 +116,9 @@ class BestEntry(Settings):
             CheckpointError: The file is missing or damaged, or is that of another symbol.
         """
         try:
-            entry = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            entry = cls.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
             entry.settings  # noqa: B018  an entry that cannot be used is damaged
-        except (OSError, ValueError, RecursionError, yaml.YAMLError, ConfigError) as error:
+        except (OSError, ValueError, ConfigError) as error:
             raise CheckpointError(
                 f"{path} does not hold the best analyst of a symbol ({explain_briefly(error)}); mend it, or restore it "
                 "with alfred promote --rollback"

@@ -75,9 +75,9 @@ def remove(
     if as_json and not yes:
         raise ConfigError("--json asks nothing; say --yes to remove the run")
     stay = f"its trials ({planned.n_trials}) stay in the log, and later verdicts pay for them"
+    for account in planned.followers:
+        typer.echo(f"the paper account {account} follows it, and cannot be stepped without it", err=True)
     if not yes:
-        for account in planned.followers:
-            typer.echo(f"the paper account {account} follows it, and cannot be stepped without it", err=True)
         _ask(f"Remove {planned.path} ({_write_size(planned.size)})? {stay[0].upper()}{stay[1:]}.")
     remove_run(planned)
     if as_json:

@@ -6,6 +6,7 @@ was interrupted needs in order to go on is no waste.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,9 @@ Why = Literal["half-written", "removed before", "checkpoints", "no longer used",
 CACHE = ".cache"
 """Where forecasts are kept by default, below the folder of all runs."""
 _OLD_SECONDS = 3600.0
+# Names that `write_atomically` and `remove_run` give; a file of somebody else may end likewise.
+_PART = re.compile(r"\..+\.\d+\.part")
+_GONE = re.compile(rf"\..+\.\d+{re.escape(GONE)}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ def delete_waste(found: Cleaning) -> None:
 
 def _look_through(run: RunFolder) -> tuple[list[Waste], str]:
     """Return what a run does not need, and why not everything was looked at; empty when it was."""
-    found = [_weigh(path, "half-written", run.name) for path in sorted(run.path.rglob(".*.part")) if path.is_file()]
+    found = [_weigh(path, "half-written", run.name) for path in sorted(run.path.rglob(".*.part")) if _is_part(path)]
     state, _ = find_state(run)
     if state not in ("finished", "trained") or not is_trained(run):
         return found, f"{state}; only half-written files are looked for, the rest it needs to go on"
@@ -147,7 +151,8 @@ def _look_through(run: RunFolder) -> tuple[list[Waste], str]:
             if training in unused or training.parent in unused or not (training / SCORES_FILE).is_file():
                 continue
             found += [_weigh(path, "checkpoints", run.name) for path in _find_checkpoints(training)]
-    return [item for item in found if not any(path in item.path.parents for path in unused)], ""
+    inside = [item for item in found if not _is_behind_link(item.path, run.path)]
+    return [item for item in inside if not any(path in item.path.parents for path in unused)], ""
 
 
 def _find_checkpoints(training: Path) -> Iterator[Path]:
@@ -182,13 +187,22 @@ def _find_unused(run: RunFolder, experiment: Experiment, n_folds: int) -> Iterat
 def _find_beside(folder: Path) -> Iterator[Waste]:
     """Yield what kills left beside the runs; no lock guards it, so that only what is old counts."""
     for path in sorted(folder.glob(f".*{GONE}")):
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir() and not path.is_symlink() and _GONE.fullmatch(path.name):
             yield _weigh(path, "removed before", "beside")
     for place in (folder, folder / ".trials", folder / CACHE):
         pattern = ".*.part" if place.name != CACHE else "**/.*.part"
         for path in sorted(place.glob(pattern)):
-            if path.is_file() and time.time() - path.lstat().st_mtime > _OLD_SECONDS:
+            if _is_part(path) and time.time() - path.lstat().st_mtime > _OLD_SECONDS:
                 yield _weigh(path, "half-written", "beside")
+
+
+def _is_part(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and _PART.fullmatch(path.name) is not None
+
+
+def _is_behind_link(path: Path, run: Path) -> bool:
+    """Say whether a link inside a run leads to a place: what is behind it belongs to somebody else."""
+    return any(place.is_symlink() for place in path.parents if run in place.parents)
 
 
 def _list_folders(path: Path) -> list[Path]:

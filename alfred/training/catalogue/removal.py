@@ -15,6 +15,8 @@ from alfred.training.live.account import ACCOUNT_FILE
 from alfred.training.locks import hold_run
 from alfred.training.provenance.trials import TrialLog
 
+PAPER = "paper"
+"""Where accounts stand by custom, beside the runs."""
 GONE = ".removed"
 """Ending of the hidden name under which a run waits to be deleted."""
 
@@ -27,7 +29,8 @@ class Removal:
         path: Directory of the run.
         size: Bytes that it takes.
         n_trials: Its lines in the log of trials, which stay.
-        followers: Paper accounts in the same folder that follow it, and would no longer know what to do.
+        followers: Paper accounts that follow it, and would no longer know what to do: those in the same folder, and in
+            `paper` where the command is given or beside the folder.
     """
 
     path: Path
@@ -73,7 +76,8 @@ def remove_run(removal: Removal) -> None:
 
 def _find_followers(path: Path, root: Path) -> Iterator[str]:
     """Yield the accounts that follow a run."""
-    for place in sorted(root.glob(f"*/{ACCOUNT_FILE}")):
+    folders = {place.resolve(): place for place in (root, root.resolve().parent / PAPER, Path(PAPER))}
+    for place in [place for folder in folders.values() for place in sorted(folder.glob(f"*/{ACCOUNT_FILE}"))]:
         try:
             followed = json.loads(place.read_text(encoding="utf-8"))["run"]
         except (OSError, ValueError, KeyError, TypeError):

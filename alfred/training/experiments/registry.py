@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from alfred.errors import ConfigError, suggest
 from alfred.keys.mistakes import explain_briefly
+from alfred.keys.yaml_text import parse_yaml
 from alfred.training.experiments.settings import ExperimentEntry, RegistrySettings, StrategySettings
 
 BASELINE = "baseline"
@@ -82,11 +82,11 @@ def read_registry(path: Path | None) -> RegistrySettings:
     if path is None:
         return RegistrySettings()
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the experiments {path}: {error}; name a YAML file") from error
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if isinstance(raw, list):
         raw = {"experiments": raw}
     if not isinstance(raw, dict):

@@ -6,13 +6,13 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from alfred.analysts.extractors.settings import HeadName
 from alfred.analysts.fundamentals.settings import FundamentalsAnalystSettings
 from alfred.errors import ConfigError
 from alfred.keys.mistakes import explain_briefly
+from alfred.keys.yaml_text import parse_yaml
 from alfred.settings import Name, Settings
 
 
@@ -90,11 +90,11 @@ def read_quarterly(path: Path | None, changes: dict[str, object]) -> QuarterlySe
     raw: object = {}
     if path is not None:
         try:
-            raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            raw = parse_yaml(path.read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {path}: {error}; name a YAML file") from error
-        except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-            raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        except ValueError as error:
+            raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping such as {{n_train: 30}}; got {type(raw).__name__}")
     analyst, changed = raw.get("analyst", {}), changes.pop("analyst", {})

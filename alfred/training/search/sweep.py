@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from alfred.config import Experiment
 from alfred.data.files import write_atomically
 from alfred.errors import AlfredError, ConfigError
 from alfred.evaluation.results import ResultRow
+from alfred.keys.yaml_text import parse_yaml
 from alfred.training import pipeline
 from alfred.training.catalogue.status import explain_failure
 from alfred.training.progress import Reporter
@@ -83,9 +83,9 @@ def parse_axis(text: str) -> Axis:
     if not separator or not key or not listed:
         raise ConfigError(f"--grid {text}: write it as --grid env.cost_bps=0,5,10")
     try:
-        values = yaml.safe_load(f"[{listed}]")
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"--grid {text}: the values are not YAML ({' '.join(str(error).split())})") from error
+        values = parse_yaml(f"[{listed}]")
+    except ValueError as error:
+        raise ConfigError(f"--grid {text}: the values are not YAML ({error})") from error
     spelt = tuple(dict.fromkeys(json.dumps(value, default=str) for value in values))
     if not spelt:
         raise ConfigError(f"--grid {text}: there is no value")

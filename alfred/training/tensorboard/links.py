@@ -195,7 +195,7 @@ class _Shown:
         """Return it, or None, which shows everything, where the configuration says nothing of the kind."""
         try:
             return cls(yaml.safe_load((run / _CONFIG).read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
             return None
 
     def includes(self, parts: tuple[str, ...]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from alfred.analysts.chosen.entries import build_settings
@@ -13,6 +12,7 @@ from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AGGREGATIONS, AnalystSettings
 from alfred.errors import ConfigError, suggest
 from alfred.keys.mistakes import explain_briefly
+from alfred.keys.yaml_text import parse_yaml
 from alfred.settings import Settings
 from alfred.training.search.space import SPACE, Choice, Dimension, Real, Space, Whole
 
@@ -130,8 +130,8 @@ def make_settings(family: str, chosen: Mapping[str, object], horizon: int) -> An
 
 def _read_spaces(path: Path) -> dict[str, dict[str, Dimension]]:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the spaces of {path}: {explain_briefly(error)}") from error
     if not isinstance(raw, dict):
         raise ConfigError(

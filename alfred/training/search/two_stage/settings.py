@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, get_args
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from alfred.errors import ConfigError
 from alfred.keys.mistakes import explain_briefly
+from alfred.keys.yaml_text import parse_yaml
 from alfred.settings import Settings
 
 Family = Literal["hermite", "extractor", "trees", "ridge"]
@@ -108,8 +108,8 @@ def read_settings(pairs: Sequence[str], given: Mapping[str, object] | None = Non
         if not separator or not all(part.strip() for part in parts):
             raise ConfigError(f"--search needs key=value, for instance top_k=8; got '{pair}'")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
+            value = parse_yaml(text)
+        except ValueError as error:
             raise ConfigError(f"--search {pair}: the value is not YAML; quote it") from error
         place = raw
         for part in parts[:-1]:

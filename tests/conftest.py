@@ -7,6 +7,8 @@ from pathlib import Path
 
 # One thread a process, as in a run: more are slower on a shared machine and add up floats in another order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Workers of pytest-xdist are told the width of its terminal, and tables would be folded to it.
+os.environ.pop("COLUMNS", None)
 
 import numpy as np
 import pandas as pd

@@ -100,7 +100,7 @@ def test_the_run_shows_its_plan_and_its_verdict(small) -> None:
     assert rows[0].headline.text in texts["1_verdict/text_summary"]
     scalars = {tag: events.Scalars(tag)[-1].value for tag in events.Tags()["scalars"]}
     assert scalars["4_result/sharpe_beyond_benchmark"] == pytest.approx(rows[0].sharpe_minus_benchmark, rel=1e-5)
-    signals = [tag for tag in scalars if tag.startswith("3_signals/momentum")]
+    signals = [tag for tag in scalars if tag.startswith("3_signals/blend")]
     assert [event.step for event in events.Scalars(signals[0])] == [0, 1]
     (config,) = events.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(config.tensor_proto.string_val[0])

@@ -102,7 +102,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[1, 2]", "valid dictionary"),
+        ("[1, 2]", "must be a mapping"),
         ("{", "flow node"),
         ("!!python/object/apply:os.system ['true']", "could not determine a constructor"),
     ],

@@ -37,7 +37,7 @@ def test_walk_forward_from_yaml(tmp_path) -> None:
     experiment = load_experiment(path)
     prepared = forecast(experiment, tmp_path / "runs")
     cutoff = pd.Timestamp("2011-06-30")
-    assert prepared.signals.knowledge_cutoffs == {"fracast": cutoff}
+    assert prepared.signals.knowledge_cutoffs == {"fracast": cutoff, "blend": cutoff}
     own = [column for column, name in enumerate(prepared.signals.names) if name.startswith("fracast.")]
     assert len(own) == 8
     assert np.isfinite(prepared.signals.values[:, :, own]).all()

@@ -180,7 +180,7 @@ def _wrap(value: object) -> object:
         ValueError: Nothing is named.
     """
     if value in ([], ()):
-        raise ValueError("it names nothing; name signals, or leave it out for all")
+        raise ValueError("it names nothing; name signals, say `all`, or leave it out for the blend and the features")
     return (value,) if isinstance(value, str) else value
 
 

@@ -14,6 +14,9 @@ from alfred.errors import ConfigError, suggest
 from alfred.training.jobs import count_cores
 from alfred.training.runs import RunFolder
 
+BLEND = "blend"
+"""What `observe` calls the blend, whatever its name is."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -62,21 +65,23 @@ def find_observed(names: Sequence[str], experiment: Experiment) -> list[str]:
     """
     own = {name: (name, name.partition(".")[0]) for name in names}
     observe = experiment.observe
+    blend = experiment.blend.label if experiment.blend else ""
     if observe is None:
-        blend = experiment.blend.label if experiment.blend else ""
         blended = any(group == blend for _, group in own.values())
         return [name for name, (_, group) in own.items() if not blended or group in (blend, FEATURE_PREFIX)]
-    if ALL_SIGNALS in observe:
-        return list(names)
     known = list(dict.fromkeys(group for _, group in own.values()))
-    for wanted in observe:
-        if not any(wanted in parts for parts in own.values()):
-            missing = " (there is no blend: no analyst forecasts a return, or blend is null)" * (wanted == "blend")
+    # The blend may have a name of its own, and is the blend even so.
+    wanted = [blend if item == BLEND and BLEND not in known and blend in known else item for item in observe]
+    for item in wanted:
+        if item != ALL_SIGNALS and not any(item in parts for parts in own.values()):
+            missing = " (there is no blend: no analyst forecasts a return, or blend is null)" * (item == BLEND)
             raise ConfigError(
-                f"observe names '{wanted}', and no signal is called so{missing}; known: {', '.join(known)}, "
-                f"'{ALL_SIGNALS}', or the full name of a signal such as {names[0]}.{suggest(wanted, [*known, *names])}"
+                f"observe names '{item}', and no signal is called so{missing}; known: {', '.join(known)}, "
+                f"'{ALL_SIGNALS}', or the full name of a signal such as {names[0]}.{suggest(item, [*known, *names])}"
             )
-    return [name for name, parts in own.items() if any(part in observe for part in parts)]
+    if ALL_SIGNALS in wanted:
+        return list(names)
+    return [name for name, parts in own.items() if any(part in wanted for part in parts)]
 
 
 def cut_folds(market: Market, experiment: Experiment) -> list[Fold]:

@@ -286,3 +286,15 @@ def test_differences_of_configurations() -> None:
     found = {item.key: item.values for item in find_differences([first, second, third])}
     assert found["blend.min_days"] == (ABSENT, "3", "4")
     assert find_differences([first, first]) == []
+
+
+def test_a_run_with_a_return_that_is_not_finite_is_left_out(made: Path, tmp_path: Path) -> None:
+    for name in ("one", "two", "late"):
+        shutil.copytree(made / name, tmp_path / name)
+    path = min((tmp_path / "two" / "backtests").glob("*.parquet"))
+    record = Backtest.load(path)
+    replace(record, net=np.where(np.arange(len(record.dates)) == 5, np.inf, record.net)).save(path)
+    places = [tmp_path / name for name in ("one", "two", "late")]
+    found = json.loads(call("compare", *places, "--json").stdout)
+    assert found["runs"] == ["one", "late"]
+    assert any("not finite; run `alfred evaluate" in caveat for caveat in found["caveats"])

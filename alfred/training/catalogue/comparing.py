@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from alfred.errors import CheckpointError, ConfigError, suggest_path
@@ -91,6 +92,10 @@ def open_judged(run: RunFolder, name: str) -> JudgedRun:
     held = [record.name for record in records]
     if benchmark not in held or any(not record.dates.equals(records[0].dates) for record in records):
         raise CheckpointError(f"the records of {run.path} do not belong together; run `alfred evaluate {run.path}`")
+    if odd := [record.name for record in records if not np.isfinite([record.net, record.benchmark]).all()]:
+        raise CheckpointError(
+            f"the record of {odd[0]} in {run.path} holds a return that is not finite; run `alfred evaluate {run.path}`"
+        )
     caveats = () if state == "finished" else (f"this run is {state} ({reason}), and its records may be older.",)
     return JudgedRun(
         name=name,

@@ -99,6 +99,20 @@ def test_agents_see_blend_and_features_by_default_and_everything_where_there_is_
     ]
 
 
+def test_a_blend_under_another_name_is_the_blend_and_unknown_names_stand_beside_no_all() -> None:
+    names = ["momentum.expected_return_1", "mix.expected_return_1", "feature.volatility_60"]
+    for observe in ("blend", "mix"):
+        told = parse_experiment({"blend": {"name": "mix"}, "observe": [observe]})
+        assert find_observed(names, told) == names[1:2]
+    with pytest.raises(ConfigError, match=r"observe names 'blend', .*there is no blend"):
+        find_observed(names, parse_experiment({"blend": None, "observe": ["blend"]}))
+    with pytest.raises(ConfigError, match="observe names 'nothing'"):
+        find_observed(names, parse_experiment({"observe": ["all", "nothing"]}))
+    # An analyst that is called so is meant.
+    others = ["blend.expected_return_1", "mix.expected_return_1"]
+    assert find_observed(others, parse_experiment({"blend": {"name": "mix"}, "observe": ["blend"]})) == others[:1]
+
+
 def test_without_a_forecast_of_returns_there_is_no_blend() -> None:
     assert can_blend([SignalSpec("momentum", "expected_return", 5)])
     assert not can_blend([SignalSpec("momentum", "dispersion", 5), SignalSpec("news", "sentiment", 1)])

@@ -76,5 +76,5 @@ def test_bad_rates_are_named(tmp_path, text, message) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         earn(cash_rate_pct=path)
-    with pytest.raises(DataError, match="there is no file .*absent.csv"):
+    with pytest.raises(DataError, match=r"there is no file .*absent\.csv"):
         earn(cash_rate_pct=tmp_path / "absent.csv")

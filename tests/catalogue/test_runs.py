@@ -16,8 +16,10 @@ from alfred.cli import app
 from alfred.errors import DataError
 from alfred.training import pipeline
 from alfred.training.catalogue.description import find_changes
+from alfred.training.catalogue.entries import read_verdict
 from alfred.training.catalogue.status import read_status
 from alfred.training.locks import hold_run, is_held
+from alfred.training.runs import RunFolder
 from tests.catalogue.conftest import call, refuse
 from tests.training.small import make_small, run_small, write_prices
 
@@ -45,6 +47,27 @@ def state(root: Path, name: str) -> tuple[object, object]:
 def write_status(run: Path, **changes: object) -> None:
     place = run / "status.json"
     place.write_text(json.dumps({**json.loads(place.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "headline", "shown"),
+    [
+        ("beats", "ppo beats SPY, as equal weight does", "beats SPY, as equal weight does"),
+        (
+            "beats",
+            "ppo beats SPY and equal weight: too good to be true",
+            "beats SPY and equal weight: too good to be true",
+        ),
+        ("cannot tell", "Cannot tell whether ppo beats SPY", "cannot tell"),
+        ("did not learn", "ppo did not learn", "did not learn"),
+    ],
+)
+def test_a_gain_that_equal_weight_shares_is_listed_as_such(
+    tmp_path: Path, verdict: str, headline: str, shown: str
+) -> None:
+    row = {"name": "ppo", "benchmark_verdict": verdict, "headline": headline}
+    (tmp_path / "results.json").write_text(json.dumps([row]))
+    assert read_verdict(RunFolder(tmp_path)) == shown
 
 
 def test_finished_runs_are_listed(made: Path) -> None:

@@ -49,7 +49,7 @@ class Entry:
         size: Bytes of its files.
         state: How far the run is: `trained` and `forecast` were not asked to be judged, or not as they are now.
         reason: Why it failed or where it stopped, on one line; of what is no run, what there is to say of it.
-        verdict: On its first agent, in a word; empty while the run is not finished.
+        verdict: On its first agent, in a few words; empty while the run is not finished.
         tested: First and last date of its test, ISO, or None before folds are cut.
         n_trials: Lines that it has in the log of trials.
     """
@@ -219,9 +219,15 @@ def read_results(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def read_verdict(run: RunFolder) -> str:
-    """Return the verdict on a run's first agent in a word; empty before there is one."""
+    """Return the verdict on a run's first agent in a few words; empty before there is one.
+
+    A gain is stated as the headline states it: it may be shared by equal weight, or too good to be true.
+    """
     rows = read_results(run)
-    return str(rows[0].get("benchmark_verdict", "")) if rows else ""
+    verdict, name, headline = (
+        str(rows[0].get(key, "")) if rows else "" for key in ("benchmark_verdict", "name", "headline")
+    )
+    return headline.removeprefix(f"{name} ") if verdict == "beats" and headline else verdict
 
 
 def find_tested(run: RunFolder) -> tuple[str, str] | None:

@@ -20,6 +20,7 @@ app = typer.Typer(help="List, describe, remove and clean the runs of a folder.",
 Named = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or its directory.")]
 # Below this width two facts share a cell, so that names keep their room.
 _NARROW = 90
+_LEAST_NAME = 20  # letters
 
 
 @app.command("list")
@@ -158,10 +159,13 @@ def _print_runs(entries: list[Entry]) -> None:
         return
     narrow = results.width < _NARROW
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0) if narrow else (0, 1))
-    table.add_column("run", overflow="fold")
+    # Names keep a width in which they can be read; what is said of a run is broken between words.
+    longest = max(len(entry.name) for entry in entries)
+    table.add_column("run", overflow="fold", min_width=min(longest, _LEAST_NAME))
     headings = ("state", "tested", "written") if narrow else ("state", "verdict", "tested", "trials", "written", "size")
     for heading in headings:
-        table.add_column(heading, no_wrap=True, justify="right" if heading in ("trials", "size") else "left")
+        words = heading == "verdict" or (narrow and heading == "state")
+        table.add_column(heading, no_wrap=not words, justify="right" if heading in ("trials", "size") else "left")
     for entry in entries:
         state, verdict, size = str(entry.state), entry.verdict, _write_size(entry.size)
         tested = "" if entry.tested is None else (("\n" if narrow else " to ").join(entry.tested))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,6 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 WORKER, CHOSEN, ERROR, AGAIN, ATTEMPT = "worker", "chosen", "error", "again", "attempt"
 """User attributes of a trial: who works on it, that all its parameters are chosen, why it failed, which cut-off trial
 it repeats, for which time."""
+_SIGNED_WITHIN = timedelta(minutes=2)
+"""In which a worker signs what it was handed, on whatever machine; it takes milliseconds."""
 MOST_ATTEMPTS = 2
 """Times that a trial may take its process with it before it counts as failed."""
 
@@ -93,8 +96,14 @@ def _is_lost(storage: BaseStorage, trial: FrozenTrial, folder: Path) -> bool:
     worker = trial.user_attrs.get(WORKER)
     path = folder / f"{worker}.lock"
     # Signing happens under the lock that the caller holds: who has not signed on this disk never will.
-    if worker is None or not path.exists():
-        return isinstance(storage, JournalStorage)
+    if isinstance(storage, JournalStorage) and (worker is None or not path.exists()):
+        return True
+    if worker is None:
+        # On another machine a worker may be about to sign; the heartbeat begins after that, and tells nothing of it.
+        began = trial.datetime_start
+        return began is not None and datetime.now() - began > _SIGNED_WITHIN
+    if not path.exists():
+        return False
     lock = FileLock(path, timeout=0)
     try:
         lock.acquire()

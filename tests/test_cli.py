@@ -13,13 +13,13 @@ import pytest
 import torch
 import typer
 from safetensors.torch import save_file
-from typer.testing import CliRunner, Result
 
 from alfred.cli import app
 from alfred.cli.options import one_line_errors
 from alfred.data.files import write_atomically
 from alfred.errors import StorageError
 from alfred.training.locks import hold_run
+from tests.commands import call, refuse
 from tests.conftest import make_random_market
 from tests.training.small import write_market
 
@@ -40,22 +40,8 @@ QUICK = [
 ALONE = ["training.n_jobs=1"]
 
 
-def call(*words: str) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-
-
 def settings(*pairs: str) -> list[str]:
     return [word for pair in pairs for word in ("--set", pair)]
-
-
-def refuse(*words: str) -> str:
-    result = call(*words)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
 
 
 def check_results(found: dict[str, object]) -> None:

@@ -22,7 +22,7 @@ from alfred.config_reference import find_key, list_keys, make_schema
 from alfred.errors import ConfigError
 from alfred.keys.describe import list_model_keys
 from alfred.settings import Settings
-from tests.test_cli import call, refuse
+from tests.commands import call, refuse
 
 
 def list_settings_models() -> list[type[Settings]]:

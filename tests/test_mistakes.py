@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from alfred.keys.yaml_text import parse_yaml
-from tests.test_cli import refuse
+from tests.commands import refuse
 
 # Pydantic's and typer's own words, which say nothing to whoever typed the command.
 FOREIGN = (

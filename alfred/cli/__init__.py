@@ -192,11 +192,7 @@ def report(
     prepared = pipeline.reopen(path, overrides or [], pipeline.REPORT_KEYS)
     rows = pipeline.rewrite_report(prepared)
     written = pipeline.write_run_tearsheet(prepared) if tearsheet else None
-    _print_finished(summarise(prepared, rows), as_json=as_json)
-    if written is not None and not as_json:
-        from alfred.console import results
-
-        results.print(f"tearsheet: {written}", highlight=False)
+    _print_finished(summarise(prepared, rows), as_json=as_json, tearsheet=written)
 
 
 @app.command()
@@ -310,7 +306,7 @@ def _require_free_port(port: int) -> None:
             ) from error
 
 
-def _print_finished(finished: Finished, *, as_json: bool) -> None:
+def _print_finished(finished: Finished, *, as_json: bool, tearsheet: Path | None = None) -> None:
     from alfred.console import print_results, results
 
     if as_json:
@@ -320,6 +316,7 @@ def _print_finished(finished: Finished, *, as_json: bool) -> None:
                 "report": str(finished.run.report),
                 "results": [row.to_json() for row in finished.rows],
             }
+            | ({} if tearsheet is None else {"tearsheet": str(tearsheet)})
         )
         return
     print_results(finished.rows, finished.benchmark)
@@ -327,6 +324,8 @@ def _print_finished(finished: Finished, *, as_json: bool) -> None:
         results.print(line, highlight=False)
     results.print(f"report: {finished.run.report}", highlight=False)
     results.print(f"curves: alfred tensorboard {finished.run.path}", highlight=False)
+    if tearsheet is not None:
+        results.print(f"tearsheet: {tearsheet}", highlight=False)
 
 
 # After the commands above, so that help begins with what a newcomer needs.

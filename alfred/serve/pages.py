@@ -10,6 +10,7 @@ import jinja2
 import numpy as np
 
 from alfred.evaluation.formatting import format_percent
+from alfred.evaluation.report.templating import open_templates
 from alfred.serve.studies import format_value
 
 _MOST_POINTS = 400
@@ -18,14 +19,8 @@ WIDTH, HEIGHT = 640, 140
 
 @cache
 def make_environment() -> jinja2.Environment:
-    """Return the environment of the templates: everything is escaped, and an unknown name is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("alfred.serve"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Return the templates of the server, with their filters; they are compiled once a process."""
+    environment = open_templates("alfred.serve")
     environment.filters |= {
         "when": format_time,
         "size": format_size,

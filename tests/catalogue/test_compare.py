@@ -17,7 +17,7 @@ from alfred.evaluation.headline import Training
 from alfred.evaluation.settings import IntervalSettings
 from alfred.evaluation.side_by_side.comparison import Comparison, JudgedRun, TrialCount, compare
 from alfred.evaluation.side_by_side.configuration import ABSENT, SET, find_differences
-from tests.catalogue.conftest import call, refuse
+from tests.commands import call, refuse
 from tests.evaluation.conftest import draw_returns, make_backtest
 
 QUICK = IntervalSettings(n_replicates=200)

@@ -20,7 +20,7 @@ from alfred.training.catalogue.entries import read_verdict
 from alfred.training.catalogue.status import read_status
 from alfred.training.locks import hold_run, is_held
 from alfred.training.runs import RunFolder
-from tests.catalogue.conftest import call, refuse
+from tests.commands import call, refuse
 from tests.training.small import make_small, run_small, write_prices
 
 

@@ -18,8 +18,9 @@ from alfred.training.effort.timings import TIMINGS_FILE, read_factors, write_tim
 from alfred.training.judging import finished
 from alfred.training.judging.finished import SUMMARY_FILE, read_finished
 from alfred.training.prepared import cut_folds
+from tests.commands import call, refuse
 from tests.conftest import make_random_market
-from tests.test_cli import QUICK, call, refuse, settings
+from tests.test_cli import QUICK, settings
 from tests.training.small import make_small, run_small, write_market, write_prices
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from alfred.errors import OwnCodeError, name_own_code
 from alfred.notebook.backtest import backtest
+from tests.commands import call
 from tests.conftest import make_random_market
-from tests.test_cli import QUICK, call, settings
+from tests.test_cli import QUICK, settings
 from tests.training.small import write_market
 
 PLUGIN = """

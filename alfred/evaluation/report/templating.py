@@ -18,19 +18,25 @@ from alfred.evaluation.formatting import (
 )
 
 
-@cache
-def make_environment() -> jinja2.Environment:
-    """Return the environment of the templates: everything is escaped, and an unknown name is an error.
+def open_templates(package: str) -> jinja2.Environment:
+    """Return the templates of a package for any page: everything is escaped, and an unknown name is an error.
 
-    Templates are compiled once a process.
+    Args:
+        package: What `templates` stands in.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("alfred.evaluation.report"),
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def make_environment() -> jinja2.Environment:
+    """Return the templates of reports, with their filters; they are compiled once a process."""
+    environment = open_templates("alfred.evaluation.report")
     environment.filters |= {
         "pvalue": format_p_value,
         "pct": format_percent,

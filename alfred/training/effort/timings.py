@@ -13,9 +13,8 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 TIMINGS_FILE = ".timings.jsonl"
-_LATEST = (
-    5  # timings of a kind that count: what was read from a cache among them took no time, and the longest is taken
-)
+# Timings of a kind that count. What was read from a cache among them took no time, and the longest is taken.
+_LATEST = 5
 
 
 @dataclass(frozen=True)

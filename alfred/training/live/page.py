@@ -6,13 +6,13 @@ import base64
 import io
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from alfred.data.files import write_atomically
+from alfred.evaluation.report.templating import open_templates
 from alfred.training.live.report import PaperReport
 
 PAGE_FILE = "report.html"
@@ -25,16 +25,17 @@ def write_page(folder: Path | str, found: PaperReport) -> Path:
         folder: Of the account.
         found: What it shows.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("alfred.training.live"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    text = environment.get_template("paper.html.jinja").render(
-        title=f"{found.terms.agent} on paper since {found.terms.start}",
-        sentences=found.sentences,
-        alarm=found.drift.alarm is not None,
-        rows=found.tabulate(),
-        wealth="" if found.realised is None else _render(draw_wealth(found)),
-        drift="" if not len(found.drift.evidence) else _render(draw_drift(found)),
+    text = (
+        open_templates("alfred.training.live")
+        .get_template("paper.html.jinja")
+        .render(
+            title=f"{found.terms.agent} on paper since {found.terms.start}",
+            sentences=found.sentences,
+            alarm=found.drift.alarm is not None,
+            rows=found.tabulate(),
+            wealth="" if found.realised is None else _render(draw_wealth(found)),
+            drift="" if not len(found.drift.evidence) else _render(draw_drift(found)),
+        )
     )
     target = Path(folder) / PAGE_FILE
     write_atomically(target, lambda path: path.write_text(text, encoding="utf-8"))

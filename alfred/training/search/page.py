@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,6 +15,7 @@ from optuna import Study
 
 from alfred.data.files import write_atomically
 from alfred.errors import ConfigError
+from alfred.evaluation.report.templating import open_templates
 from alfred.training.search.summary import StudySummary, summarise_study, tabulate_top
 
 PAGE_FILE, TABLE_FILE, CONVERGENCE_FILE, IMPORTANCE_FILE = (
@@ -107,18 +107,19 @@ def _render(figure: Figure) -> bytes:
 
 
 def _render_page(title: str, summaries: Sequence[StudySummary], top: pd.DataFrame, pictures: dict[str, bytes]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("alfred.training.search"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     shown = top[top["rank"] <= (10 if len(summaries) == 1 else 3)].astype(object)
     shown = shown.where(shown.notna(), "")
     encoded = {name: base64.b64encode(picture).decode() for name, picture in pictures.items()}
-    return environment.get_template("search.html.jinja").render(
-        title=title,
-        summaries=summaries,
-        n_looks=sum(item.n_looks for item in summaries),
-        columns=list(shown.columns),
-        rows=shown.values.tolist(),
-        convergence=encoded[CONVERGENCE_FILE],
-        importance=encoded.get(IMPORTANCE_FILE),
+    return (
+        open_templates("alfred.training.search")
+        .get_template("search.html.jinja")
+        .render(
+            title=title,
+            summaries=summaries,
+            n_looks=sum(item.n_looks for item in summaries),
+            columns=list(shown.columns),
+            rows=shown.values.tolist(),
+            convergence=encoded[CONVERGENCE_FILE],
+            importance=encoded.get(IMPORTANCE_FILE),
+        )
     )

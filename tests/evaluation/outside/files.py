@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from alfred.cli import app
+from tests import commands
 
 N_DAYS = 600
 
@@ -35,7 +35,7 @@ def write_spy(folder: Path, n_days: int = N_DAYS) -> Path:
 
 
 def call(*words: object) -> Result:
-    return CliRunner().invoke(app, ["judge", *(str(word) for word in words)], catch_exceptions=False)
+    return commands.call("judge", *words)
 
 
 def judge(folder: Path, *words: object) -> dict[str, Any]:
@@ -48,9 +48,4 @@ def judge(folder: Path, *words: object) -> dict[str, Any]:
 
 def refuse(*words: object) -> str:
     """Return the one line with which a file is refused."""
-    result = call(*words)
-    assert result.exit_code == 2, result.output
-    lines = result.output.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    return lines[0]
+    return commands.refuse("judge", *words)

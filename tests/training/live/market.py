@@ -8,35 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from typer.testing import CliRunner, Result
 
 from alfred.agents.base import NetworkPolicy
 from alfred.agents.recurrent import build_network
-from alfred.cli import app
 from alfred.data.market import Market
+from tests.commands import call
 from tests.conftest import make_random_market
 from tests.training.small import make_small, run_small, write_market
 
 N_FIRST = 560  # sessions of the run; there are 680 in all
 
 
-def call(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-
-
 def run_cli(*words: object) -> str:
     result = call(*words)
     assert result.exit_code == 0, result.output
     return result.stdout
-
-
-def refuse(*words: object) -> str:
-    result = call(*words)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    [line] = result.stderr.strip().splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 def make_market() -> Market:

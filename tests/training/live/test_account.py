@@ -22,7 +22,8 @@ from alfred.training.live.account import PaperAccount
 from alfred.training.live.brokers import CsvBroker
 from alfred.training.live.journal import Journal
 from alfred.training.live.opened import open_live
-from tests.training.live.market import call, copy_run, extend, make_market, make_run, refuse, run_cli
+from tests.commands import call, refuse
+from tests.training.live.market import copy_run, extend, make_market, make_run, run_cli
 
 MARKET = make_market()
 DATES = [str(date.date()) for date in MARKET.dates]

@@ -14,7 +14,8 @@ from alfred.data.signals import Signals
 from alfred.evaluation.backtest import backtest, make_walk
 from alfred.training.live.opened import open_live
 from alfred.training.live.tomorrow import BLANK, extend_market, extend_signals, guess_sessions
-from tests.training.live.market import extend, make_market, make_run, refuse, run_cli
+from tests.commands import refuse
+from tests.training.live.market import extend, make_market, make_run, run_cli
 
 MARKET = make_market()
 DATES = [str(date.date()) for date in MARKET.dates]

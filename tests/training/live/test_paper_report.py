@@ -14,7 +14,8 @@ from alfred.envs.settings import ImpactSettings
 from alfred.evaluation.backtest import Backtest
 from alfred.training.live.account import tell_impact
 from alfred.training.live.opened import open_live
-from tests.training.live.market import extend, make_market, refuse, run_cli
+from tests.commands import refuse
+from tests.training.live.market import extend, make_market, run_cli
 
 MARKET = make_market()
 DATES = [str(date.date()) for date in MARKET.dates]

@@ -16,7 +16,8 @@ from alfred.training.live.opened import open_live
 from alfred.training.live.restated import compare_bars, load_bars, save_bars
 from alfred.training.live.schedule import count_until_refit, extend_folds
 from alfred.training.prepared import cut_folds
-from tests.training.live.market import N_FIRST, extend, make_market, refuse, run_cli
+from tests.commands import refuse
+from tests.training.live.market import N_FIRST, extend, make_market, run_cli
 
 MARKET = make_market()
 DATES = [str(date.date()) for date in MARKET.dates]

@@ -15,7 +15,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from alfred.agents.networks import AssetNetwork, NetworkSpec, ObservationShape, ScoreNetwork, make_network
+from alfred.agents.networks import (
+    AssetNetwork,
+    NetworkSpec,
+    ObservationShape,
+    ScoreNetwork,
+    TiltNetwork,
+    make_network,
+)
 from alfred.agents.recurrent import BURN_IN, RecurrentNetwork, RecurrentState, build_network, forget
 from alfred.agents.settings import AgentSettings
 from alfred.data.files import write_atomically
@@ -185,7 +192,7 @@ class NetworkPolicy:
                 "this universe, or train with network=shared, which runs on any"
             )
         network = self.network
-        if isinstance(network, AssetNetwork) and network.learnt_nothing:
+        if isinstance(network, (AssetNetwork, TiltNetwork)) and network.learnt_nothing:
             return self._predict_start(observation)
         tensors = {key: torch.as_tensor(value) for key, value in observation.items() if key != "holdable"}
         if "returns" in tensors:
@@ -304,7 +311,16 @@ class EnsemblePolicy:
 def describe_network(
     tape: Tape, settings: AgentSettings, action: ActionSettings, *, squashed: bool = False
 ) -> NetworkSpec:
-    """Return the specification of the network that an agent learns on a tape; see `NetworkSpec` for `squashed`."""
+    """Return the specification of the network that an agent learns on a tape; see `NetworkSpec` for `squashed`.
+
+    Raises:
+        ConfigError: A tilt is to sell short.
+    """
+    if settings.network == "tilt" and not action.long_only:
+        raise ConfigError(
+            f"agent '{settings.label}' tilts equal weights and sells nothing short: set env.action.mode=softmax, or "
+            "train with network=shared"
+        )
     asset, cash = _find_start(action)
     return NetworkSpec(
         shape=ObservationShape(tape.signals.shape[2], tape.features.shape[1], tape.lookback),
@@ -316,6 +332,7 @@ def describe_network(
         start_asset=asset,
         start_cash=cash,
         squashed=squashed,
+        logit_scale=action.logit_scale if action.mode == "softmax" else 0.0,
     )
 
 

@@ -17,6 +17,9 @@ from alfred.typing import Tensors
 _N_HEADS = 4
 _HEADS = ("head", "cash_head")  # the last layers, by the names that networks give them
 _MOST_SQUASHED = 0.999  # a hyperbolic tangent never gets to one
+_AT_ONCE = 20.0  # a logit that is one in single precision
+_CLOSED = -1e9  # a logit of no weight
+_LEAST = 1e-9  # of an equal weight; keeps the gradient of a logarithm finite
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class NetworkSpec:
     Attributes:
         shape: Sizes of the observations.
         kind: `shared` applies one small network to every asset; `attention` lets the assets look at each other as
-            well; `flat` reads all numbers of all assets at once, is bound to its universe, and memorises history.
+            well; `flat` reads all numbers of all assets at once, is bound to its universe, and memorises history;
+            `tilt` has one slope a signal and a pace.
         hidden: Widths of the hidden layers.
         score_scale: Factor on the scores; see `alfred.agents.base.AgentSettings.temperature`.
         n_assets: Assets N of the universe it is trained on; only `flat` is bound to it.
@@ -94,6 +98,8 @@ class NetworkSpec:
         start_asset: Action of each asset of an untrained network, times the number of tradable assets.
         start_cash: Action of cash of an untrained network.
         squashed: Whether scores go through a hyperbolic tangent on their way to actions, as off-policy agents have it.
+        logit_scale: Of the softmax that reads the actions, for `tilt`, which thinks in weights; zero where actions are
+            read as weights.
     """
 
     shape: ObservationShape
@@ -105,6 +111,7 @@ class NetworkSpec:
     start_asset: float = 0.0
     start_cash: float = 0.0
     squashed: bool = False
+    logit_scale: float = 0.0
 
 
 class ScoreNetwork(nn.Module):
@@ -238,12 +245,69 @@ class FlatNetwork(ScoreNetwork):
         return self._finish(self.head(hidden), observation), hidden
 
 
+class TiltNetwork(ScoreNetwork):
+    """Equal weights, tilted by a weighted sum of the signals and approached at a pace.
+
+    The target of asset i is `softmax(slopes . z_i)`, where z are the signals less their mean over what trades, in units
+    of `scale`. What is held moves towards it by the share `sigmoid(pace)` a decision, as trading costs advise (Garleanu
+    and Pedersen, 2013); cash that waits to be invested goes into the target at once.
+
+    Attributes:
+        slopes: Logits of weight per unit of each signal, `[K]`; all zero in the untrained network.
+        pace: Logit of the share of the way that one decision goes.
+        scale: Units of the signals, `[K]`; see `alfred.agents.tilt`.
+    """
+
+    scale: torch.Tensor
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Begin at equal weights, approached at once."""
+        super().__init__(spec)
+        self.slopes = nn.Parameter(torch.zeros(spec.shape.n_signals))
+        self.pace = nn.Parameter(torch.tensor(_AT_ONCE))
+        self.register_buffer("scale", torch.ones(spec.shape.n_signals))
+        self.summary_width = spec.shape.shared
+
+    @property
+    def learnt_nothing(self) -> bool:
+        """Whether all slopes are zero; see the base class."""
+        return not bool(self.slopes.detach().numpy().any())
+
+    def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return scores and summary; see the base class."""
+        return self.encode(self.find_weights(observation)), split_features(observation)[1]
+
+    def find_weights(self, observation: Tensors) -> torch.Tensor:
+        """Return target weights, cash last, `[P, N+1]`."""
+        weights, tradable = observation["weights"][..., :-1], observation["tradable"]
+        logits = torch.zeros_like(weights)
+        if "signals" in observation:
+            signals, traded = observation["signals"], tradable.unsqueeze(-1)
+            centre = (signals * traded).sum(dim=-2, keepdim=True) / traded.sum(dim=-2, keepdim=True).clamp(min=1.0)
+            logits = (((signals - centre) * traded / self.scale) * self.slopes).sum(dim=-1)
+        # Where nothing trades, nothing is aimed at either, and the ledger leaves all as it is.
+        aim = torch.softmax(logits.masked_fill(tradable <= 0.0, _CLOSED), dim=-1)
+        kept = (1.0 - torch.sigmoid(self.pace)) * weights
+        assets = kept + (1.0 - kept.sum(dim=-1, keepdim=True)) * aim
+        return torch.cat([assets, torch.zeros_like(assets[..., :1])], dim=-1)
+
+    def encode(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return the scores that stand for target weights `[P, N+1]`, as near as the actions reach."""
+        if self.spec.logit_scale:
+            scores = (weights * weights.shape[-1]).clamp(min=_LEAST).log() / self.spec.logit_scale
+        else:
+            scores = 2.0 * weights - 1.0
+        scores = scores.clamp(-1.0, 1.0)
+        return torch.atanh(scores.clamp(-_MOST_SQUASHED, _MOST_SQUASHED)) if self.spec.squashed else scores
+
+
 def make_network(spec: NetworkSpec) -> ScoreNetwork:
     """Build the network of a specification, with fresh weights from torch's generator."""
     kinds: dict[str, type[ScoreNetwork]] = {
         "shared": AssetNetwork,
         "attention": AttentionNetwork,
         "flat": FlatNetwork,
+        "tilt": TiltNetwork,
     }
     return kinds[spec.kind](spec)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from alfred.settings import Settings
 
-NetworkKind = Literal["shared", "attention", "flat"]
+NetworkKind = Literal["shared", "attention", "flat", "tilt"]
 
 
 class AgentSettings(Settings):
@@ -77,6 +77,34 @@ class DirectSettings(AgentSettings):
     weight_decay: float = Field(default=1e-3, ge=0)
     noise: float = Field(default=0.0, ge=0)
     log_every: int = Field(default=10, ge=1)
+
+
+class TiltSettings(AgentSettings):
+    """Settings of `TiltAgent`; a step is one penalty.
+
+    Attributes:
+        total_steps: Penalties tried, evenly spaced in their logarithm, the strongest first.
+        strongest: The first penalty on the sum of squared slopes, in logits, against the reward of all years together:
+            the longer a history, the less it is shrunk.
+        weakest: The last.
+        window: Decisions that a gradient reaches back. All windows of the history are walked side by side, each from
+            where the one before it ended.
+        iterations: Steps of L-BFGS at each penalty (Liu and Nocedal, 1989).
+        objective: `sharpe` climbs the Sharpe ratio of the whole history times the volatility of the start (Modigliani
+            and Modigliani, 1997), for the ratio is what the report judges; `reward` climbs the mean reward of the
+            environment, whose risk aversion may prefer little risk to a good ratio.
+    """
+
+    kind: Literal["tilt"] = "tilt"
+    network: Literal["tilt"] = "tilt"
+    total_steps: int = Field(default=5, ge=1)
+    validate_every: int = Field(default=1, ge=1)
+    checkpoint_every: int = Field(default=1, ge=1)
+    strongest: float = Field(default=12.0, gt=0)
+    weakest: float = Field(default=0.12, gt=0)
+    window: int = Field(default=21, ge=1)
+    iterations: int = Field(default=8, ge=1)
+    objective: Literal["sharpe", "reward"] = "sharpe"
 
 
 class LearnerSettings(AgentSettings):

@@ -77,6 +77,7 @@ MOMENTUM_FEATURES: Mapping[str, PanelFeature] = {
     "momentum_6_1": PanelFeature(("close",), _return_between(6 * _MONTH, _MONTH)),
     "momentum_3_1": PanelFeature(("close",), _return_between(3 * _MONTH, _MONTH)),
     "momentum_1": PanelFeature(("close",), _return_between(_MONTH, 0)),
+    "roc_5": PanelFeature(("close",), _return_between(5, 0)),
     "roc_20": PanelFeature(("close",), _return_between(20, 0)),
     "roc_60": PanelFeature(("close",), _return_between(60, 0)),
     "distance_200": PanelFeature(("close",), _compute_distance),

@@ -27,6 +27,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
         *("momentum_12_1", "momentum_6_1", "momentum_3_1", "momentum_1", "roc_20", "roc_60", "distance_200"),
         *("relative_strength", "volume_trend", "volatility_20"),
     ),
+    # What the literature of the cross-section of returns agrees on most: momentum, reversal, low volatility.
+    "classic": ("momentum_12_1", "momentum_6_1", "momentum_1", "roc_5", "volatility_60"),
     "risk": ("volatility_5", "volatility_60", "correlation_60"),
     "costs": ("spread_20", "illiquidity_20"),
     "quarterly": (

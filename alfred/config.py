@@ -38,7 +38,7 @@ DEFAULT_LISTS: Mapping[str, list[dict[str, object]]] = {
         {"kind": "toto", "refit_every_days": 2520, "forecast_every_days": 5},
         {"kind": "kronos_ensemble", "refit_every_days": 5040, "forecast_every_days": 20, "samples": 1},
     ],
-    "agents": [{"kind": "ppo", "total_steps": 80_000}, {"kind": "direct", "total_steps": 100_000}],
+    "agents": [{"kind": "ppo", "total_steps": 120_000}, {"kind": "direct", "total_steps": 100_000}],
     "baselines": list(DEFAULT_BASELINES),
 }
 """What each list of an experiment holds by default."""

@@ -311,16 +311,7 @@ class EnsemblePolicy:
 def describe_network(
     tape: Tape, settings: AgentSettings, action: ActionSettings, *, squashed: bool = False
 ) -> NetworkSpec:
-    """Return the specification of the network that an agent learns on a tape; see `NetworkSpec` for `squashed`.
-
-    Raises:
-        ConfigError: A tilt is to sell short.
-    """
-    if settings.network == "tilt" and not action.long_only:
-        raise ConfigError(
-            f"agent '{settings.label}' tilts equal weights and sells nothing short: set env.action.mode=softmax, or "
-            "train with network=shared"
-        )
+    """Return the specification of the network that an agent learns on a tape; see `NetworkSpec` for `squashed`."""
     asset, cash = _find_start(action)
     return NetworkSpec(
         shape=ObservationShape(tape.signals.shape[2], tape.features.shape[1], tape.lookback),
@@ -333,6 +324,7 @@ def describe_network(
         start_cash=cash,
         squashed=squashed,
         logit_scale=action.logit_scale if action.mode == "softmax" else 0.0,
+        leverage=action.max_leverage if action.mode == "long_short" else 0.0,
     )
 
 

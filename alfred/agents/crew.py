@@ -14,13 +14,15 @@ import numpy.typing as npt
 import torch
 
 from alfred.agents.base import EnsemblePolicy, NetworkPolicy
-from alfred.agents.networks import AssetNetwork, split_features
+from alfred.agents.networks import AssetNetwork, TiltNetwork, split_features
 from alfred.envs.actions import compute_weights
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 from alfred.typing import Float, Observation
+
+_ASKED_TOGETHER = (AssetNetwork, TiltNetwork)
 
 
 def find_members(policy: Policy) -> list[NetworkPolicy] | None:
@@ -29,7 +31,7 @@ def find_members(policy: Policy) -> list[NetworkPolicy] | None:
     Only networks without a memory count, one for all assets: what they answer follows from what they are shown.
     """
     members = policy.members if type(policy) is EnsemblePolicy else (policy,)
-    found = [item for item in members if type(item) is NetworkPolicy and type(item.network) is AssetNetwork]
+    found = [item for item in members if type(item) is NetworkPolicy and type(item.network) in _ASKED_TOGETHER]
     return found if len(found) == len(members) else None
 
 
@@ -134,6 +136,10 @@ class CrewPolicy:
             if row != last:
                 # One book at a time and in memory of its own: many at once may be added up in another order.
                 alone, common, last = own[row : row + 1].clone(), shared[row : row + 1].clone(), row
+            if isinstance(item.network, TiltNetwork):
+                mine = {key: value[row : row + 1] for key, value in tensors.items()}
+                scores[number] = item.network.encode(item.network.find_weights(mine))
+                continue
             network = cast("AssetNetwork", item.network)
             scores[number] = network.score_features(alone, common) * network.spec.score_scale + starts[number]
         return scores

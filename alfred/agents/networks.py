@@ -17,7 +17,7 @@ from alfred.typing import Tensors
 _N_HEADS = 4
 _HEADS = ("head", "cash_head")  # the last layers, by the names that networks give them
 _MOST_SQUASHED = 0.999  # a hyperbolic tangent never gets to one
-_AT_ONCE = 20.0  # a logit that is one in single precision
+_UNIT = 10.0  # logits that a parameter of a tilt stands for: optimisers step in hundredths
 _CLOSED = -1e9  # a logit of no weight
 _LEAST = 1e-9  # of an equal weight; keeps the gradient of a logarithm finite
 
@@ -100,6 +100,8 @@ class NetworkSpec:
         squashed: Whether scores go through a hyperbolic tangent on their way to actions, as off-policy agents have it.
         logit_scale: Of the softmax that reads the actions, for `tilt`, which thinks in weights; zero where actions are
             read as weights.
+        leverage: Sum of absolute weights that actions of size one stand for, where assets can be sold short; zero where
+            they cannot.
     """
 
     shape: ObservationShape
@@ -112,6 +114,7 @@ class NetworkSpec:
     start_cash: float = 0.0
     squashed: bool = False
     logit_scale: float = 0.0
+    leverage: float = 0.0
 
 
 class ScoreNetwork(nn.Module):
@@ -248,24 +251,22 @@ class FlatNetwork(ScoreNetwork):
 class TiltNetwork(ScoreNetwork):
     """Equal weights, tilted by a weighted sum of the signals and approached at a pace.
 
-    The target of asset i is `softmax(slopes . z_i)`, where z are the signals less their mean over what trades, in units
-    of `scale`. What is held moves towards it by the share `sigmoid(pace)` a decision, as trading costs advise (Garleanu
-    and Pedersen, 2013); cash that waits to be invested goes into the target at once.
+    The target of asset i is `softmax(10 slopes . z_i)`, where z are the signals less their mean over what trades, and
+    `(1 + 10 slopes . z_i) / N` where assets can be sold short (a parametric portfolio policy: Brandt, Santa-Clara and
+    Valkanov, 2009). What is held moves towards it by the share `sigmoid(10 pace)` a decision, as trading costs advise
+    (Garleanu and Pedersen, 2013); cash that waits to be invested goes into the target at once. It has no more numbers
+    than a few thousand sessions can teach, where thousands of weights learn the past by heart.
 
     Attributes:
-        slopes: Logits of weight per unit of each signal, `[K]`; all zero in the untrained network.
-        pace: Logit of the share of the way that one decision goes.
-        scale: Units of the signals, `[K]`; see `alfred.agents.tilt`.
+        slopes: Tens of logits of weight per unit of each signal, `[K]`; all zero in the untrained network.
+        pace: Tens of the logit of the share of the way that one decision goes.
     """
 
-    scale: torch.Tensor
-
     def __init__(self, spec: NetworkSpec) -> None:
-        """Begin at equal weights, approached at once."""
+        """Begin at equal weights."""
         super().__init__(spec)
         self.slopes = nn.Parameter(torch.zeros(spec.shape.n_signals))
-        self.pace = nn.Parameter(torch.tensor(_AT_ONCE))
-        self.register_buffer("scale", torch.ones(spec.shape.n_signals))
+        self.pace = nn.Parameter(torch.tensor(0.0))
         self.summary_width = spec.shape.shared
 
     @property
@@ -277,17 +278,30 @@ class TiltNetwork(ScoreNetwork):
         """Return scores and summary; see the base class."""
         return self.encode(self.find_weights(observation)), split_features(observation)[1]
 
+    @property
+    def tilts(self) -> torch.Tensor:
+        """Logits of weight per unit of each signal, `[K]`."""
+        return self.slopes * _UNIT
+
+    @property
+    def share(self) -> torch.Tensor:
+        """Share of the way to the target that one decision goes."""
+        return torch.sigmoid(self.pace * _UNIT)
+
     def find_weights(self, observation: Tensors) -> torch.Tensor:
         """Return target weights, cash last, `[P, N+1]`."""
         weights, tradable = observation["weights"][..., :-1], observation["tradable"]
-        logits = torch.zeros_like(weights)
+        tilt = torch.zeros_like(weights)
         if "signals" in observation:
             signals, traded = observation["signals"], tradable.unsqueeze(-1)
             centre = (signals * traded).sum(dim=-2, keepdim=True) / traded.sum(dim=-2, keepdim=True).clamp(min=1.0)
-            logits = (((signals - centre) * traded / self.scale) * self.slopes).sum(dim=-1)
-        # Where nothing trades, nothing is aimed at either, and the ledger leaves all as it is.
-        aim = torch.softmax(logits.masked_fill(tradable <= 0.0, _CLOSED), dim=-1)
-        kept = (1.0 - torch.sigmoid(self.pace)) * weights
+            tilt = ((signals - centre) * traded) @ self.tilts
+        if self.spec.leverage:
+            aim = (1.0 + tilt) * tradable / tradable.sum(dim=-1, keepdim=True).clamp(min=1.0)
+        else:
+            # Where nothing trades, nothing is aimed at either, and the ledger leaves all as it is.
+            aim = torch.softmax(tilt.masked_fill(tradable <= 0.0, _CLOSED), dim=-1)
+        kept = (1.0 - self.share) * weights
         assets = kept + (1.0 - kept.sum(dim=-1, keepdim=True)) * aim
         return torch.cat([assets, torch.zeros_like(assets[..., :1])], dim=-1)
 
@@ -296,7 +310,7 @@ class TiltNetwork(ScoreNetwork):
         if self.spec.logit_scale:
             scores = (weights * weights.shape[-1]).clamp(min=_LEAST).log() / self.spec.logit_scale
         else:
-            scores = 2.0 * weights - 1.0
+            scores = weights / self.spec.leverage if self.spec.leverage else 2.0 * weights - 1.0
         scores = scores.clamp(-1.0, 1.0)
         return torch.atanh(scores.clamp(-_MOST_SQUASHED, _MOST_SQUASHED)) if self.spec.squashed else scores
 

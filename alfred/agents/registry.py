@@ -15,7 +15,6 @@ AGENTS: Registry[Agent] = Registry(
     "agent",
     "alfred.agents",
     {
-        "tilt": "alfred.agents.tilt:TiltAgent",
         "direct": "alfred.agents.direct:DirectAgent",
         "ppo": "alfred.agents.sb3.ppo:PpoAgent",
         "a2c": "alfred.agents.sb3.ppo:A2cAgent",
@@ -26,7 +25,6 @@ AGENTS: Registry[Agent] = Registry(
         "tqc": "alfred.agents.sb3.off_policy:TqcAgent",
     },
     {
-        "tilt": "alfred.agents.settings:TiltSettings",
         "direct": "alfred.agents.settings:DirectSettings",
         "ppo": "alfred.agents.settings:PpoSettings",
         "a2c": "alfred.agents.settings:A2cSettings",

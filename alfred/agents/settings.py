@@ -67,44 +67,17 @@ class DirectSettings(AgentSettings):
     """
 
     kind: Literal["direct"] = "direct"
+    network: NetworkKind = "tilt"
     total_steps: int = Field(default=1_000_000, ge=1)
-    validate_every: int = Field(default=50_000, ge=1)
+    validate_every: int = Field(default=25_000, ge=1)
     patience: int | None = Field(default=8, ge=1)
     n_portfolios: int = Field(default=256, ge=1, le=65_536)
     horizon: int = Field(default=16, ge=1)
     episode_length: int = Field(default=256, ge=2)
-    learning_rate: float = Field(default=6e-3, gt=0)
+    learning_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-3, ge=0)
     noise: float = Field(default=0.0, ge=0)
     log_every: int = Field(default=10, ge=1)
-
-
-class TiltSettings(AgentSettings):
-    """Settings of `TiltAgent`; a step is one penalty.
-
-    Attributes:
-        total_steps: Penalties tried, evenly spaced in their logarithm, the strongest first.
-        strongest: The first penalty on the sum of squared slopes, in logits, against the reward of all years together:
-            the longer a history, the less it is shrunk.
-        weakest: The last.
-        window: Decisions that a gradient reaches back. All windows of the history are walked side by side, each from
-            where the one before it ended.
-        iterations: Steps of L-BFGS at each penalty (Liu and Nocedal, 1989).
-        objective: `sharpe` climbs the Sharpe ratio of the whole history times the volatility of the start (Modigliani
-            and Modigliani, 1997), for the ratio is what the report judges; `reward` climbs the mean reward of the
-            environment, whose risk aversion may prefer little risk to a good ratio.
-    """
-
-    kind: Literal["tilt"] = "tilt"
-    network: Literal["tilt"] = "tilt"
-    total_steps: int = Field(default=5, ge=1)
-    validate_every: int = Field(default=1, ge=1)
-    checkpoint_every: int = Field(default=1, ge=1)
-    strongest: float = Field(default=12.0, gt=0)
-    weakest: float = Field(default=0.12, gt=0)
-    window: int = Field(default=21, ge=1)
-    iterations: int = Field(default=8, ge=1)
-    objective: Literal["sharpe", "reward"] = "sharpe"
 
 
 class LearnerSettings(AgentSettings):
@@ -146,8 +119,9 @@ class OnPolicySettings(LearnerSettings):
         warm_start: Settings of a direct agent whose network the training starts from, or None.
     """
 
+    network: NetworkKind = "tilt"
     n_envs: int = Field(default=128, ge=1)
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     gamma: float = Field(default=0.8, ge=0, lt=1)
     averaging: float = Field(default=0.99, ge=0, lt=1)
     greedy_baseline: bool = True
@@ -191,6 +165,7 @@ class RecurrentPpoSettings(PpoSettings):
     """
 
     kind: Literal["recurrent_ppo"] = "recurrent_ppo"  # type: ignore[assignment]
+    network: NetworkKind = "shared"
     n_steps: int = Field(default=32, ge=1)
     state_size: int = Field(default=16, ge=1)
 

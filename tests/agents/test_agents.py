@@ -96,7 +96,7 @@ def test_curves_are_written_and_checkpoints_cleared(trained: Trained) -> None:
     assert not (trained[2] / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("kind", ["tilt", "direct", "ppo", "sac", "recurrent_ppo", "td3"])
+@pytest.mark.parametrize("kind", ["direct", "ppo", "sac", "recurrent_ppo", "td3"])
 def test_a_training_that_was_killed_ends_where_it_would_have_ended(kind: str, tmp_path: Path) -> None:
     settings = make_tiny(kind)
     expected = train(kind, tmp_path / "whole")
@@ -122,7 +122,7 @@ def test_a_training_that_was_killed_ends_where_it_would_have_ended(kind: str, tm
     assert not torch.equal(parameters(other_seed), parameters(expected))
 
 
-@pytest.mark.parametrize("network", ["attention", "flat"])
+@pytest.mark.parametrize("network", ["shared", "attention", "flat"])
 @pytest.mark.parametrize("kind", ["direct", "ppo"])
 def test_other_networks_train_and_are_read_again(kind: str, network: str, tmp_path: Path) -> None:
     policy = train(kind, tmp_path, network=network)

@@ -23,7 +23,7 @@ N_ENVS, N_STEPS = 8, 60
 def make_policy(folder: Path, memory: int = 0) -> NetworkPolicy:
     """A policy that has left its start, so that its weights follow what it sees."""
     torch.manual_seed(0)
-    spec = describe_network(make_task(folder).tape, make_tiny("ppo"), SETTINGS.action)
+    spec = describe_network(make_task(folder).tape, make_tiny("ppo", network="shared"), SETTINGS.action)
     network = build_network(type(spec)(**{**vars(spec), "state_size": memory}))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)

@@ -78,7 +78,7 @@ def measure(view: View, days: int, seed: int, steps: int | None) -> dict[str, fl
     began = time.process_time()
     task = PlantedTask(IC, days, test_seed=seed + 2, train_seed=seed, model=model, view=view)
     seconds = time.process_time() - began
-    settings = DirectSettings(patience=None)
+    settings = DirectSettings(patience=None, validate_every=50_000, network="shared", learning_rate=6e-3)
     if steps is not None:
         settings = settings.model_copy(update={"total_steps": steps})
     with tempfile.TemporaryDirectory() as folder:

@@ -26,8 +26,8 @@ from alfred.agents.settings import AgentSettings, DirectSettings, PpoSettings
 ICS = (0.05, 0.10)
 # The defaults of both agents, with steps that stay inside the budgets of 20 and 120 CPU seconds.
 AGENTS: dict[str, AgentSettings] = {
-    "direct": DirectSettings(patience=None),
-    "ppo": PpoSettings(total_steps=1_500_000, validate_every=150_000),
+    "direct": DirectSettings(patience=None, validate_every=50_000, network="shared", learning_rate=6e-3),
+    "ppo": PpoSettings(total_steps=1_500_000, validate_every=150_000, network="shared", learning_rate=3e-3),
 }
 N_SEEDS = 3
 

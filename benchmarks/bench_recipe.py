@@ -68,7 +68,7 @@ RULES: Mapping[str, Mapping[str, object]] = {
     "momentum 12-1": {"kind": "momentum"},
     "inverse volatility": {"kind": "inverse_volatility"},
 }
-FEATURES = ("classic", "costs")
+FEATURES = ("classic",)
 SPANS = {"chosen": (date(2005, 1, 3), date(2015, 12, 31), 11), "locked": (date(2016, 1, 4), date(2023, 12, 29), 8)}
 FIRST_PRICE, SIZE, FIRST_LOCKED = "2001-01-01", 30, 100
 

@@ -115,15 +115,21 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps of all three")
     parser.add_argument("--ic", type=float, default=0.05, help="correlation of the planted signal")
+    parser.add_argument(
+        "--network", choices=["shared", "attention", "tilt"], default="shared", help="of our two agents"
+    )
     arguments = parser.parse_args()
+    network = arguments.network
     torch.set_num_threads(1)
     task = PlantedTask(arguments.ic)
 
     def scale(steps: int) -> int:
         return max(int(arguments.scale * steps), 1)
 
-    ppo = PpoSettings(total_steps=scale(800_000), validate_every=scale(50_000))
-    direct = DirectSettings(total_steps=scale(1_000_000), validate_every=scale(60_000), patience=None)
+    ppo = PpoSettings(total_steps=scale(800_000), validate_every=scale(50_000), network=network, learning_rate=3e-3)
+    direct = DirectSettings(
+        total_steps=scale(1_000_000), validate_every=scale(60_000), patience=None, network=network, learning_rate=6e-3
+    )
     curves = {
         "library_ppo": run_library(task, scale(800_000)),
         "ppo": run_ours(task, ppo),

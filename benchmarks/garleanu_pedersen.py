@@ -45,7 +45,9 @@ def measure_garleanu_pedersen(seed: int = 0) -> dict[str, float]:
     validation_tape = _lay_out(_draw(VALIDATION_DAYS, seed=2)[0])
     test, optimum = _draw(TEST_DAYS, seed=3)
     test_tape = _lay_out(test)
-    settings = DirectSettings(total_steps=5_000_000, validate_every=250_000, patience=None)
+    settings = DirectSettings(
+        total_steps=5_000_000, validate_every=250_000, patience=None, network="shared", learning_rate=6e-3
+    )
 
     def validate(policy: Policy, _steps: int) -> float:
         # Realised, as an agent has to do it: the model is not known to it.

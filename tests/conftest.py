@@ -10,12 +10,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Workers of pytest-xdist are told the width of its terminal, and tables would be folded to it.
 os.environ.pop("COLUMNS", None)
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from alfred.data.market import Market
+from alfred.training.tensorboard import trainings
 
+_ADD_PICTURES = trainings.add_pictures
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -24,6 +28,22 @@ def _folder(variable: str, default: str) -> Path:
     if not path.is_dir():
         pytest.skip(f"{path} is absent; set {variable} to a folder with this data")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_left_out() -> Iterator[None]:
+    """Leave the pictures of TensorBoard out of small runs, a fifth of what they cost; `pictures` brings them back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainings, "add_pictures", lambda *_arguments: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Iterator[None]:
+    """Draw the pictures of TensorBoard in the tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainings, "add_pictures", _ADD_PICTURES)
+        yield
 
 
 @pytest.fixture(scope="session")

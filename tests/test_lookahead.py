@@ -56,7 +56,7 @@ def forecast_with(kind: str) -> Callable[[Market], Table]:
 
 
 @pytest.mark.parametrize("normalise", ["none", "rank", "zscore"])
-@pytest.mark.parametrize("family", ["technical", "momentum", "risk", "costs"])
+@pytest.mark.parametrize("family", ["technical", "momentum", "classic", "risk", "costs"])
 def test_features(family, normalise) -> None:
     settings = FeatureSettings(names=(family,), normalise=normalise)
     assert find_leak(lambda market: by_date(compute_features(market, settings))) == ""

@@ -214,7 +214,7 @@ class FeatureSettings(Settings):
         zscore_min_days: Known values that they need.
     """
 
-    names: tuple[str, ...] = Field(default=("risk", "costs"), min_length=1)
+    names: tuple[str, ...] = Field(default=("classic",), min_length=1)
     normalise: Literal["none", "rank", "zscore"] = "rank"
     zscore_days: int = Field(default=252, ge=2)
     zscore_min_days: int = Field(default=60, ge=2)

@@ -45,7 +45,7 @@ def train(folder: Path, signals: Signals = WORLD.signals) -> list[TrainedAgent]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[TrainedAgent], Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory, pictures: None) -> tuple[list[TrainedAgent], Path]:
     folder = tmp_path_factory.mktemp("trained")
     return train(folder), folder
 

@@ -25,7 +25,7 @@ from alfred.evaluation.statistics.significance import compute_long_run_variance
 from alfred.training.cross_fitting.held_out import HeldOut
 from alfred.typing import FloatArray
 
-LEVEL = 0.1
+LEVEL = 0.02
 """Chance that a training without skill passes the first question."""
 
 _DRAWS = 20_000

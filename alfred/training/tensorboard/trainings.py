@@ -75,8 +75,13 @@ def write_training(
         events.add_scalars({f"{RESULT}/{name}": value for name, value in results.items()})
         caption = _write_caption(kept, n_steps, record)
         events.add_text("training", f"**{caption}**\n\n{record.name} {explanation}.")
-        events.add_picture("1_wealth", draw_wealth([record, *references], caption))
-        events.add_picture("2_weights", draw_weights(record, title=caption))
+        add_pictures(events, record, references, caption)
+
+
+def add_pictures(events: EventFile, record: Backtest, references: Sequence[Backtest], caption: str) -> None:
+    """Draw what a policy did beside the references: wealth, drawdown and turnover, and its weights."""
+    events.add_picture("1_wealth", draw_wealth([record, *references], caption))
+    events.add_picture("2_weights", draw_weights(record, title=caption))
 
 
 def _average(blocks: Sequence[Mapping[str, Mapping[int, float]]]) -> dict[str, dict[int, float]]:

@@ -48,7 +48,7 @@ _WORST = -100.0
 _COMMON: Space = {
     "temperature": Real(low=1.0, high=6.0, log=True),
     "averaging": Choice(options=(0.0, 0.9, 0.95, 0.99)),
-    "network": Choice(options=("shared", "attention")),
+    "network": Choice(options=("tilt", "shared", "attention")),
     "validation_blocks": Whole(low=2, high=6),
 }
 ALGORITHMS: Mapping[str, Space] = {

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from alfred.data.features.catalogue import compute_features, list_features
 from alfred.data.features.costs import COST_FEATURES
 from alfred.data.features.indicators import INDICATORS
-from alfred.data.features.momentum import MOMENTUM_FEATURES
+from alfred.data.features.momentum import MOMENTUM_FEATURES, REVERSAL_FEATURES
 from alfred.data.features.names import FAMILIES
 from alfred.data.features.risk import RISK_FEATURES
 from alfred.data.features.rollup import ROLLUP_FEATURES
@@ -186,9 +186,11 @@ def test_features_that_need_more_than_closes_say_so() -> None:
 
 def test_a_family_stands_for_what_the_market_has_the_fields_for() -> None:
     closes = make_random_market(ohlc=False)
-    assert list_features(closes, FeatureSettings()) == FAMILIES["risk"]
-    assert compute_features(closes, FeatureSettings()).names == tuple(f"feature.{name}" for name in FAMILIES["risk"])
-    assert list_features(make_random_market(), FeatureSettings()) == (*FAMILIES["risk"], *FAMILIES["costs"])
+    both = FeatureSettings(names=("risk", "costs"))
+    assert list_features(closes, both) == FAMILIES["risk"]
+    assert compute_features(closes, both).names == tuple(f"feature.{name}" for name in FAMILIES["risk"])
+    assert list_features(make_random_market(), both) == (*FAMILIES["risk"], *FAMILIES["costs"])
+    assert list_features(closes, FeatureSettings()) == FAMILIES["classic"]  # the default needs closes alone
     assert "volume_trend" not in list_features(closes, FeatureSettings(names=("momentum",)))
 
 
@@ -237,10 +239,14 @@ def test_an_unknown_feature_has_a_suggestion() -> None:
 
 
 def test_every_feature_that_is_computed_has_its_name_in_the_list() -> None:
-    assert {
+    computed = {
         "technical": tuple(INDICATORS),
         "momentum": tuple(MOMENTUM_FEATURES),
         "risk": tuple(RISK_FEATURES),
         "costs": tuple(COST_FEATURES),
         "quarterly": tuple(ROLLUP_FEATURES),
-    } == FAMILIES
+    }
+    assert {name: names for name, names in FAMILIES.items() if name != "classic"} == computed
+    # A selection of the others, and what only it has.
+    assert set(FAMILIES["classic"]) <= {*MOMENTUM_FEATURES, *RISK_FEATURES, *REVERSAL_FEATURES}
+    assert set(REVERSAL_FEATURES) <= set(FAMILIES["classic"])

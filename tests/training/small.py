@@ -82,3 +82,7 @@ def run_small(
     lines = Lines()
     prepared, _, rows = pipeline.run_all(experiment, root, fresh=fresh, judge=judge, reporter=lines)
     return prepared, lines, rows
+
+
+def stamp(root: Path, pattern: str = "policy.safetensors") -> dict[str, int]:
+    return {str(path.relative_to(root)): path.stat().st_mtime_ns for path in sorted(root.rglob(pattern))}

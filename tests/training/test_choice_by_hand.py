@@ -115,8 +115,8 @@ def test_skill_that_its_costs_eat_is_not_kept() -> None:
     assert kept.untrained and kept.p_value == 1 / 20_001
 
 
-def test_the_level_is_a_tenth() -> None:
-    assert LEVEL == 0.1
+def test_the_level_is_a_fiftieth() -> None:
+    assert LEVEL == 0.02
 
 
 def test_the_first_checkpoint_counts() -> None:

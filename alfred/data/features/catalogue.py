@@ -8,7 +8,7 @@ import numpy as np
 
 from alfred.data.features.costs import COST_FEATURES
 from alfred.data.features.indicators import INDICATORS, compute_indicators
-from alfred.data.features.momentum import MOMENTUM_FEATURES, compute_panels
+from alfred.data.features.momentum import MOMENTUM_FEATURES, REVERSAL_FEATURES, compute_panels
 from alfred.data.features.names import FAMILIES
 from alfred.data.features.normalise import rank_across, standardise_trailing
 from alfred.data.features.registry import FEATURES
@@ -20,7 +20,7 @@ from alfred.data.signals import Signals
 from alfred.errors import DataError
 from alfred.typing import FloatArray
 
-_PANELS = {**MOMENTUM_FEATURES, **RISK_FEATURES, **COST_FEATURES, **ROLLUP_FEATURES}
+_PANELS = {**MOMENTUM_FEATURES, **REVERSAL_FEATURES, **RISK_FEATURES, **COST_FEATURES, **ROLLUP_FEATURES}
 _FIELDS: Mapping[str, tuple[str, ...]] = {
     **{name: indicator.fields for name, indicator in INDICATORS.items()},
     **{name: feature.fields for name, feature in _PANELS.items()},

@@ -77,7 +77,6 @@ MOMENTUM_FEATURES: Mapping[str, PanelFeature] = {
     "momentum_6_1": PanelFeature(("close",), _return_between(6 * _MONTH, _MONTH)),
     "momentum_3_1": PanelFeature(("close",), _return_between(3 * _MONTH, _MONTH)),
     "momentum_1": PanelFeature(("close",), _return_between(_MONTH, 0)),
-    "roc_5": PanelFeature(("close",), _return_between(5, 0)),
     "roc_20": PanelFeature(("close",), _return_between(20, 0)),
     "roc_60": PanelFeature(("close",), _return_between(60, 0)),
     "distance_200": PanelFeature(("close",), _compute_distance),
@@ -85,6 +84,7 @@ MOMENTUM_FEATURES: Mapping[str, PanelFeature] = {
     "volume_trend": PanelFeature(("volume",), _compute_volume_trend),
     "volatility_20": PanelFeature(("close",), _compute_volatility),
 }
+REVERSAL_FEATURES: Mapping[str, PanelFeature] = {"roc_5": PanelFeature(("close",), _return_between(5, 0))}
 
 
 def compute_panels(market: Market, features: Mapping[str, PanelFeature]) -> dict[str, FloatArray]:

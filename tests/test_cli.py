@@ -19,6 +19,7 @@ from alfred.cli.options import one_line_errors
 from alfred.data.files import write_atomically
 from alfred.errors import StorageError
 from alfred.training.locks import hold_run
+from alfred.version import __version__
 from tests.commands import call, refuse
 from tests.conftest import make_random_market
 from tests.training.small import write_market
@@ -340,3 +341,7 @@ def test_each_command_is_listed_once_and_the_first_steps_first() -> None:
     names = [item.name or item.callback.__name__ for item in app.registered_commands]
     assert names[:3] == ["demo", "run", "forecast"]
     assert len(names) == len(set(names))
+
+
+def test_it_tells_its_version() -> None:
+    assert call("--version").stdout.strip() == f"alfred {__version__}"

@@ -25,7 +25,7 @@ from alfred.agents.networks import (
 )
 from alfred.agents.recurrent import BURN_IN, RecurrentNetwork, RecurrentState, build_network, forget
 from alfred.agents.settings import AgentSettings
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.envs.actions import compute_weights
 from alfred.envs.policy import Policy
 from alfred.envs.settings import ActionSettings, PortfolioSettings
@@ -260,7 +260,7 @@ class NetworkPolicy:
         """
         source = Path(folder)
         try:
-            raw = json.loads((source / "policy.json").read_text(encoding="utf-8"))
+            raw = read_json(source / "policy.json")
             spec = NetworkSpec(**raw["network"])
             spec = replace(spec, shape=ObservationShape(**raw["network"]["shape"]), hidden=tuple(spec.hidden))
             network = build_network(spec)

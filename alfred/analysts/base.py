@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
@@ -12,7 +11,7 @@ import pandas as pd
 from alfred.analysts.forecast import Forecast
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.errors import CheckpointError, ConfigError, NotFittedError
 from alfred.keys.mistakes import explain_briefly
@@ -117,7 +116,7 @@ class Analyst(ABC):
         """
         source = Path(folder)
         try:
-            raw = json.loads((source / "settings.json").read_text(encoding="utf-8"))
+            raw = read_json(source / "settings.json")
             analyst = cls(cls.settings_class.model_validate(raw))
             analyst._load_weights(source)
         except (OSError, ValueError, KeyError) as error:

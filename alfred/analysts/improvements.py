@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from alfred.analysts.baseline import Comparison
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.errors import CheckpointError
 
 _VERSION = 1
@@ -147,7 +147,7 @@ class ImprovementTracker:
 
     def _read(self) -> dict[str, list[Improvement]]:
         try:
-            raw = json.loads(self.path.read_text(encoding="utf-8"))
+            raw = read_json(self.path)
             if raw["version"] != _VERSION:
                 raise ValueError(f"version {raw['version']}, not {_VERSION}")
             return {

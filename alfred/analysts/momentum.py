@@ -13,7 +13,7 @@ from alfred.analysts.forecast import Forecast
 from alfred.analysts.settings import MomentumSettings
 from alfred.analysts.windows import compute_forward_returns, compute_window_volatility, scale_by_horizon
 from alfred.data.contexts import Contexts
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.errors import DataError
 from alfred.typing import FloatArray
@@ -69,6 +69,6 @@ class MomentumAnalyst(Analyst):
         write_atomically(folder / "weights.json", lambda path: path.write_text(text, encoding="utf-8"))
 
     def _load_weights(self, folder: Path) -> None:
-        raw = json.loads((folder / "weights.json").read_text(encoding="utf-8"))
+        raw = read_json(folder / "weights.json")
         self.coefficients_ = np.asarray(raw["coefficients"], dtype=np.float64)
         self.spread_ = float(raw["spread"])

@@ -15,7 +15,7 @@ from alfred.analysts.forecast import Forecast
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import CARD_FILE, SAVED_FIELDS, SavedSettings
 from alfred.data.contexts import Contexts
-from alfred.data.files import compute_checksum, write_atomically
+from alfred.data.files import compute_checksum, read_json, write_atomically
 from alfred.data.market import Market
 from alfred.errors import CheckpointError, ConfigError
 from alfred.keys.mistakes import explain_briefly
@@ -149,7 +149,7 @@ class SavedAnalyst(Analyst):
         write_atomically(folder / _MODEL_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
     def _load_weights(self, folder: Path) -> None:
-        told = json.loads((folder / _MODEL_FILE).read_text(encoding="utf-8"))["checksum"]
+        told = read_json(folder / _MODEL_FILE)["checksum"]
         if told != digest_folder(Path(self.settings.path).expanduser()):
             raise CheckpointError(f"{self.settings.path} holds another analyst than the one that was used here")
 

@@ -47,6 +47,7 @@ from alfred.cli.tuning.report import dashboard
 from alfred.cli.tuning.sweep import sweep
 from alfred.errors import AlfredError, suggest_path
 from alfred.plugins import load_plugins
+from alfred.version import __version__
 
 if TYPE_CHECKING:  # the heavy rooms are imported by the commands that need them: --help answers at once
     from alfred.config import Experiment
@@ -65,6 +66,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"alfred {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Keep what stands before a command."""
 
 
 @app.command()

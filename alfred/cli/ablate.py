@@ -95,8 +95,10 @@ def ablate(
 
 def _keep_others(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Return what is found now, and what an earlier call on the same run found that was not asked about now."""
+    from alfred.data.files import read_json
+
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+        earlier = read_json(path)
         if earlier["made_from"] != facts["made_from"]:
             return facts
         asked = {item["subject"] for item in facts["ablations"]}

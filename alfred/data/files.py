@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -46,6 +50,32 @@ def _write(target: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_text(path: Path | str) -> str:
+    """Return the text of a regular file: nobody waits for a pipe that never ends.
+
+    Raises:
+        OSError: The file is missing, cannot be read, or is no regular one.
+        ValueError: It is not text in UTF-8.
+    """
+    source = Path(path)
+    if not stat.S_ISREG(source.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(source))
+    return source.read_text(encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Return what a regular file of JSON holds.
+
+    Raises:
+        OSError: The file is missing, cannot be read, or is no regular one.
+        ValueError: It is not JSON, or nested deeper than anybody writes it.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def compute_checksum(path: Path | str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.errors import SignalError
 
 _CHUNK = 128  # rows of a panel that are worked on at once
@@ -225,7 +225,7 @@ class Signals:
         """
         target = Path(path)
         try:
-            description = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+            description = read_json(target.with_suffix(".json"))
             table = pd.read_parquet(target)
             names, symbols = tuple(description["names"]), tuple(description["symbols"])
             dates = pd.DatetimeIndex(table["date"].unique())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from alfred.data.files import read_json
 from alfred.errors import CheckpointError, ConfigError, import_extra, suggest
 
 CONFIG_FILE = "config.json"
@@ -128,7 +128,7 @@ def _read_checkpoint(source: str, revision: str | None, config: Path, weights: P
                 f"{path} does not exist; a checkpoint is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
             )
     try:
-        values = json.loads(config.read_text(encoding="utf-8"))
+        values = read_json(config)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{config} is not readable JSON ({error}); copy or download it again") from error
     if not isinstance(values, dict):

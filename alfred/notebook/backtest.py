@@ -17,12 +17,13 @@ from alfred.data.market import Market
 from alfred.data.sessions import to_day
 from alfred.data.signals import Signals
 from alfred.envs.gym.episodes import read_settings
-from alfred.envs.settings import ActionSettings, PortfolioSettings
+from alfred.envs.settings import PortfolioSettings
 from alfred.envs.simulator import PortfolioSimulator
 from alfred.envs.tape import Tape
 from alfred.errors import ConfigError
 from alfred.evaluation import backtest as records_of
 from alfred.evaluation.behaviour import describe_behaviour
+from alfred.evaluation.breakdown.breakdown import break_down
 from alfred.evaluation.report.inputs import MarketFacts, ReportInput
 from alfred.evaluation.report.numbers import Numbers, compute_numbers
 from alfred.evaluation.report.page import render_report, write_report
@@ -46,7 +47,7 @@ class Backtest:
         trades: One row a trade of one symbol: `date`, `symbol`, `before` and `after` (weights around the trade) and
             `change`.
         market: What was traded.
-        action: How actions became weights.
+        settings: Costs, execution and mandate that all were traded at.
         intervals: How intervals are made.
         n_trials: Strategies that were tried to find this one; the verdict pays for them.
     """
@@ -54,7 +55,7 @@ class Backtest:
     records: tuple[records_of.Backtest, ...]
     trades: pd.DataFrame
     market: Market
-    action: ActionSettings
+    settings: PortfolioSettings
     intervals: IntervalSettings
     n_trials: int = 1
 
@@ -124,7 +125,7 @@ class Backtest:
     @property
     def _behaviours(self) -> dict[str, Any]:
         first, *others = self.records
-        return {first.name: describe_behaviour(first, others, self.market, self.action, self.intervals.level)}
+        return {first.name: describe_behaviour(first, others, self.market, self.settings.action, self.intervals.level)}
 
     def make_report_input(self, title: str | None = None, caveats: Sequence[str] = ()) -> ReportInput:
         """Return what the page is made of.
@@ -141,6 +142,7 @@ class Backtest:
             equal_weight=_EQUAL_WEIGHT,
             n_trials=self.n_trials,
             behaviours=self._behaviours,
+            breakdown=break_down(self.records[0], self.records[1:], self.market, self.settings),
             caveats=caveats,
             intervals=self.intervals,
         )
@@ -209,7 +211,7 @@ def backtest(
         records.append(records_of.backtest(one, walk))
         if one is policy:
             trades = list_trades(walk.simulator, walk.tape)
-    return Backtest(tuple(records), trades, market, chosen.action, intervals or IntervalSettings(), n_trials)
+    return Backtest(tuple(records), trades, market, chosen, intervals or IntervalSettings(), n_trials)
 
 
 def list_trades(simulator: PortfolioSimulator, tape: Tape) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alfred.config import Experiment, load_experiment
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
@@ -250,8 +250,8 @@ def read_manifest(run: RunFolder) -> dict[str, object]:
         ConfigError: It is missing or damaged.
     """
     try:
-        manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        manifest = read_json(run.manifest)
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{run.manifest} cannot be read ({error}); `alfred run {run.config}` writes it again"
         ) from error

@@ -358,3 +358,12 @@ def test_what_cannot_be_listed(tmp_path: Path) -> None:
     assert "there is no run" in refuse("runs", "show", tmp_path / "none")
     assert "there is nothing in" in call("runs", "list", tmp_path).stdout
     assert json.loads(call("runs", "list", tmp_path, "--json").stdout) == []
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(root: Path) -> None:
+    for name in ("status.json", "results.json", "manifest.json"):
+        (root / "one" / name).unlink()
+        os.mkfifo(root / "one" / name)
+    (root / "two" / "status.json").write_text("[" * 100_000)
+    assert set(listed(root)) == {"one", "two"}
+    assert "not a regular file" in refuse("report", root / "one")

@@ -142,3 +142,18 @@ def test_an_experiment_in_python_is_that_of_a_file(tmp_path: Path) -> None:
     assert alfred.Experiment() == load_experiment()
     with pytest.raises(ValueError, match="unknown agent kind 'direkt'"):
         alfred.Experiment(agents=[{"kind": "direkt"}])  # type: ignore[arg-type]
+
+
+def test_what_a_gain_came_from_stands_on_the_page_and_adds_up() -> None:
+    market = make_random_market(300, 4, seed=2)
+    weights = pd.DataFrame([[0.6, 0.3, 0.0, 0.0]], index=market.dates[20:21], columns=["S0", "S1", "S2", "SPY"])
+    found = alfred.backtest(weights, market, start=market.dates[20], settings={"cost_bps": 30})
+    broken = found.make_report_input().breakdown
+    assert broken is not None and not broken.missing
+    for gain, other in zip(broken.gains, found.records[1:], strict=True):
+        whole = gain.whole
+        assert gain.reference == other.name
+        assert whole.selection + whole.timing + whole.cash + whole.costs == pytest.approx(whole.total, abs=1e-9)
+        assert whole.total == pytest.approx(25_200 * (found.records[0].net - other.net).mean(), rel=1e-9)
+        assert whole.cash != 0.0
+    assert '<th scope="col">Selection</th>' in found.report().text

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.errors import CheckpointError
 
 _FILE = "weights.json"
@@ -40,7 +40,7 @@ class Identity:
         """
         path = folder / _FILE
         try:
-            saved = Identity(**json.loads(path.read_text(encoding="utf-8")))
+            saved = Identity(**read_json(path))
         except (OSError, ValueError, TypeError) as error:
             raise CheckpointError(f"{path} does not say which weights it belongs to ({error}); fit again") from error
         for name, value in asdict(self).items():

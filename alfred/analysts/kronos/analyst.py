@@ -28,7 +28,7 @@ from alfred.analysts.kronos.training import train_tokens
 from alfred.analysts.kronos.windows import REBUILT_NOTE, choose_fields, iterate_passes, make_candles
 from alfred.analysts.settings import AnalystSettings
 from alfred.data.contexts import Contexts
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.errors import ConfigError, DataError
 from alfred.typing import FloatArray
@@ -196,7 +196,7 @@ class KronosAnalyst(Analyst):
         write_atomically(folder / _STATE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
 
     def _load_weights(self, folder: Path) -> None:
-        state = json.loads((folder / _STATE_FILE).read_text(encoding="utf-8"))
+        state = read_json(folder / _STATE_FILE)
         self.fields, self.notes = tuple(state["fields"]), tuple(state["notes"])
         pair = load_pair(folder)
         pair.tokenizer.to(self.settings.device)

@@ -16,7 +16,7 @@ from alfred.analysts.settings import AnalystSettings
 from alfred.analysts.tabular.examples import Examples, Names
 from alfred.analysts.tabular.quiet import QuietAnalyst
 from alfred.data.contexts import Contexts
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.point_in_time.headlines import HEADLINES
 from alfred.errors import CheckpointError, ConfigError, DataError
@@ -84,7 +84,7 @@ class NewsAnalyst(QuietAnalyst):
 
     def _load_weights(self, folder: Path) -> None:
         super()._load_weights(folder)
-        told = json.loads((folder / _SCORER_FILE).read_text(encoding="utf-8"))["identity"]
+        told = read_json(folder / _SCORER_FILE)["identity"]
         if told != self.scorer_.identity:
             raise CheckpointError(
                 f"{folder} was fitted on scores of '{told}', but what is here is '{self.scorer_.identity}': fit again"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alfred.data.files import compute_checksum, write_atomically
+from alfred.data.files import compute_checksum, read_json, write_atomically
 from alfred.errors import ConfigError, DataError, EndpointError, import_extra
 from alfred.settings import check_name
 
@@ -269,7 +269,7 @@ def _write(folder: Path, symbol: str, bars: pd.DataFrame, provenance: dict[str, 
 def _is_cached(folder: Path, symbol: str, span: dict[str, str | None]) -> bool:
     path = folder / f"{symbol}.parquet"
     try:
-        provenance = json.loads((folder / f"{symbol}.json").read_text(encoding="utf-8"))
+        provenance = read_json(folder / f"{symbol}.json")
         same = all(provenance.get(name) == value for name, value in span.items())
         return same and provenance.get("sha256") == compute_checksum(path)
     except (OSError, ValueError, AttributeError):

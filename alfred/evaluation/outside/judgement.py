@@ -13,6 +13,7 @@ from alfred.data.files import compute_checksum
 from alfred.data.prices.rates import align_rates, read_rates
 from alfred.errors import ConfigError, DataError
 from alfred.evaluation.backtest import Backtest
+from alfred.evaluation.breakdown.breakdown import Breakdown
 from alfred.evaluation.outside.series import OutsideSeries
 from alfred.evaluation.report.inputs import MarketFacts, ReportInput
 from alfred.evaluation.settings import IntervalSettings
@@ -25,6 +26,11 @@ _SHIFTED = 0.5  # correlation with another session that no strategy is believed 
 _MOST_CASH = 1.0  # a year: what is above is a yearly rate, or per cent
 _SHOWN = 3  # dates that are named
 CashRate = float | Path | None
+
+_NO_WEIGHTS = (
+    "What the gain came from (selection, timing, cash and costs), and what other costs would leave of it, cannot be "
+    "told from returns: give a table of weights."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +148,7 @@ def make_report_input(
         ),
         benchmark=reference.name,
         n_trials=n_trials,
+        breakdown=Breakdown(series.name, (reference.name,), missing=(_NO_WEIGHTS,)),
         warnings=series.warnings,
         caveats=caveats,
         versions={"alfred": __version__},

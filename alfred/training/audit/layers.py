@@ -17,7 +17,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.signals import Signals
 from alfred.errors import CheckpointError
 
@@ -94,7 +94,7 @@ def load_layers(folder: Path) -> list[Layer]:
         CheckpointError: A file is missing or damaged.
     """
     try:
-        count = len(json.loads((folder / INDEX).read_text(encoding="utf-8")))
+        count = len(read_json(folder / INDEX))
         layers = []
         for number in range(count):
             with safe_open(folder / f"{number:03d}.safetensors", framework="np") as file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from alfred.analysts.settings import CARD_FILE
+from alfred.data.files import read_json, read_text
 from alfred.errors import ConfigError, suggest
 from alfred.evaluation.side_by_side.configuration import name_entry
 from alfred.training.catalogue.status import digest_config, read_status
@@ -197,7 +197,7 @@ def is_trained(run: RunFolder) -> bool:
 def read_config(run: RunFolder) -> dict[str, Any]:
     """Return the configuration as it is written, whatever plugins it needs; empty when it is damaged."""
     try:
-        raw = yaml.safe_load(run.config.read_text(encoding="utf-8"))
+        raw = yaml.safe_load(read_text(run.config))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return raw if isinstance(raw, dict) else {}
@@ -212,7 +212,7 @@ def list_labels(config: dict[str, Any], part: str) -> list[str]:
 def read_results(run: RunFolder) -> list[dict[str, Any]]:
     """Return the numbers of a run's report, a mapping a strategy; none before it was judged."""
     try:
-        rows = json.loads(run.results.read_text(encoding="utf-8"))
+        rows = read_json(run.results)
     except (OSError, ValueError, RecursionError):
         return []
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from alfred.data.files import read_json
 from alfred.errors import StorageError
 from alfred.training.catalogue.entries import locate, measure_size
 from alfred.training.live.account import ACCOUNT_FILE
@@ -79,8 +79,8 @@ def _find_followers(path: Path, root: Path) -> Iterator[str]:
     folders = {place.resolve(): place for place in (root, root.resolve().parent / PAPER, Path(PAPER))}
     for place in [place for folder in folders.values() for place in sorted(folder.glob(f"*/{ACCOUNT_FILE}"))]:
         try:
-            followed = json.loads(place.read_text(encoding="utf-8"))["run"]
-        except (OSError, ValueError, KeyError, TypeError):
+            followed = read_json(place)["run"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
         if isinstance(followed, str) and Path(followed).resolve() == path.resolve():
             yield str(place.parent)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, read_text, write_atomically
 from alfred.errors import AlfredError, StorageError
 from alfred.keys.mistakes import explain_briefly
 from alfred.training.runs import RunFolder
@@ -82,8 +82,8 @@ def record_judgement(run: RunFolder, command: Command) -> None:
 def read_status(path: Path) -> Status | None:
     """Return how the last command on the run in a directory ended, or None when nothing tells it."""
     try:
-        status = Status(**json.loads((path / STATUS_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        status = Status(**read_json(path / STATUS_FILE))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None  # made before there was such a file, or damaged
     texts = (status.began, status.reason)
     known = status.outcome in get_args(Outcome) and status.command in get_args(Command)
@@ -93,8 +93,8 @@ def read_status(path: Path) -> Status | None:
 def digest_config(path: Path) -> str | None:
     """Return a digest of the configuration of the run in a directory, or None without one."""
     try:
-        return hashlib.sha256(RunFolder(path).config.read_bytes()).hexdigest()[:24]
-    except OSError:
+        return hashlib.sha256(read_text(RunFolder(path).config).encode()).hexdigest()[:24]
+    except (OSError, ValueError):
         return None
 
 

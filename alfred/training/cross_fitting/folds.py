@@ -13,7 +13,7 @@ from alfred.agents.base import NetworkPolicy
 from alfred.agents.kept import Kept
 from alfred.agents.settings import AgentSettings
 from alfred.config import TrainingSettings
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, Range
@@ -220,7 +220,7 @@ def load_trained(folder: Path, fold: int, seed: int) -> TrainedAgent:
         CheckpointError: A file is missing or damaged.
     """
     try:
-        scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
+        scores = read_json(folder / SCORES_FILE)
         train, validation = float(scores["train_sharpe"]), float(scores["validation_sharpe"])
         kept = Kept(**scores["kept"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.errors import CheckpointError, ConfigError
 from alfred.training.provenance.trials import DataIdentity
 
@@ -62,7 +62,7 @@ class Looks:
             CheckpointError: The file is damaged: what it says cannot be passed over.
         """
         try:
-            raw = json.loads(self.path.read_text(encoding="utf-8"))
+            raw = read_json(self.path)
             looks = [
                 Look(**{**item, "symbols": tuple(item["symbols"]), "experiments": tuple(item["experiments"])})
                 for item in raw

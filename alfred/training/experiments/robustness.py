@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.signals import Signals
 from alfred.envs.settings import PortfolioSettings
 from alfred.evaluation.backtest import Backtest
@@ -148,7 +148,7 @@ def read_cells(folder: Path, now: Parts) -> list[Cell] | None:
     if explain_change(read_stage(folder), now):
         return None
     try:
-        raw = json.loads((folder / CELLS_FILE).read_text(encoding="utf-8"))
+        raw = read_json(folder / CELLS_FILE)
         return [Cell(**cell) for cell in raw]
     except (OSError, ValueError, TypeError):
         return None  # damaged cells are walked again

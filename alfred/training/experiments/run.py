@@ -15,7 +15,7 @@ import pandas as pd
 
 from alfred.analysts.tabular.settings import TreesSettings
 from alfred.config import Experiment
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.errors import CheckpointError
@@ -182,7 +182,7 @@ def load_result(root: Path | str, phase: Phase) -> dict[str, Any]:
     """
     path = Path(root) / FOLDER / phase / RESULTS_FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"the {phase} phase was not run in {root}; run `alfred experiments run --phase {phase}`"

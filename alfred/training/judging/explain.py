@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.envs.observations import observe
 from alfred.envs.policy import Policy
 from alfred.envs.simulator import PortfolioSimulator
@@ -233,7 +233,7 @@ def save_explanation(prepared: Prepared, found: Explanation) -> None:
 def read_explanation(prepared: Prepared) -> Explanation | None:
     """Return the stored explanation of a run, or None when there is none for the records that stand in it."""
     try:
-        raw = json.loads(prepared.run.explanation.read_text(encoding="utf-8"))
+        raw = read_json(prepared.run.explanation)
         if raw["stage"] != _digest_records(prepared):
             return None
         signals = [_read_effect(item) for item in raw["signals"]]

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from alfred.data.files import compute_checksum, write_atomically
+from alfred.data.files import compute_checksum, read_json, write_atomically
 from alfred.evaluation.behaviour import Behaviour
 from alfred.evaluation.breakdown.breakdown import Breakdown
 from alfred.evaluation.report.numbers import Numbers
@@ -63,7 +63,7 @@ def make_key(folder: Path, judged_by: Mapping[str, Any]) -> str:
 def read_findings(folder: Path, key: str) -> Findings | None:
     """Return the findings of records, or None when there are none under this key."""
     try:
-        raw = json.loads((folder / FINDINGS_FILE).read_text(encoding="utf-8"))
+        raw = read_json(folder / FINDINGS_FILE)
         if not isinstance(raw, dict) or raw.get("key") != key:
             return None
         return Findings(

@@ -19,7 +19,7 @@ import pydantic
 
 import alfred
 from alfred.config import Experiment
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.prices.registry import BUILT_IN_SOURCES
 from alfred.errors import AlfredError
 from alfred.evaluation.results import ResultRow
@@ -109,7 +109,7 @@ def keep_finished(finished: Finished, experiment: Experiment, made_from: str | N
         return
     try:
         with hold_run(finished.run.path):
-            told = json.loads(finished.run.results.read_text(encoding="utf-8"))
+            told = read_json(finished.run.results)
             if told != json.loads(json.dumps([row.to_json() for row in finished.rows])):
                 return  # another process has judged it meanwhile
             stamp = _stamp(finished.to_json(), finished.run, made_from)
@@ -125,7 +125,7 @@ def read_finished(experiment: Experiment, root: Path | str) -> Finished | None:
     """Return what is printed of a run; None when it is not finished, or something that it was made from has changed."""
     run = locate_run(experiment, root)
     try:
-        kept = json.loads((run.path / SUMMARY_FILE).read_text(encoding="utf-8"))
+        kept = read_json(run.path / SUMMARY_FILE)
         stamp = kept.pop("stamp")
         made_from = digest_inputs(experiment)
         if made_from is None or stamp is None or stamp != _stamp(kept, run, made_from):

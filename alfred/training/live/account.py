@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.errors import AlfredError, CheckpointError, ConfigError, DataError
 from alfred.training.live.brokers import BROKERS, Broker, CsvBroker, Fill, Order
 from alfred.training.live.desk import Day, Desk
@@ -137,7 +137,7 @@ class PaperAccount:
         if not path.is_file():
             raise ConfigError(f"{folder} holds no account; start one with `alfred paper start RUN {folder}`")
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_json(path)
             return cls(Path(folder), Terms(**{**raw, "symbols": tuple(raw["symbols"])}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path} is damaged ({error}); restore it from a copy") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +12,7 @@ import pandas as pd
 
 from alfred.agents.settings import AgentSettings
 from alfred.config import Experiment
+from alfred.data.files import read_json
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum, load_market
@@ -151,7 +151,7 @@ def load_live(
 def read_overrides(run: RunFolder) -> list[str]:
     """Return what earlier updates were told with `--set`: where the data are does not have to be said each time."""
     try:
-        raw = json.loads((run.live / STATE_FILE).read_text(encoding="utf-8"))
+        raw = read_json(run.live / STATE_FILE)
     except (OSError, ValueError):
         return []  # `read_known` says what is wrong
     found = raw.get("overrides") if isinstance(raw, dict) else None
@@ -169,7 +169,7 @@ def read_known(run: RunFolder) -> Known:
     if not path.exists():
         return Known(Signals.load(run.signals).dates[-1], run_checksum, run_checksum, updated=False)
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
         known = Known(pd.Timestamp(raw["until"]), str(raw["checksum"]), str(raw["run_checksum"]), updated=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); `alfred update {run.path} --fresh` starts over") from error

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from alfred.analysts.base import Analyst
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import CheckpointError
@@ -97,7 +97,7 @@ class Shelf:
         if not self.readable:
             return None
         try:
-            raw = json.loads((self.folder / _LEVELS_FILE).read_text(encoding="utf-8"))
+            raw = read_json(self.folder / _LEVELS_FILE)
         except (OSError, ValueError):
             return None  # without them every piece is made again
         is_good = isinstance(raw, list) and all(isinstance(level, float) and 0 < level < 1 for level in raw)

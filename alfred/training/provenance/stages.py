@@ -21,7 +21,7 @@ from alfred.analysts.saved import digest_folder
 from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
 from alfred.config import BlendSettings, Experiment, ForecastSettings
 from alfred.data.features.registry import FEATURES
-from alfred.data.files import compute_checksum, write_atomically
+from alfred.data.files import compute_checksum, read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.prices.rates import read_rates, resolve_cash_rate
 from alfred.data.settings import PREFIX as FEATURE_PREFIX
@@ -292,7 +292,7 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
 def read_stage(folder: Path) -> Parts | None:
     """Return what the result in a folder was computed from, or None when nothing says so."""
     try:
-        raw = json.loads((folder / STAGE_FILE).read_text(encoding="utf-8"))
+        raw = read_json(folder / STAGE_FILE)
     except (OSError, ValueError):
         return None
     return raw if isinstance(raw, dict) else None

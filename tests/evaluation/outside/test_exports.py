@@ -176,6 +176,7 @@ def test_the_page_says_what_is_not_known(tmp_path: Path) -> None:
     assert "strategy: returns in column 'returns'" in result.output
     page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
     assert "not known from returns" in page
+    assert "cannot be told from returns: give a table of weights" in page
     assert 'id="plot-weights"' not in page
     assert "computed elsewhere" in page
     assert (tmp_path / "page" / "results.json").is_file()

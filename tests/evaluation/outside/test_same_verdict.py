@@ -101,6 +101,8 @@ def test_weights_are_booked_as_in_a_run(tmp_path: Path, long: bool) -> None:
     assert row["cagr"] == pytest.approx(record.wealth[-1] ** (252 / len(record.dates)) - 1, rel=1e-9)
     assert row["turnover"] == pytest.approx(record.turnover.mean() * 252, rel=1e-9)
     assert [item["name"] for item in found["results"]] == ["mine", "SPY", "equal weight"]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert '<th scope="col">Selection</th>' in page and "cannot be told" not in page
 
 
 def test_embedded_prices_and_benchmark(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from alfred.analysts.chosen.entries import BestEntry, check_symbol
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.errors import CheckpointError, ConfigError
 
 _LOOKS_FILE, _BACKUPS, _MANIFEST, _UNDONE = ".looks.jsonl", ".backups", "manifest.json", "undone"
@@ -113,7 +113,7 @@ def roll_back(registry: Path) -> dict[str, list[str]]:
         raise CheckpointError(f"nothing was written into {registry} that could be undone")
     backup = backups[-1]
     try:
-        manifest = json.loads((backup / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(backup / _MANIFEST)
         restored = [BestEntry.read(backup / f"{symbol}.yaml") for symbol in manifest["replaced"]]
         removed = [check_symbol(str(symbol)) for symbol in manifest["added"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:

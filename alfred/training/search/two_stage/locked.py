@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from alfred.agents.strategies.prices import MixSettings
 from alfred.agents.strategies.signals import KellySettings
-from alfred.data.files import write_atomically
+from alfred.data.files import read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.settings import PortfolioSettings
@@ -121,7 +121,7 @@ class LockedLedger:
         if not self.path.exists():
             return []
         try:
-            return [LockedVerdict.from_json(item) for item in json.loads(self.path.read_text(encoding="utf-8"))]
+            return [LockedVerdict.from_json(item) for item in read_json(self.path)]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(
                 f"{self.path} is damaged ({error}); it says which winners were judged on the locked part: restore it, "

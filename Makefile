@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-slow test-all matrix lowest mutants bench docs check format lint types clean
+.PHONY: help install demo test test-slow test-all fuzz matrix lowest mutants bench docs check format lint types clean
 
 help:
 	@echo "make demo     the main job on real prices, with a report at the end"
 	@echo "make test     the tests, in a few minutes, on all cores"
 	@echo "make test-all the slow ones as well: what continuous integration runs"
+	@echo "make fuzz     damaged files and random command lines, ten thousand of each"
 	@echo "make matrix   the tests under each of Python 3.11 to 3.13"
 	@echo "make lowest   the tests with the oldest versions that pyproject.toml allows"
 	@echo "make bench    run a benchmark, BENCH=bench_env, and keep its figures in benchmarks/history.jsonl"
@@ -39,6 +40,10 @@ test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadscope -m "slow and not network and not pretrained and not gpu"
 
 test-all: test test-slow
+
+# Ten thousand cases a surface; a failure prints the case that it was shrunk to.
+fuzz: install
+	OMP_NUM_THREADS=1 ALFRED_FUZZ_CASES=10000 $(BIN)/pytest -n auto --durations=0 tests/fuzz
 
 # One environment a version, each with the tests; name the interpreters that are not on the path:
 # make matrix PYTHONS="/opt/python3.12 /opt/python3.13"

@@ -42,7 +42,10 @@ def parse_yaml(text: str) -> Any:
     Raises:
         ValueError: It is not YAML, a key stands twice, or aliases make it grow without end; the text is one line.
     """
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:  # a character that no YAML may hold
+        raise ValueError(" ".join(str(error).split())) from error
     try:
         node = loader.get_single_node()
         if node is None:

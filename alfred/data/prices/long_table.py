@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ class TableFile:
             return self.table.column(column)
         try:
             words = [column] if name == "symbol" else []
-            return pq.read_table(self.path, columns=[column], read_dictionary=words).column(column)
+            found = pq.read_table(self.path, columns=[column], read_dictionary=words).column(column)
+            found.validate(full=True)  # a damaged page may hold what is no text
+            return found
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.path} cannot be read ({error}); write it again as CSV or Parquet") from error
 
@@ -237,7 +240,7 @@ def _open_file(path: Path) -> TableFile:
         converting = pacsv.ConvertOptions(column_types=texts, include_columns=wanted)
         table = pacsv.read_csv(path, reading, convert_options=converting)
         return TableFile(path, columns, table, _find_texts(table.schema, columns))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read ({error}); write it again as CSV or Parquet") from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def _read_file(path: Path) -> tuple[pd.DataFrame, list[str]]:
         if path.suffix in (".json", ".zip", ".pkl", ".pickle", ".xlsx", ".xls", ".feather"):
             raise DataError(f"{path} is neither CSV nor Parquet; write it as one of these (pandas: to_csv(path))")
         return _read_csv(path)
-    except (OSError, ValueError, EOFError, pa.ArrowException) as error:
+    except (OSError, ValueError, EOFError, csv.Error, zlib.error, pa.ArrowException) as error:
         raise DataError(
             f"{path} cannot be read ({' '.join(str(error).split())}); it must be a CSV with a header, or Parquet"
         ) from error
@@ -159,7 +160,7 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 def _find_separator(head: str) -> str:
     """Return what separates the columns of a CSV: a comma, unless its header has none and another separator."""
-    header = next(csv.reader([head.splitlines()[0]], delimiter="\n"), [""])[0] if head.strip() else ""
+    header = next(iter(next(csv.reader(head.splitlines()[:1], delimiter="\n"), [])), "")
     counts = {separator: header.count(separator) for separator in _SEPARATORS}
     return "," if counts[","] else max(counts, key=lambda separator: counts[separator])
 

@@ -26,7 +26,12 @@ PAGES = BUILD / "docs"
 SITE = BUILD / "site"
 
 # Pages that stand at the root of the repository, and what they are called on the site.
-_FROM_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+_FROM_ROOT = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+}
 # What a browser fetches by itself; a link is fetched by whoever follows it.
 _LOADED = {
     "img": "src",

@@ -170,7 +170,8 @@ def run_planted(pool: ProcessPoolExecutor, kinds: Sequence[str], markets: int, l
         for ic in (*ICS, 0.0)
         for kind in kinds
     }
-    far = {kind: [pool.submit(measure_long, kind, number) for number in range(3)] for kind in LONG} if long else {}
+    longer = [kind for kind in kinds if long and kind in LONG]
+    far = {kind: [pool.submit(measure_long, kind, number) for number in range(3)] for kind in longer}
     medians: dict[tuple[float, str], dict[str, float]] = {}
     for key, futures in pending.items():
         rows = pd.DataFrame([future.result() for future in futures])

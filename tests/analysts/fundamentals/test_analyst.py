@@ -132,12 +132,13 @@ def test_a_report_after_the_close_refreshes_the_forecast_on_the_next_session(tmp
     analyst = make(fitting=BRIEF).fit(before.until(WORLD.dates[row - 1]).copy())
     rows, columns = np.arange(row - 1, row + 2), np.full(3, 1)
     early, post = (forecast(analyst, market, rows, columns).mean[:, 0] for market in (before, after))
-    assert early[0] == post[0] == post[1]
+    # Matrix products of another company round differently on some processors.
+    np.testing.assert_allclose([early[0], post[1]], post[0], rtol=1e-5)
     assert early[1] != early[0]
     assert post[2] != post[1]
     # What the report after the close says reaches nothing of its own day.
     other = forecast(analyst, join("post", -9.0), rows, columns).mean[:, 0]
-    assert (other[:2] == post[:2]).all()
+    np.testing.assert_allclose(other[:2], post[:2], rtol=1e-5)
     assert other[2] != post[2]
 
 

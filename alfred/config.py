@@ -345,7 +345,7 @@ def _find_elsewhere(name: str, raw: object) -> str:
     known = [path for path in paths if path.partition(".")[0] not in REGISTRIES]
     for listed, registry in REGISTRIES.items():
         given = raw.get(listed) if isinstance(raw, Mapping) else None
-        for position, entry in enumerate(given or DEFAULT_LISTS[listed]):
+        for position, entry in enumerate(given if given and isinstance(given, list) else DEFAULT_LISTS[listed]):
             kind = entry.get("kind") if isinstance(entry, Mapping) else None
             if kind in registry:
                 known += [key.path for key in list_model_keys(registry.load_settings(kind), f"{listed}.{position}")]

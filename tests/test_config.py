@@ -104,3 +104,8 @@ def test_one_key_that_is_set_leaves_the_defaults_beside_it() -> None:
         if isinstance(field.default, BaseModel):
             assert field.default == type(field.default)(), name
     assert load_experiment(overrides=["training.n_jobs=1"]).training.n_seeds == plain.training.n_seeds
+
+
+def test_a_list_that_is_none_beside_an_unknown_key_is_one_line() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'data.horizon'"):
+        parse_experiment({"data": {"horizon": 1}, "analysts": True})

@@ -107,5 +107,5 @@ def test_one_key_that_is_set_leaves_the_defaults_beside_it() -> None:
 
 
 def test_a_list_that_is_none_beside_an_unknown_key_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="unknown key 'data.horizon'"):
+    with pytest.raises(ConfigError, match=r"unknown key 'data\.horizon'"):
         parse_experiment({"data": {"horizon": 1}, "analysts": True})

@@ -101,12 +101,14 @@ def measure_long(kind: str, number: int) -> float:
     return task.measure(policy).share
 
 
-def measure_universe(prices: str, span: str, kind: str, seeds: int, symbols: Sequence[str]) -> dict[str, Any]:
+def measure_universe(
+    prices: str, span: str, features: tuple[str, ...], kind: str, seeds: int, symbols: Sequence[str]
+) -> dict[str, Any]:
     """Return the Sharpe ratios of an agent, refitted every year, and of what it is held to."""
     torch.set_num_threads(1)
     start, end, n_folds = SPANS[span]
     market = alfred.load_market(prices, symbols=[*symbols, "SPY"], benchmark="SPY", end=str(end))
-    signals = compute_features(market, FeatureSettings(names=FEATURES)).scaled()
+    signals = compute_features(market, FeatureSettings(names=features)).scaled()
     settings, environment = AGENTS[kind], PortfolioSettings()
     folds = make_folds(market.dates, SplitSettings(test_start=start, test_end=end, n_folds=n_folds), horizon=20)
     rows: dict[str, list[FloatArray]] = {}
@@ -186,13 +188,13 @@ def run_planted(pool: ProcessPoolExecutor, kinds: Sequence[str], markets: int, l
 
 
 def run_universes(
-    pool: ProcessPoolExecutor, span: str, prices: Path, kinds: Sequence[str], seeds: int
+    pool: ProcessPoolExecutor, span: str, prices: Path, features: tuple[str, ...], kinds: Sequence[str], seeds: int
 ) -> dict[str, Any]:
     """Return the table of one span of years."""
     universes = cut_universes(pd.read_csv(prices / "symbols.csv"), span)
     results = {}
     for kind in kinds:
-        measure = partial(measure_universe, str(prices / "prices.csv.gz"), span, kind, seeds)
+        measure = partial(measure_universe, str(prices / "prices.csv.gz"), span, features, kind, seeds)
         results[kind] = summarise_universes(list(pool.map(measure, universes)), kind)
     return results
 
@@ -209,6 +211,7 @@ def main() -> None:
         "--prices", type=Path, help="folder with prices.csv.gz and symbols.csv, as market/daily has them"
     )
     parser.add_argument("--markets", type=int, default=MARKETS, help="planted markets of each strength")
+    parser.add_argument("--features", nargs="+", default=[*FEATURES], help="families or names that agents see there")
     parser.add_argument("--seeds", type=int, default=1, help="seeds of an agent on real stocks, averaged")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     arguments = parser.parse_args()
@@ -219,7 +222,9 @@ def main() -> None:
         results: dict[str, Any] = {}
         if arguments.universes:
             for span in arguments.universes:
-                results[span] = run_universes(pool, span, arguments.prices, kinds, arguments.seeds)
+                results[span] = run_universes(
+                    pool, span, arguments.prices, tuple(arguments.features), kinds, arguments.seeds
+                )
         else:
             markets = 3 if arguments.quick else arguments.markets
             results = run_planted(pool, kinds, markets, long=not arguments.quick)

@@ -133,13 +133,13 @@ class CrewPolicy:
         for number, (item, row) in enumerate(zip(self._flat, self._rows, strict=True)):
             if not learnt[number]:
                 continue
-            if row != last:
-                # One book at a time and in memory of its own: many at once may be added up in another order.
-                alone, common, last = own[row : row + 1].clone(), shared[row : row + 1].clone(), row
             if isinstance(item.network, TiltNetwork):
                 mine = {key: value[row : row + 1] for key, value in tensors.items()}
                 scores[number] = item.network.encode(item.network.find_weights(mine))
                 continue
+            if row != last:
+                # One book at a time and in memory of its own: many at once may be added up in another order.
+                alone, common, last = own[row : row + 1].clone(), shared[row : row + 1].clone(), row
             network = cast("AssetNetwork", item.network)
             scores[number] = network.score_features(alone, common) * network.spec.score_scale + starts[number]
         return scores

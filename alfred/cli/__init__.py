@@ -80,7 +80,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Keep what stands before a command."""
+    """Options of alfred itself."""
 
 
 @app.command()

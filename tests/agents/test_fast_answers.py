@@ -97,9 +97,25 @@ def _make_policy(seed: int, spread: float, *, squashed: bool = False, **changes:
     return NetworkPolicy(network, ActionSettings(), name=f"seed {seed}")
 
 
+def _make_tilt(seed: int, logit_scale: float) -> NetworkPolicy:
+    network = make_network(NetworkSpec(SHAPE, kind="tilt", n_assets=6, logit_scale=logit_scale))
+    with torch.no_grad():
+        network.get_parameter("slopes").copy_(torch.randn(5, generator=torch.Generator().manual_seed(seed)) * 0.05)
+    return NetworkPolicy(network, ActionSettings(), name=f"tilt {seed}")
+
+
 def test_a_crew_answers_as_its_members_do_one_after_another() -> None:
     """An ensemble, its members, one that learnt nothing, one with other bounds; halts and what may be held change."""
     members = [_make_policy(0, 0.5), _make_policy(1, 0.0), _make_policy(2, 0.3, squashed=True)]
+    check_crew(members)
+
+
+def test_a_crew_of_tilts_answers_as_they_do_one_after_another() -> None:
+    check_crew([_make_tilt(0, 10.0), _make_policy(1, 0.0), _make_tilt(2, 10.0)])
+
+
+def check_crew(members: list[NetworkPolicy]) -> None:
+    """Compare a crew of an ensemble and its members with them; the second is trained on halfway."""
     policies = [EnsemblePolicy(members, "all"), *members, EnsemblePolicy(members[1:2], "one")]
     crew, rng = CrewPolicy(policies, "crew"), np.random.default_rng(3)
     for spread in (0.0, 0.2):

@@ -48,13 +48,13 @@ def complete_override(context: typer.Context, incomplete: str) -> list[str]:
 
 def _read_lists(config: object) -> dict[str, list[dict[str, object]]]:
     """Return the lists of a configuration, or nothing where it cannot be read: a shell must not be told of mistakes."""
-    import yaml
-
     from alfred.config import DEFAULT_LISTS
+    from alfred.data.files import read_text
+    from alfred.keys.yaml_text import parse_yaml
 
     try:
-        raw = yaml.safe_load(Path(str(config)).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        raw = parse_yaml(read_text(str(config)))
+    except (OSError, ValueError):
         return {}
     found = raw if isinstance(raw, dict) else {}
     return {name: found[name] for name in DEFAULT_LISTS if isinstance(found.get(name), list)}

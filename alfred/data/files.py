@@ -52,28 +52,46 @@ def _write(target: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_text(path: Path | str) -> str:
-    """Return the text of a regular file: nobody waits for a pipe that never ends.
+def read_bytes(path: Path | str) -> bytes:
+    """Return what a regular file holds: nobody waits for a pipe that never ends.
 
     Raises:
         OSError: The file is missing, cannot be read, or is no regular one.
-        ValueError: It is not text in UTF-8.
     """
     source = Path(path)
     if not stat.S_ISREG(source.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(source))
-    return source.read_text(encoding="utf-8")
+    return source.read_bytes()
+
+
+def read_text(path: Path | str) -> str:
+    """Return the text of a regular file.
+
+    Raises:
+        OSError: See `read_bytes`.
+        ValueError: It is not text in UTF-8.
+    """
+    return read_bytes(path).decode("utf-8")
 
 
 def read_json(path: Path | str) -> Any:
     """Return what a regular file of JSON holds.
 
     Raises:
-        OSError: The file is missing, cannot be read, or is no regular one.
+        OSError: See `read_bytes`.
+        ValueError: It is not text in UTF-8, or not JSON; see `parse_json`.
+    """
+    return parse_json(read_text(path))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what a text of JSON holds.
+
+    Raises:
         ValueError: It is not JSON, or nested deeper than anybody writes it.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

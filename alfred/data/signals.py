@@ -242,7 +242,7 @@ class Signals:
                 knowledge_cutoffs={name: pd.Timestamp(date) for name, date in description["knowledge_cutoffs"].items()},
                 notes=tuple(str(note) for note in description["notes"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, NotImplementedError) as error:
             raise SignalError(
                 f"{target} does not hold signals ({error}); make them again with `alfred forecast`"
             ) from error

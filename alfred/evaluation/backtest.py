@@ -118,7 +118,7 @@ class Backtest:
                 periods_per_year=int(table.attrs["periods_per_year"]),
                 **columns,
             )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise CheckpointError(f"{path} does not hold a backtest ({error}); run `alfred evaluate` again") from error
 
 

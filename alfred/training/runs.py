@@ -251,7 +251,7 @@ def read_manifest(run: RunFolder) -> dict[str, object]:
     """
     try:
         manifest = read_json(run.manifest)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"{run.manifest} cannot be read ({error}); `alfred run {run.config}` writes it again"
         ) from error

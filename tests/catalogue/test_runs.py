@@ -367,3 +367,9 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(root: Path) -> None:
     (root / "two" / "status.json").write_text("[" * 100_000)
     assert set(listed(root)) == {"one", "two"}
     assert "not a regular file" in refuse("report", root / "one")
+
+
+def test_aliases_that_unfold_without_end_are_not_unfolded(root: Path) -> None:
+    lines = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]" for n in range(9)]
+    (root / "one" / "config.yaml").write_text("\n".join([*lines, "agents: *a8"]))
+    assert set(listed(root)) == {"one", "two"}

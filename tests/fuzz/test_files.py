@@ -23,6 +23,7 @@ from alfred.data.settings import DataSettings
 from alfred.data.signals import Signals
 from alfred.data.sources import load_market
 from alfred.errors import AlfredError
+from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.outside.kinds import detect_layout
 from alfred.evaluation.outside.series import make_series
 from alfred.evaluation.outside.table import read_outside_table
@@ -140,62 +141,52 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def policies(place: Path) -> dict[str, bytes]:
-    agent = make_agent(make_tiny("direct"))
-    agent.start(make_task(place / "task").tape, ENVIRONMENT).save(place / "policy")
-    return read_folder(place / "policy")
+def _save_policy(folder: Path) -> None:
+    make_agent(make_tiny("direct")).start(make_task(folder / "task").tape, ENVIRONMENT).save(folder)
 
 
-@many
-@given(chance=chances)
-def test_policies(chance: random.Random, place: Path, policies: dict[str, bytes]) -> None:
-    damage_one(place / "policy", policies, chance)
-    with contextlib.suppress(AlfredError):
-        NetworkPolicy.load(place / "policy")
-
-
-@pytest.fixture(scope="module")
-def signals(place: Path) -> dict[str, bytes]:
+def _save_signals(folder: Path) -> None:
     values = np.zeros((60, 3, 2), dtype=np.float32)
     trained = np.broadcast_to(MARKET.dates.to_numpy()[:, None], (60, 2)).copy()
-    (place / "signals").mkdir()
-    Signals(MARKET.dates, MARKET.symbols[:3], ("a.x_1", "a.y_1"), values, trained, (1, 1)).save(place / "signals" / "a")
-    return read_folder(place / "signals")
+    Signals(MARKET.dates, MARKET.symbols[:3], ("a.x_1", "a.y_1"), values, trained, (1, 1)).save(folder / "a")
 
 
-@many
-@given(chance=chances)
-def test_signals(chance: random.Random, place: Path, signals: dict[str, bytes]) -> None:
-    damage_one(place / "signals", signals, chance)
-    with contextlib.suppress(AlfredError):
-        Signals.load(place / "signals" / "a")
+def _save_checkpoint(folder: Path) -> None:
+    CheckpointFolder(folder, "one").save(1, Snapshot({"x": torch.ones(3)}, {"note": 1}))
 
 
-@pytest.fixture(scope="module")
-def checkpoints(place: Path) -> dict[str, bytes]:
-    CheckpointFolder(place / "checkpoints", "one").save(1, Snapshot({"x": torch.ones(3)}, {"note": 1}))
-    return read_folder(place / "checkpoints")
-
-
-@many
-@given(chance=chances)
-def test_checkpoints(chance: random.Random, place: Path, checkpoints: dict[str, bytes]) -> None:
-    damage_one(place / "checkpoints", checkpoints, chance)
-    with contextlib.suppress(AlfredError):
-        CheckpointFolder(place / "checkpoints", "one").load()
-
-
-@pytest.fixture(scope="module")
-def held_out(place: Path) -> dict[str, bytes]:
+def _save_held_out(folder: Path) -> None:
     rows = [np.zeros(5), np.ones(5)]
-    HeldOut([0, 1], rows, rows, [0.0, 1.0], True).save(place / "held")
-    return read_folder(place / "held")
+    HeldOut([0, 1], rows, rows, [0.0, 1.0], True).save(folder)
 
 
-@many
-@given(chance=chances)
-def test_held_out_blocks(chance: random.Random, place: Path, held_out: dict[str, bytes]) -> None:
-    damage_one(place / "held", held_out, chance)
-    with contextlib.suppress(AlfredError):
-        HeldOut.load(place / "held")
+def _save_backtest(folder: Path) -> None:
+    zeros = np.zeros(5)
+    columns = dict.fromkeys(("gross", "costs", "net", "turnover", "benchmark", "cash_return"), zeros)
+    record = Backtest("a", MARKET.dates[:5], ("S0",), np.ones((5, 2)), periods_per_year=252, **columns)
+    record.save(folder / "a.parquet")
+
+
+FOLDERS: dict[str, tuple[Callable[[Path], None], Callable[[Path], object]]] = {
+    "policies": (_save_policy, NetworkPolicy.load),
+    "signals": (_save_signals, lambda folder: Signals.load(folder / "a")),
+    "checkpoints": (_save_checkpoint, lambda folder: CheckpointFolder(folder, "one").load()),
+    "held-out blocks": (_save_held_out, HeldOut.load),
+    "backtests": (_save_backtest, lambda folder: Backtest.load(folder / "a.parquet")),
+}
+
+
+@pytest.mark.parametrize("kind", [*FOLDERS])
+def test_folders(kind: str, tmp_path: Path) -> None:
+    save, load = FOLDERS[kind]
+    save(tmp_path)
+    whole = read_folder(tmp_path)
+
+    @many
+    @given(chance=chances)
+    def check(chance: random.Random) -> None:
+        damage_one(tmp_path, whole, chance)
+        with contextlib.suppress(AlfredError):
+            load(tmp_path)
+
+    check()

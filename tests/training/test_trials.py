@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,22 @@ def test_a_torn_line_is_skipped_and_harms_no_other(tmp_path: Path) -> None:
     add(log, "two")
     assert count(log) == 2
     assert [trial.config for trial in select_trials(log.read(), HERE, *MARKET.dates[[100, 199]])] == ["one", "two"]
+
+
+def test_a_trial_that_no_room_is_left_for_is_not_lost_in_silence(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path)
+    add(log, "before")
+    with log.path.open("ab") as file:
+        file.write(b"\n" * 100_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 40, hard))  # the system writes 40 bytes of it
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            add(log, "torn")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    add(log, "after")
+    assert [trial.config for trial in log.read()] == ["before", "after"]
 
 
 @pytest.mark.parametrize(

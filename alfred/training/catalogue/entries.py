@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from alfred.analysts.settings import CARD_FILE
 from alfred.data.files import read_json, read_text
 from alfred.errors import ConfigError, suggest
 from alfred.evaluation.side_by_side.configuration import name_entry
+from alfred.keys.yaml_text import parse_yaml
 from alfred.training.catalogue.status import digest_config, read_status
 from alfred.training.cross_fitting.folds import SCORES_FILE, locate_training
 from alfred.training.locks import is_held
@@ -197,8 +196,8 @@ def is_trained(run: RunFolder) -> bool:
 def read_config(run: RunFolder) -> dict[str, Any]:
     """Return the configuration as it is written, whatever plugins it needs; empty when it is damaged."""
     try:
-        raw = yaml.safe_load(read_text(run.config))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        raw = parse_yaml(read_text(run.config))
+    except (OSError, ValueError):
         return {}
     return raw if isinstance(raw, dict) else {}
 
@@ -213,7 +212,7 @@ def read_results(run: RunFolder) -> list[dict[str, Any]]:
     """Return the numbers of a run's report, a mapping a strategy; none before it was judged."""
     try:
         rows = read_json(run.results)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return []
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 

@@ -80,7 +80,7 @@ def _find_followers(path: Path, root: Path) -> Iterator[str]:
     for place in [place for folder in folders.values() for place in sorted(folder.glob(f"*/{ACCOUNT_FILE}"))]:
         try:
             followed = read_json(place)["run"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue
         if isinstance(followed, str) and Path(followed).resolve() == path.resolve():
             yield str(place.parent)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from alfred.data.files import read_json, read_text, write_atomically
+from alfred.data.files import read_bytes, read_json, write_atomically
 from alfred.errors import AlfredError, StorageError
 from alfred.keys.mistakes import explain_briefly
 from alfred.training.runs import RunFolder
@@ -83,7 +83,7 @@ def read_status(path: Path) -> Status | None:
     """Return how the last command on the run in a directory ended, or None when nothing tells it."""
     try:
         status = Status(**read_json(path / STATUS_FILE))
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         return None  # made before there was such a file, or damaged
     texts = (status.began, status.reason)
     known = status.outcome in get_args(Outcome) and status.command in get_args(Command)
@@ -93,8 +93,8 @@ def read_status(path: Path) -> Status | None:
 def digest_config(path: Path) -> str | None:
     """Return a digest of the configuration of the run in a directory, or None without one."""
     try:
-        return hashlib.sha256(read_text(RunFolder(path).config).encode()).hexdigest()[:24]
-    except (OSError, ValueError):
+        return hashlib.sha256(read_bytes(RunFolder(path).config)).hexdigest()[:24]
+    except OSError:
         return None
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from alfred.data.files import write_atomically
+from alfred.data.files import parse_json, write_atomically
 from alfred.data.splits import Fold, Range
 from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError
@@ -111,11 +111,11 @@ class HeldOut:
             return None
         try:
             with safe_open(folder / FILE, framework="np") as file:
-                facts = json.loads(file.metadata()["facts"])
+                facts = parse_json(file.metadata()["facts"])
                 net, gross = list(file.get_tensor("net")), list(file.get_tensor("gross"))
+            return cls(facts["steps"], net, gross, facts["utility"], facts["finished"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(f"{folder / FILE} is damaged ({error}); start over with --fresh") from error
-        return cls(facts["steps"], net, gross, facts["utility"], facts["finished"])
 
 
 def pool(blocks: Sequence[HeldOut]) -> HeldOut:

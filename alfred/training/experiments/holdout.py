@@ -72,7 +72,7 @@ class Looks:
             return looks
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise CheckpointError(
                 f"{self.path} says which holdout segments were looked at, and cannot be read ({error}): restore it"
             ) from error

@@ -187,7 +187,7 @@ def load_result(root: Path | str, phase: Phase) -> dict[str, Any]:
         raise CheckpointError(
             f"the {phase} phase was not run in {root}; run `alfred experiments run --phase {phase}`"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is damaged ({error}); run `alfred experiments run --phase {phase}` again"
         ) from error

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from alfred.data.files import parse_json
 from alfred.errors import CheckpointError
 
 _LINK = "previous"
@@ -85,7 +86,7 @@ class Journal:
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except ValueError as error:
             raise CheckpointError(f"line {number} of {self.path} is damaged; restore the file from a copy") from error
         if not isinstance(entry, dict):

@@ -117,7 +117,7 @@ class Shelf:
             with path.open("rb") as file:
                 # Not np.load, which takes archives for arrays as well.
                 piece: Grid = np.lib.format.read_array(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError, MemoryError):  # a damaged header may ask for any size
             return None  # a damaged piece is made again
         return piece if piece.shape == shape and piece.dtype == np.float32 else None
 

@@ -6,6 +6,7 @@ daily returns of each trial stand in `.trials` beside it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alfred.data.files import write_atomically
+from alfred.data.files import parse_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.evaluation.backtest import Backtest
@@ -163,7 +164,7 @@ class TrialLog:
         trials = []
         for line in lines:
             try:
-                trials.append(_parse_trial(json.loads(line)))
+                trials.append(_parse_trial(parse_json(line)))
             except (ValueError, TypeError, KeyError):
                 continue
         return trials
@@ -183,7 +184,9 @@ class TrialLog:
                 # After a torn line the next one begins afresh.
                 line = line if os.read(descriptor, 1) == b"\n" else b"\n" + line
             # One call: lines of two runs that end at once do not mix.
-            os.write(descriptor, line)
+            if os.write(descriptor, line) < len(line):
+                # A trial that is lost would not be paid for; what is torn off is passed over by whoever reads.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
-
+from alfred.data.files import read_text
+from alfred.keys.yaml_text import parse_yaml
 from alfred.learning.events import EventFile, is_event_file, read_events
 from alfred.training.tensorboard.layout import COLUMNS, RESULT
 
@@ -194,8 +194,8 @@ class _Shown:
     def read(cls, run: Path) -> _Shown | None:
         """Return it, or None, which shows everything, where the configuration says nothing of the kind."""
         try:
-            return cls(yaml.safe_load((run / _CONFIG).read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            return cls(parse_yaml(read_text(run / _CONFIG)))
+        except (OSError, KeyError, TypeError, ValueError, AttributeError):
             return None
 
     def includes(self, parts: tuple[str, ...]) -> bool:

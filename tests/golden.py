@@ -67,10 +67,14 @@ MANDATES: Mapping[str, dict[str, Any]] = {
 
 def describe_machine() -> str:
     """Name what the last digits depend on."""
-    model = platform.processor()
+    processor = platform.processor()
     if (cpu := Path("/proc/cpuinfo")).exists():
-        model = next((line.split(":")[1].strip() for line in cpu.read_text().splitlines() if "model name" in line), "")
-    return f"{model}, torch {torch.__version__}, numpy {np.__version__}, numba {numba.__version__}"
+        # The name alone may be that of several generations, whose libraries add up in different orders.
+        lines = dict(line.split(":", 1) for line in cpu.read_text().splitlines() if ":" in line)
+        known = {key.strip(): value.strip() for key, value in lines.items()}
+        named = [f"{key} {known[key]}" for key in ("cpu family", "model") if key in known]
+        processor = " ".join([known.get("model name", ""), *named])
+    return f"{processor}, torch {torch.__version__}, numpy {np.__version__}, numba {numba.__version__}"
 
 
 def compute_golden() -> dict[str, np.ndarray]:

@@ -20,7 +20,8 @@ with the nearest one that is. `config.yaml` of a run holds every key with the va
 
 `alfred config --defaults > mine.yaml` writes every key with its default. `alfred config --schema > alfred.schema.json`
 is for editors: with `# yaml-language-server: $schema=alfred.schema.json` as its first line, a configuration is
-completed and checked as you type. `alfred --install-completion` teaches your shell the commands, runs and keys.
+completed and checked as you type. `alfred --install-completion` teaches your shell the commands, runs and keys;
+a name behind it (bash, zsh, fish) chooses another shell.
 """
 _HEADER = "| key | what it means | accepts | default |\n| --- | --- | --- | --- |"
 

@@ -42,6 +42,7 @@ from alfred.cli.options import (
     read_settings,
 )
 from alfred.cli.serve import serve
+from alfred.cli.shells.flags import InstallFor, ShowFor
 from alfred.cli.tuning.promote import promote
 from alfred.cli.tuning.report import dashboard
 from alfred.cli.tuning.sweep import sweep
@@ -79,6 +80,8 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
+    install_for: InstallFor = None,
+    show_for: ShowFor = None,
 ) -> None:
     """Options of alfred itself."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alfred.cli.options import AsJson, Plugins, Run, one_line_errors, prepare_process, print_json
+from alfred.cli.options import Agent, AsJson, Plugins, Run, one_line_errors, prepare_process, print_json
 from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _NOUNS = {"agent": "signal", "analyst": "input", "blend": "analyst"}
 def ablate(
     path: Run,
     plugins: Plugins = None,
-    agent: Annotated[str | None, typer.Option(help="Name of the agent; the first one when left out.")] = None,
+    agent: Agent = None,
     analyst: Annotated[
         list[str] | None,
         typer.Option(help="Ablate this analyst alone, without training or agents. Repeatable; `blend` is one."),

@@ -37,8 +37,8 @@ def complete_override(context: typer.Context, incomplete: str) -> list[str]:
             if incomplete.startswith(f"{name}.") and kind in REGISTRIES[name]:
                 keys.extend(list_model_keys(REGISTRIES[name].load_settings(kind), f"{name}.{position}"))
     if separator:
-        choices = next((item.choices for item in keys if item.path == key), ())
-        return [f"{key}={choice}" for choice in choices if choice.startswith(value)]
+        found = next((item.choices or (item.default,) for item in keys if item.path == key), ())
+        return [f"{key}={choice}" for choice in found if choice.startswith(value)]
     depth = key.count(".")
     begun = [item for item in keys if item.path.startswith(key)]
     below = {".".join(item.path.split(".")[: depth + 1]) + "." for item in begun if item.path.count(".") > depth}
@@ -69,6 +69,14 @@ def complete_run(incomplete: str) -> list[str]:
         found += [item for item in _list_folder(Path("runs")) if (item / "config.yaml").is_file()]
     runs = [item.as_posix() if (item / "config.yaml").is_file() else f"{item.as_posix()}/" for item in found]
     return [name for name in runs if name.startswith(incomplete)]
+
+
+def complete_agent(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the agents of the run that is typed before."""
+    run = context.params.get("path") or context.params.get("run")
+    agents = _read_lists(Path(str(run)) / "config.yaml").get("agents", [])
+    names = [str(item.get("name") or item.get("kind")) for item in agents if isinstance(item, dict)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def complete_config(incomplete: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from alfred.cli.options import AsJson, Plugins, Run, one_line_errors, prepare_process, print_json
+from alfred.cli.options import Agent, AsJson, Plugins, Run, one_line_errors, prepare_process, print_json
 from alfred.plugins import load_plugins
 
 
@@ -14,7 +14,7 @@ from alfred.plugins import load_plugins
 def explain(
     path: Run,
     plugins: Plugins = None,
-    agent: Annotated[str | None, typer.Option(help="Name of the agent; the first one when left out.")] = None,
+    agent: Agent = None,
     drop: Annotated[bool, typer.Option("--drop", help="Also set each signal to zero, as if it were missing.")] = False,
     shifts: Annotated[int, typer.Option(help="Random shifts of each signal.", min=1, max=100)] = 4,
     as_json: AsJson = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from alfred.cli.shells import name_shells
 from alfred.errors import suggest
 
 _ACCEPTED = {
@@ -21,10 +23,17 @@ _ACCEPTED = {
     "less_than_equal": "{le} or less",
     "less_than": "below {lt}",
 }
+_ROOMY = 56  # letters of a line that hold the longest option with a sentence beside it
 
 
 class OneLineGroup(TyperGroup):
     """A group that answers a mistake with one line and exit code 2, without a box and without usage above it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; see the base class."""
+        if not args or not {"-h", "--help"}.isdisjoint(args):
+            _keep_words_whole()
+        return super().parse_args(ctx, name_shells(args))
 
     def main(
         self,
@@ -36,6 +45,8 @@ class OneLineGroup(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run the command line; see the base class."""
+        # Typer's own options of completion install for the shell in use, whatever is named.
+        self.params = [item for item in self.params if item.name not in ("install_completion", "show_completion")]
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except typer.Abort:
@@ -91,3 +102,22 @@ def _explain_value(error: Exception) -> str:
         return f"{name}: it must be one of {', '.join(choices)}, got '{match[1]}'.{suggest(match[1], choices)}"
     accepted = _ACCEPTED.get(first["type"], "a value of another kind").format(**first.get("ctx", {}))
     return f"{name}: it must be {accepted}, got {first['input']!r}"
+
+
+def _keep_words_whole() -> None:
+    """Have help fold words that are too long for a column, where rich would cut them; options stay on one line."""
+    from rich.table import Table
+    from typer import rich_utils
+
+    roomy = shutil.get_terminal_size().columns >= _ROOMY
+
+    class FoldingTable(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*cells, **options)
+            for column, cell in zip(self.columns, cells, strict=False):
+                column.overflow = "fold"
+                column.no_wrap = column.no_wrap or (roomy and str(cell).startswith("--"))
+                for text in getattr(cell, "renderables", ()):
+                    text.overflow = "fold"
+
+    rich_utils.Table = FoldingTable  # type: ignore[attr-defined]

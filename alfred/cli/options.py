@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 import json
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 
-from alfred.cli.completion import complete_config, complete_override, complete_run
+from alfred.cli.completion import complete_agent, complete_config, complete_override, complete_run
 from alfred.errors import AlfredError, ConfigError, OwnCodeError
 from alfred.plugins import load_plugins
 
@@ -51,6 +53,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Go on although it is days of w
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.", autocompletion=complete_run)]
+Agent = Annotated[
+    str | None,
+    typer.Option("--agent", help="Name of the agent; the first one when left out.", autocompletion=complete_agent),
+]
 
 _HELP = {
     errno.ENOSPC: "; free some space, the same command goes on from here",
@@ -93,6 +99,8 @@ def one_line_errors(command: Callable[Arguments, Result]) -> Callable[Arguments,
             typer.secho("stopped; the same command goes on from here", err=True)
             raise typer.Exit(130) from None
 
+    # A line of a docstring is as long as the source allows; help breaks it to fit the screen.
+    wrapped.__doc__ = re.sub(r"(?<=\S)\n(?=\S)", " ", inspect.cleandoc(command.__doc__ or ""))
     return wrapped
 
 

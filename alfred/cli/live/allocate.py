@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from alfred.cli.options import AsJson, Plugins, Run, Set, one_line_errors, parse_date, prepare_process, print_json
+from alfred.cli.options import (
+    Agent,
+    AsJson,
+    Plugins,
+    Run,
+    Set,
+    one_line_errors,
+    parse_date,
+    prepare_process,
+    print_json,
+)
 from alfred.plugins import load_plugins
 
 if TYPE_CHECKING:
@@ -24,7 +34,7 @@ def allocate(
     ] = None,
     cash: Annotated[float | None, typer.Option(help="Money beside the holdings, in the currency of prices.")] = None,
     date: Annotated[str | None, typer.Option(help="Close of the decision, YYYY-MM-DD; the last one known.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Name of the agent; the first one when left out.")] = None,
+    agent: Agent = None,
     out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
     overrides: Set = None,
     plugins: Plugins = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from alfred.cli.options import AsJson, Plugins, Run, one_line_errors, parse_date, prepare_process, print_json
+from alfred.cli.options import Agent, AsJson, Plugins, Run, one_line_errors, parse_date, prepare_process, print_json
 from alfred.plugins import load_plugins
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ def start(
     date: Annotated[
         str | None, typer.Option("--from", help="Close of the first decision, YYYY-MM-DD; the last one known.")
     ] = None,
-    agent: Annotated[str | None, typer.Option(help="Name of the agent; the first one when left out.")] = None,
+    agent: Agent = None,
     broker: Annotated[str, typer.Option(help="Where orders go and fills come from.")] = "csv",
     plugins: Plugins = None,
     as_json: AsJson = False,

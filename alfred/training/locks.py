@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,10 +29,11 @@ def hold_run(path: Path | str) -> Iterator[None]:
 
     The lock is the operating system's: it ends with the process that holds it, so that nothing is left to clean up
     after a kill. It stands beside the directory, which `--fresh` deletes; a link to a run is that run. A process that
-    holds it may take it again. The traceback of an exception in a user's own code is kept in the directory.
+    holds it may take it again. Its number and its computer stand in the lock, for whoever is refused. The traceback of
+    an exception in a user's own code is kept in the directory.
 
     Raises:
-        AlfredError: Another process holds it.
+        AlfredError: Another process holds it; the message says which, where that is known.
     """
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,9 +42,10 @@ def hold_run(path: Path | str) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise AlfredError(
-            f"another process is writing to {path}; wait until it is done, stop it, or choose another name with "
-            "--set name=..."
+            f"another process is writing to {path}{_name_holder(target)}; wait until it is done, stop it, or choose "
+            "another name with --set name=..."
         ) from error
+    _sign(target, f"{os.getpid()} {socket.gethostname()}\n")
     try:
         yield
     except OwnCodeError as error:
@@ -49,6 +54,8 @@ def hold_run(path: Path | str) -> Iterator[None]:
             raise
         raise error.write_trace(target / ERROR_LOG) from error.__cause__
     finally:
+        if lock.lock_counter == 1:
+            _sign(target, "")
         lock.release()
 
 
@@ -69,6 +76,20 @@ def is_held(path: Path | str) -> bool:
             return True  # this process holds it by another object
         lock.release()
     return False
+
+
+def _sign(target: Path, text: str) -> None:
+    with suppress(OSError):  # elsewhere than on Unix what is locked cannot be written to
+        _locate(target).write_text(text, encoding="utf-8")
+
+
+def _name_holder(target: Path) -> str:
+    """Return who holds a run, in brackets, or nothing where the lock does not say."""
+    with suppress(OSError, ValueError):
+        found = re.fullmatch(r"(\d+) (\S+)\n", _locate(target).read_text(encoding="utf-8"))
+        if found is not None:
+            return f" (process {found[1]} on {found[2]})"
+    return ""
 
 
 def _locate(target: Path) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from alfred.errors import AlfredError
-from alfred.training.locks import hold_run
+from alfred.training.locks import hold_run, is_held
 from tests.conftest import ROOT
 from tests.training.small import DIRECT, make_small, run_small, write_prices
 
@@ -66,8 +68,11 @@ def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Pat
     other = start("hold", run, 60)
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
-    with pytest.raises(AlfredError, match=r"another process is writing to .*demo; wait"), hold_run(run):
-        pass
+    holder = rf"another process is writing to .*demo \(process {other.pid} on {re.escape(socket.gethostname())}\); wait"
+    for _ in range(2):  # whoever is refused leaves the name of the holder alone
+        assert is_held(run)
+        with pytest.raises(AlfredError, match=holder), hold_run(run):
+            pass
     (run.parent / "runs").symlink_to(run.parent, target_is_directory=True)
     (run.parent / "link").symlink_to(run, target_is_directory=True)
     for same in (run.parent / "runs" / "demo", run.parent / "link"):

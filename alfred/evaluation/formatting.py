@@ -24,7 +24,12 @@ class Compared(Protocol):
 
 def format_percent(value: float, digits: int = 1, *, sign: bool = False) -> str:
     """Return a fraction as per cent with a true minus sign, or a dash when it does not exist."""
-    return _format(100 * value, digits, sign) + ("" if np.isnan(value) else "%")
+    return _format(100 * value, digits, sign) + ("%" if np.isfinite(value) else "")
+
+
+def format_level(level: float) -> str:
+    """Return the level of an interval as per cent, with every digit that it has."""
+    return f"{100 * level:g}%"
 
 
 def format_number(value: float, digits: int = 2, *, sign: bool = False) -> str:

@@ -22,6 +22,7 @@ from alfred.evaluation.forecast_metrics import compute_signal_skill
 from alfred.evaluation.formatting import (
     format_cell,
     format_interval,
+    format_level,
     format_number,
     format_p_value,
     format_percent,
@@ -239,9 +240,37 @@ def test_numbers_are_written_for_readers() -> None:
     assert format_interval(0.0, 0.5) == "0.00 to +0.50"
     assert format_interval(float("nan"), float("nan")) == "– to –"
     assert format_percent(0.1234) == "12.3%" and format_percent(float("nan")) == "–"
+    assert format_percent(float("inf")) == "–" and format_level(0.975) == "97.5%" and format_level(0.99) == "99%"
     assert format_p_value(0.0001) == "p < 0.001" and format_p_value(0.0499) == "p 0.050"
     assert format_probability(0.99996) == "> 0.999" and format_probability(0.5) == "0.500"
     assert format_cell(-0.00012345) == "−0.0001234" and format_cell("x-y") == "x-y" and format_cell(3) == "3"
+
+
+def test_the_page_says_the_level_that_its_intervals_have_and_names_as_they_are(tmp_path: Path) -> None:
+    report = make_report(intervals=IntervalSettings(level=0.975, n_replicates=200), equal_weight="mix of SPY and QQQ")
+    renamed = replace(report.backtests[2], name="mix of SPY and QQQ")
+    write_report(tmp_path, replace(report, backtests=[*report.backtests[:2], renamed]))
+    body = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "97.5 of 100 such intervals hold it" in body and "with 97.5% intervals" in body and "98%" not in body
+    assert "Mix of SPY and QQQ spreads the money" in body
+
+
+def test_a_click_hides_every_name_of_a_long_legend(tmp_path: Path) -> None:
+    returns = draw_returns(300, [0.5] * 24, 0.8, seed=1)
+    records = [
+        make_backtest(series, name)
+        for name, series in zip(["agent", "SPY", *map(str, range(22))], returns.T, strict=True)
+    ]
+    write_report(tmp_path, make_report(300, backtests=records, seed_backtests=(), equal_weight=None))
+    body = (tmp_path / "report.html").read_text(encoding="utf-8")
+    script = """<script>onload = () => {
+      const figure = document.querySelector("figure");
+      for (const tick of figure.querySelectorAll("[data-k]")) if (tick.checked) tick.click();
+      document.title = [...figure.querySelectorAll("path.curve")].filter((item) => item.getClientRects().length).length;
+    };</script></body>"""
+    (tmp_path / "report.html").write_text(body.replace("</body>", script), encoding="utf-8")
+    result = open_page(tmp_path / "report.html", tmp_path, "--dump-dom")
+    assert re.search("<title>(.*?)</title>", result.stdout)[1] == "0"  # type: ignore[index]
 
 
 def find_browser() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alfred.evaluation.formatting import format_level
 from alfred.evaluation.report.figures import curves, uncertainty
 from alfred.evaluation.report.figures.timeline import Timeline
 from alfred.evaluation.report.templating import make_environment
@@ -32,7 +33,7 @@ def render_comparison(found: Comparison, title: str | None = None) -> str:
         .render(
             title=title or write_title(found),
             found=found,
-            level=f"{found.intervals.level:.0%}",
+            level=format_level(found.intervals.level),
             figures=figures,
         )
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from alfred.data.files import write_atomically
 from alfred.evaluation.backtest import Backtest
-from alfred.evaluation.formatting import write_verdict
+from alfred.evaluation.formatting import format_level, write_verdict
 from alfred.evaluation.headline import find_tone
 from alfred.evaluation.report.drawing.figure import Figure
 from alfred.evaluation.report.figures import curves, holdings, uncertainty
@@ -83,7 +83,7 @@ def render_report(report: ReportInput, numbers: Numbers) -> str:
             together=[agent.name, *(baseline.name for baseline in report.baselines)],
             verdicts=_describe_verdicts(row, [verdict for verdict in verdicts if verdict.baseline != row.name]),
             trainings=[(item.name, item.versus_benchmark.trainings, item.trainings) for item in rows if item.trainings],
-            level=f"{report.intervals.level:.0%}",
+            level=format_level(report.intervals.level),
             figures=_make_figures(report, numbers),
             months=tabulate_months(agent),
             folds=numbers.folds,

@@ -344,7 +344,8 @@ def _describe(
     found = read_findings(prepared.run.backtests, key)
     if found is None:
         behaviours = _describe_agents(prepared, records)
-        skill = compute_signal_skill(prepared.signals, market, folds[0].test[0], folds[-1].test[1])
+        dates = (folds[0].test[0], folds[-1].test[1])
+        skill = compute_signal_skill(prepared.signals, market, *dates, level=experiment.intervals.level)
         broken = break_down(records[0], report.baselines, market, experiment.env, prepared.observed)
         report = replace(report, behaviours=behaviours, skill=skill, breakdown=broken)
         found = Findings(behaviours, broken, skill, compute_numbers(report))

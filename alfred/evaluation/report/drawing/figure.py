@@ -68,4 +68,8 @@ class Figure:
             f"{' checked' if key.shown else ''}><i></i>{html.escape(key.name)}</label>"
             for key in self.keys
         )
-        return f'<details class="legend" open><summary>Legend</summary><div>{entries}</div></details>'
+        numbers = sorted({key.number for key in self.keys if key.number is not None})
+        # A name that is not ticked is not drawn.
+        hidden = ",".join(f'figure:has([data-k="{number}"]:not(:checked)) .k{number}' for number in numbers)
+        style = f"<style>{hidden} {{ display: none; }}</style>" if hidden else ""
+        return f'<details class="legend" open><summary>Legend</summary><div>{entries}</div></details>{style}'

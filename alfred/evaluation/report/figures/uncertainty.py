@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from alfred.evaluation.formatting import format_interval, format_number
+from alfred.evaluation.formatting import format_interval, format_level, format_number
 from alfred.evaluation.report.drawing.figure import Figure, Key
 from alfred.evaluation.report.drawing.panel import Panel
 from alfred.evaluation.report.drawing.scales import Scale, fit
@@ -40,7 +40,7 @@ def plot_sharpe_gains(rows: Sequence[ResultRow], level: float = 0.95) -> Figure:
         if shown:
             keys.append(Key(f"less {shown[0][1].baseline}", f"c{series}", series))
     panel = _draw(ranges, [row.name for row in rows], "annual Sharpe ratio less the baseline's")
-    return Figure(f"Sharpe ratio less each baseline's, with {level:.0%} intervals.", [panel], keys)
+    return Figure(f"Sharpe ratio less each baseline's, with {format_level(level)} intervals.", [panel], keys)
 
 
 def plot_sharpe_difference(histograms: Sequence[Histogram]) -> Figure:

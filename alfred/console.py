@@ -174,7 +174,8 @@ def print_table(
     if sum(map(max, least, heads)) + gaps > results.width:
         _print_records(title, headings, rows, first_bold=first_bold)
         return
-    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    results.print(title, style="italic", highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, heading in enumerate(shown):
         table.add_column(
             escape(heading),

@@ -28,6 +28,12 @@ def test_a_table_keeps_names_and_figures_readable(monkeypatch, capsys, width) ->
         assert "Sharpe − SPY  +0.12" in text
 
 
+def test_a_title_is_as_wide_as_it_is(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(console.results, "_width", 80)
+    console.print_table("small: direct, close of 2022-12-28", ("symbol", "held"), [("AAPL", "5.00%")])
+    assert capsys.readouterr().out.splitlines()[0] == "small: direct, close of 2022-12-28"
+
+
 def test_a_table_without_rows_or_figures_is_printed(capsys) -> None:
     console.print_table("Nothing", ("name", "value"), [])
     console.print_table("Alone", ("name",), [("x",)])

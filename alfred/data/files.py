@@ -38,6 +38,8 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> None:
 
 
 def _write(target: Path, write: Callable[[Path], object]) -> None:
+    if target.is_dir():  # `.` has no name to write beside
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

@@ -17,6 +17,7 @@ from alfred.data.sources import load_market
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
 from alfred.errors import DataError, suggest
+from alfred.evaluation.outside.judgement import NO_CASH
 from alfred.evaluation.outside.kinds import Layout
 from alfred.evaluation.outside.series import name_file
 from alfred.evaluation.outside.table import OutsideTable, check_sessions
@@ -121,6 +122,8 @@ def make_weights_input(
     ]
     if levered:
         caveats.append(f"The weights are short or levered, up to {gross:.2f} of wealth; fees for both are zero here.")
+    if given.get("cash_rate_pct") is None and market.cash_rate is None:
+        caveats.append(NO_CASH)
     terms = PortfolioSettings.model_validate(given)
     record = found.records[0]
     told = {

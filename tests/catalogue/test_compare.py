@@ -160,6 +160,9 @@ def test_a_table_and_a_page(made: Path, tmp_path: Path) -> None:
     assert "default-src 'none'" in body and "http://" not in body
     assert body.count("<svg") == 3  # wealth, drawdown, gains
     assert "env.cost_bps" in body and "one and two" in body
+    assert "page.html" in call("compare", made / "one", "--output", tmp_path / "bare" / "page").output.replace("\n", "")
+    assert [path.name for path in (tmp_path / "bare").iterdir()] == ["page.html"]
+    assert "(Is a directory)" in refuse("compare", made / "one", "--output", ".")
 
 
 def test_names_survive_on_a_narrow_screen(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

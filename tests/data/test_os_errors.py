@@ -38,6 +38,9 @@ def test_a_folder_where_a_file_should_be(tmp_path: Path) -> None:
     with pytest.raises(AlfredError, match=r"a\.txt cannot be written \(Is a directory\)"):
         write_atomically(tmp_path / "a.txt", lambda path: path.write_text("x"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    for name in (".", "", "/"):
+        with pytest.raises(AlfredError, match=r"cannot be written \(Is a directory\)"):
+            write_atomically(name, lambda path: path.write_text("x"))
 
 
 def test_a_folder_named_like_a_table(tmp_path: Path) -> None:

@@ -246,6 +246,10 @@ def test_stars_are_what_is_left_after_all_tests() -> None:
     assert [cell.text for cell in lines["a.x"]] == ["+0.020★", "+0.050★"]
     assert lines["k.x (before cutoff)"][0].text == "+0.300★★★" and lines["k.x (after cutoff)"][0].text == "+0.010"
     assert (found.n_tests, found.n_starred) == (4, 3) and lines["flat.x"][0].text == ""
+    # A feature has no horizon, and nothing to measure: it gets a row, and no column of its own.
+    more = pd.concat([SKILL, SKILL.iloc[:1].assign(signal="feature.z", horizon=0, value=np.nan, p=np.nan)])
+    assert tabulate_skill(more).grid.columns == found.grid.columns
+    assert [cell.text for cell in dict(tabulate_skill(more).grid.rows)["feature.z"]] == [""] * len(found.grid.columns)
     assert adjust_holm(np.array([0.04, 0.03, np.nan, 0.9])) == pytest.approx([0.09, 0.09, np.nan, 0.9], nan_ok=True)
 
 
@@ -268,6 +272,10 @@ def test_every_wealth_axis_has_some_ticks(growth: float) -> None:
 
 
 def test_axes_have_round_ticks() -> None:
+    assert [tick.text for tick in Scale(0.0, 0.1, format="percent").find_ticks(5)] == [
+        *("0.0%", "2.5%", "5.0%", "7.5%", "10.0%"),
+    ]
+    assert [tick.text for tick in Scale(0.0, 1.0).find_ticks(5)] == ["0.00", "0.25", "0.50", "0.75", "1.00"]
     assert [tick.text for tick in Scale(0.0, 1.0, format="percent").find_ticks(6)] == [
         "0%",
         "20%",

@@ -347,6 +347,19 @@ def test_tables_scroll_in_themselves_and_the_page_never(written: tuple[Path, str
         assert found["wide"] > 3 and found["moved"] > 100 and abs(found["fixed"]) <= 14
 
 
+def test_a_name_without_a_blank_does_not_widen_the_page(tmp_path: Path) -> None:
+    name = "a_strategy_whose_name_is_long_and_has_no_blank_in_it_at_all"
+    report = make_report(300, caveats=[f"{name}: take care"])
+    baseline = replace(report.backtests[1], name=name)
+    write_report(tmp_path, replace(report, backtests=[*report.backtests, baseline]))
+    page = quote((tmp_path / "report.html").read_text(encoding="utf-8"))
+    place = tmp_path / "frame.html"
+    body = MEASURE.replace("WIDTH", "390").replace("PAGE", page)
+    place.write_text(f"<!doctype html><meta charset=utf-8><title></title><body>{body}", encoding="utf-8")
+    result = open_page(place, tmp_path, "--dump-dom")
+    assert re.search(r'"overflow":(\d+)', result.stdout)[1] == "0"  # type: ignore[index]
+
+
 def test_no_script_is_needed(written: tuple[Path, str]) -> None:
     body = written[1][written[1].index("<main>") : written[1].index("</main>")]
     drawings = re.findall("<svg[^>]*>", body)

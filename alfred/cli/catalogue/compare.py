@@ -30,7 +30,9 @@ def compare(
         list[str] | None, typer.Option("--strategy", metavar="NAME", help="Show this strategy of each run. Repeatable.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all strategies of all runs.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PAGE", help="Write a page as well.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PAGE", help="Write a page (.html) as well.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Put runs side by side on the sessions that they share: numbers, paired differences, settings.
@@ -46,6 +48,8 @@ def compare(
         from alfred.evaluation.report.comparison_page import render_comparison
 
         page = render_comparison(found)
+        if not output.suffix and not output.is_dir():
+            output = output.with_name(f"{output.name}.html")  # a browser goes by it
         write_atomically(output, lambda path: path.write_text(page, encoding="utf-8"))
     if as_json:
         print_json(found.to_json() | ({} if output is None else {"page": str(output)}))

@@ -27,6 +27,10 @@ _MOST_CASH = 1.0  # a year: what is above is a yearly rate, or per cent
 _SHOWN = 3  # dates that are named
 CashRate = float | Path | None
 
+NO_CASH = (
+    "Cash is taken to earn nothing: Sharpe ratios are those of the returns themselves. Say what it earned with "
+    "--cash-rate."
+)
 _NO_WEIGHTS = (
     "What the gain came from (selection, timing, cash and costs), and what other costs would leave of it, cannot be "
     "told from returns: give a table of weights."
@@ -263,7 +267,4 @@ def _find_cash(
         return series.cash, ()
     if reference.cash is not None:
         return reference.cash, ()
-    return np.zeros(len(series.dates)), (
-        "Cash is taken to earn nothing: Sharpe ratios are those of the returns themselves. Say what it earned with "
-        "--cash-rate.",
-    )
+    return np.zeros(len(series.dates)), (NO_CASH,)

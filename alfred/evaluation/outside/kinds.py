@@ -45,6 +45,7 @@ _WEALTH = (
 )
 _CASH = ("cashreturn", "riskfree", "riskfreereturn", "rf")
 _BENCHMARK = ("benchmark", "benchmarkreturn", "benchmarkreturns")
+_FEW = 3  # names that a message lists
 _SYMBOL = ("symbol", "ticker", "tic", "asset", "instrument")
 _WEIGHT = ("weight", "weights", "targetweight", "targetpercent", "allocation")
 # What exports have beside the numbers, and nobody means.
@@ -186,6 +187,22 @@ def _look_like_returns(values: FloatArray) -> bool:
 
 def _kind_by_name(word: str) -> Kind | None:
     return "returns" if word in _RETURNS else "wealth" if word in _WEALTH else None
+
+
+def check_one_symbol(table: OutsideTable) -> None:
+    """Refuse a table of several symbols, such as one of prices, where the returns or the wealth of one are needed.
+
+    Raises:
+        DataError: Days stand several times, and a column names the symbol.
+    """
+    named = _find({str(name): squeeze(str(name)) for name in table.cells.columns}, _SYMBOL)
+    if named is not None and not table.days.is_unique:
+        symbols = table.cells[named].astype(str).unique()
+        told = ", ".join(symbols[:_FEW]) + (" and others" if len(symbols) > _FEW else "")
+        raise DataError(
+            f"{table.path} has rows of {told} in column '{named}': it needs one row a session; keep the rows of one, "
+            "or give weights: a column 'weight' beside it"
+        )
 
 
 def _find(words: dict[str, str], known: tuple[str, ...]) -> str | None:

@@ -11,7 +11,7 @@ import pandas as pd
 from alfred.data.quality.jumps import LARGEST_FACTOR
 from alfred.data.sessions import infer_periods_per_year
 from alfred.errors import DataError
-from alfred.evaluation.outside.kinds import Kind, Layout, detect_layout, says_logarithm, says_percent
+from alfred.evaluation.outside.kinds import Kind, Layout, check_one_symbol, detect_layout, says_logarithm, says_percent
 from alfred.evaluation.outside.table import OutsideTable, check_sessions, read_outside_table
 from alfred.typing import FloatArray
 
@@ -102,6 +102,7 @@ def make_series(
     """
     if layout.kind == "weights":
         raise DataError(f"{table.path} holds {layout.describe()}, where returns or wealth are needed")
+    check_one_symbol(table)
     check_sessions(table.days, table.path)
     column = layout.columns[0]
     values = table.read_numbers(column)

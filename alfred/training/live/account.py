@@ -28,6 +28,8 @@ from alfred.training.provenance.stages import compute_digest
 ACCOUNT_FILE, JOURNAL_FILE = "account.json", "journal.jsonl"
 _NOT_BOOKED = ("reward", "episode_length", "observation", "lookback")  # what trainings read of `env`
 _SAME_CAPITAL = 0.01
+# Money is counted in numbers that hold 15 digits, and is drawn.
+_LEAST_CAPITAL, _MOST_CAPITAL = 1e-6, 1e15
 _LEAST_TRADE = 1e-9  # of wealth
 
 
@@ -95,8 +97,11 @@ class PaperAccount:
         Raises:
             AlfredError: The folder holds another account, or the account cannot begin so.
         """
-        if not (np.isfinite(capital) and capital > 0):
-            raise ConfigError(f"the capital is {capital:g}: it must be a positive amount of money")
+        if not _LEAST_CAPITAL <= capital <= _MOST_CAPITAL:
+            raise ConfigError(
+                f"the capital is {capital:g}: it must be a positive amount of money, from {_LEAST_CAPITAL:g} to "
+                f"{_MOST_CAPITAL:g}"
+            )
         BROKERS.load(broker)
         live = open_live(run)
         settings = live.find_agent(agent)

@@ -182,6 +182,16 @@ def test_the_page_says_what_is_not_known(tmp_path: Path) -> None:
     assert (tmp_path / "page" / "results.json").is_file()
 
 
+def test_weights_say_that_cash_earns_nothing_where_nobody_says_otherwise(tmp_path: Path) -> None:
+    spy = pd.read_csv(write_spy(tmp_path))
+    prices = pd.concat([spy.assign(symbol=name) for name in ("AAA", "BBB", "SPY")])
+    prices.to_csv(tmp_path / "prices.csv", index=False)
+    pd.DataFrame({"date": spy["Date"], "AAA": 0.5, "BBB": 0.3}).to_csv(tmp_path / "mine.csv", index=False)
+    words = (tmp_path / "mine.csv", "--prices", tmp_path / "prices.csv", "--out", tmp_path / "out")
+    assert "Cash is taken to earn nothing" in " ".join(call(*words).output.split())
+    assert "Cash is taken to earn nothing" not in " ".join(call(*words, "--cash-rate", "2").output.split())
+
+
 def test_trials_are_paid_for(tmp_path: Path) -> None:
     make_returns(3, mean=2e-3).rename("returns").to_csv(tmp_path / "mine.csv")
     spy = write_spy(tmp_path)

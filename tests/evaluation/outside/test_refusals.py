@@ -72,6 +72,15 @@ def test_a_series_that_cannot_be_judged(case: str, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_table_of_prices_is_no_strategy(tmp_path: Path) -> None:
+    rows = [(day, name, 100.0 + n) for n, day in enumerate(RETURNS.index.date) for name in ("AAA", "BBB")]
+    pd.DataFrame(rows, columns=["date", "tic", "close"]).to_csv(tmp_path / "mine.csv", index=False)
+    for words in ((tmp_path / "mine.csv",), (write_spy(tmp_path), "--benchmark", tmp_path / "mine.csv")):
+        line = refuse(*words)
+        assert "mine.csv has rows of AAA, BBB in column 'tic'" in line and "keep the rows of one" in line
+        assert "duplicates" not in line
+
+
 def test_the_zone_that_is_named_helps(tmp_path: Path) -> None:
     _write(tmp_path / "mine.csv", _stamp_midnights_in_berlin(RETURNS), "returns")
     words = ("--benchmark", write_spy(tmp_path), "--time-zone", "Europe/Berlin", "--out", tmp_path / "out")

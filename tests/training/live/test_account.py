@@ -284,6 +284,8 @@ def test_a_restated_session_is_said_and_its_difference_booked(run, tmp_path) -> 
         (("--from", DATES[600]), "is no session up to"),
         (("--from", "yesterday"), "is not a date"),
         (("--cash", "-5"), "must be a positive amount"),
+        (("--cash", "1e308"), "from 1e-06 to 1e+15"),
+        (("--cash", "nan"), "the capital is nan"),
         (("--agent", "nobody"), "no agent is called 'nobody'"),
         (("--broker", "cvs"), "Did you mean 'csv'?"),
     ],

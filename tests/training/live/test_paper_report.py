@@ -15,6 +15,7 @@ from alfred.evaluation.backtest import Backtest
 from alfred.training.live.account import tell_impact
 from alfred.training.live.opened import open_live
 from tests.commands import refuse
+from tests.serve.browser import open_browser
 from tests.training.live.market import extend, make_market, run_cli
 
 MARKET = make_market()
@@ -99,6 +100,11 @@ def test_the_report_holds_realised_against_expected(run, tmp_path) -> None:
     shown = run_cli("paper", "report", account)
     assert "realised" in shown
     assert "report.html" in shown
+    with open_browser(tmp_path / "profile") as browser:
+        browser.open((account / "report.html").as_uri(), 390)
+        assert browser.measure_overflow() == 0
+        # What was realised and what was expected are seen without scrolling.
+        assert browser.evaluate("document.querySelector('table').getBoundingClientRect().right") <= 390
 
 
 def test_another_strategy_sets_off_the_alarm(run, tmp_path) -> None:

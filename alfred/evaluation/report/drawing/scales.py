@@ -84,7 +84,7 @@ class Scale:
         step = _round_step((self.high - self.low) / max(most - 1, 1))
         first = math.ceil(self.low / step - 1e-9)
         count = math.floor(self.high / step + 1e-9) - first + 1
-        digits = max(0, -math.floor(math.log10(step) + 1e-9) - (2 if self.format == "percent" else 0))
+        digits = _count_digits(100.0 * step if self.format == "percent" else step)
         fine = Scale(self.low, self.high, self.kind, self.format, digits)
         return [fine._mark((first + i) * step) for i in range(count)]
 
@@ -132,6 +132,12 @@ def fit_dates(dates: pd.DatetimeIndex) -> Scale:
 def to_seconds(dates: pd.DatetimeIndex) -> Float:
     """Return dates as seconds since 1970, `[V]`."""
     return np.asarray(dates.to_numpy(dtype="datetime64[s]").astype(np.float64))
+
+
+def _count_digits(step: float) -> int:
+    """Return the digits after the point that multiples of a round step need: 2.5 needs one."""
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return digits + (abs(step * 10.0**digits - round(step * 10.0**digits)) > 1e-6)
 
 
 def _round_step(step: float) -> float:

@@ -54,7 +54,8 @@ def tabulate_skill(skill: pd.DataFrame) -> SkillGrid:
     """
     adjusted = adjust_holm(skill["p"].to_numpy(dtype=np.float64))
     values = skill["value"].to_numpy(dtype=np.float64)
-    horizons = sorted({int(horizon) for horizon in skill["horizon"]})
+    # A column is there for what was measured; a feature has no horizon.
+    horizons = sorted({int(horizon) for horizon in skill["horizon"][np.isfinite(values)]})
     finite = np.abs(values[np.isfinite(values)])
     limit = max(float(np.quantile(finite, 0.95)) if len(finite) else 0.0, _LEAST)
     lines: dict[str, list[Cell]] = {}
@@ -68,7 +69,8 @@ def tabulate_skill(skill: pd.DataFrame) -> SkillGrid:
         )
         cells = lines.setdefault(name, [Cell("")] * len(horizons))
         text = f"{format_number(value, 3, sign=True)}{stars}"
-        cells[horizons.index(int(line.horizon))] = make_cell(value, text, limit, told)
+        if np.isfinite(value):
+            cells[horizons.index(int(line.horizon))] = make_cell(value, text, limit, told)
     columns = [f"{horizon} session{'' if horizon == 1 else 's'}" for horizon in horizons]
     return SkillGrid(Grid("Signal", columns, list(lines.items())), int(np.isfinite(adjusted).sum()), starred)
 

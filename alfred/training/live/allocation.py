@@ -272,9 +272,16 @@ def read_holdings(path: Path) -> tuple[dict[str, float], float | None]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            names = [name.strip().lower() for name in reader.fieldnames or ()]
+            reader.fieldnames = names
+            rows = list(reader)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if missing := [name for name in ("symbol", "shares") if name not in names]:
+        raise DataError(
+            f"{path} has no column '{missing[0]}': it needs symbol and shares, and has {', '.join(names) or 'nothing'}"
+        )
     found: dict[str, float] = {}
     for number, row in enumerate(rows, start=2):
         if None in row:

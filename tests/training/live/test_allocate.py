@@ -136,7 +136,7 @@ def test_ages_and_the_table_are_said(run) -> None:
         ("symbol,shares\nS9,1\n", "the run does not trade S9"),
         ("symbol,shares\nS0,many\n", "row 2 of"),
         ("symbol,shares\nS0,1\nS0,2\n", "stands twice"),
-        ("ticker,amount\nS0,1\n", "needs a symbol and a number of shares"),
+        ("ticker,amount\nS0,1\n", "has no column 'symbol': it needs symbol and shares, and has ticker, amount"),
         ("symbol,shares\n", "holds no holdings"),
         ("symbol,shares\nS0,-1\nCASH,1000\n", "is held short"),
         ("symbol,shares\nS0,0\n", "there must be something to invest"),
@@ -156,7 +156,7 @@ def test_what_does_not_trade_is_valued_at_an_old_price_and_said_so(run, tmp_path
     table[(table["symbol"] != "S1") | (table["date"] <= DATES[569])].to_csv(tmp_path / "prices.csv", index=False)
     run_cli("update", run)
     path = tmp_path / "holdings.csv"
-    path.write_text("symbol,shares\nS1,10\ncash,1000\n", encoding="utf-8")
+    path.write_text("Symbol, Shares\nS1,10\ncash,1000\n", encoding="utf-8")
     found = json.loads(run_cli("allocate", run, "--holdings", path, "--json"))
     assert found["wealth"] == pytest.approx(1000 + 10 * MARKET.close[569, MARKET.index_of("S1")])
     [note] = [note for note in found["notes"] if "did not trade" in note]

@@ -33,6 +33,7 @@ _CONTAINERS: dict[str, Kind] = {
     "quarterly": "quarterly",
     "sweeps": "sweeps",
 }
+_LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # a file may say that it was written later
 _TESTED = re.compile(r"test (\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})")
 
 
@@ -289,5 +290,5 @@ def _find_time(path: Path) -> str:
         except OSError:
             continue
     # The folder itself changes whenever a file in it is replaced, and counts where it is all there is.
-    latest = max(times[:-1] or times, default=0.0)
+    latest = min(max(0.0, *(times[:-1] or times)), _LATEST)
     return datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")

@@ -7,6 +7,7 @@ free was cut off. It is told as failed, without a reason, and its parameters are
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ WORKER, CHOSEN, ERROR, AGAIN, ATTEMPT = "worker", "chosen", "error", "again", "a
 it repeats, for which time."""
 _SIGNED_WITHIN = timedelta(minutes=2)
 """In which a worker signs what it was handed, on whatever machine; it takes milliseconds."""
+_WATCHED_SECONDS = 2.0
+"""For which a trial is watched that was not signed in time, by clocks that may have been set or differ."""
 MOST_ATTEMPTS = 2
 """Times that a trial may take its process with it before it counts as failed."""
 
@@ -88,6 +91,18 @@ def requeue_lost(study: Study, storage: BaseStorage, folder: Path) -> int:
     return queued
 
 
+def _stays_unsigned(storage: BaseStorage, trial: FrozenTrial) -> bool:
+    """Watch a running trial for some seconds; return whether nobody signs or finishes it meanwhile."""
+    end = time.monotonic() + _WATCHED_SECONDS
+    while True:
+        seen = storage.get_trial(trial._trial_id)
+        if WORKER in seen.user_attrs or seen.state != TrialState.RUNNING:
+            return False
+        if time.monotonic() >= end:
+            return True
+        time.sleep(0.2)
+
+
 def _is_lost(storage: BaseStorage, trial: FrozenTrial, folder: Path) -> bool:
     """Return whether nobody works on a running trial.
 
@@ -101,7 +116,7 @@ def _is_lost(storage: BaseStorage, trial: FrozenTrial, folder: Path) -> bool:
     if worker is None:
         # On another machine a worker may be about to sign; the heartbeat begins after that, and tells nothing of it.
         began = trial.datetime_start
-        return began is not None and datetime.now() - began > _SIGNED_WITHIN
+        return began is not None and abs(datetime.now() - began) > _SIGNED_WITHIN and _stays_unsigned(storage, trial)
     if not path.exists():
         return False
     lock = FileLock(path, timeout=0)

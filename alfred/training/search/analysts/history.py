@@ -13,10 +13,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from alfred.analysts.chosen.entries import BestEntry, check_symbol
-from alfred.data.files import read_json, write_atomically
+from alfred.data.files import parse_json, read_bytes, read_json, write_atomically
 from alfred.errors import CheckpointError, ConfigError
 
 _LOOKS_FILE, _BACKUPS, _MANIFEST, _UNDONE = ".looks.jsonl", ".backups", "manifest.json", "undone"
+_PLACES = (_BACKUPS, f"{_BACKUPS}/{_UNDONE}")
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,13 @@ class History:
 
     def _read(self) -> list[Look]:
         try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_bytes(self._path).decode("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         looks = []
         for line in lines:
             try:
-                raw = json.loads(line)
+                raw = parse_json(line)
                 first, last = (date.fromisoformat(raw[name]) for name in ("first", "last"))
                 looks.append(Look(str(raw["symbol"]), str(raw["analyst"]), first, last, str(raw.get("how", ""))))
             except (ValueError, KeyError, TypeError):
@@ -89,7 +90,9 @@ def write_entries(registry: Path, entries: Iterable[BestEntry]) -> Path | None:
     new = list(entries)
     if not new:
         return None
-    backup = registry / _BACKUPS / datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    # Numbered: a clock may be set back between two writings.
+    number = max((_number(path) for place in _PLACES for path in (registry / place).glob("*")), default=0) + 1
+    backup = registry / _BACKUPS / f"{number:06d}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     standing = [path for path in (registry / f"{entry.symbol}.yaml" for entry in new) if path.exists()]
     for path in standing:
         write_atomically(backup / path.name, partial(shutil.copyfile, path))
@@ -102,13 +105,20 @@ def write_entries(registry: Path, entries: Iterable[BestEntry]) -> Path | None:
     return backup
 
 
+def _number(backup: Path) -> int:
+    """Return which writing a backup was made before; 0 for those of earlier versions, which have only their time."""
+    head = backup.name.partition("-")[0]
+    return int(head) if head.isdecimal() else 0
+
+
 def roll_back(registry: Path) -> dict[str, list[str]]:
     """Undo the last writing; return which symbols were restored, and which removed because they were new.
 
     Raises:
         CheckpointError: There is nothing to undo, or the backup is damaged.
     """
-    backups = sorted(path for path in (registry / _BACKUPS).glob("*") if (path / _MANIFEST).is_file())
+    found = [path for path in (registry / _BACKUPS).glob("*") if (path / _MANIFEST).is_file()]
+    backups = sorted(found, key=lambda path: (_number(path), path.name))
     if not backups:
         raise CheckpointError(f"nothing was written into {registry} that could be undone")
     backup = backups[-1]

@@ -174,6 +174,9 @@ def prepare_process() -> None:
     """One torch thread, warnings of libraries off the screen, our own log lines on it."""
     import torch
 
+    from alfred.learning.events import hush_writers
+
     torch.set_num_threads(1)
+    hush_writers()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     warnings.filterwarnings("ignore", module=r"(?!alfred)")

@@ -35,8 +35,10 @@ def begin_worker(shared: Any) -> None:
     counters = shared
     import torch  # not above: it takes seconds, and the tie comes first
 
+    from alfred.learning.events import hush_writers
     from alfred.plugins import load_plugins
 
+    hush_writers()
     torch.set_num_threads(1)
     load_plugins()  # before the first job, whose arguments may be of a plugin's classes
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from alfred.errors import AlfredError
 from alfred.training.locks import hold_run, is_held
 from tests.conftest import ROOT
+from tests.processes import list_group, needs_proc, wait_for
 from tests.training.small import DIRECT, make_small, run_small, write_prices
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -41,28 +41,6 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def list_group(leader: int) -> list[int]:
-    """Return the processes of a session that still run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, session = path.read_text().rsplit(")", 1)[1].split()[:4]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(session) == leader and state != "Z":
-            found.append(int(path.parent.name))
-    return found
-
-
 def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Path, start: Start) -> None:
     run = tmp_path / "runs" / "demo"
     other = start("hold", run, 60)
@@ -84,9 +62,6 @@ def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path: Pat
     other.wait()
     with hold_run(run):
         pass
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 
 
 def start_workers(start: Start, folder: Path) -> subprocess.Popen[str]:

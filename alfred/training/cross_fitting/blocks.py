@@ -7,6 +7,7 @@ on all of that range, with the same settings and for the number of steps that wa
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from alfred.envs.gym.episodes import prepare_tape
 from alfred.envs.policy import Policy
 from alfred.envs.settings import PortfolioSettings
 from alfred.envs.tape import Tape
-from alfred.errors import DataError, name_own_code
+from alfred.errors import CheckpointError, DataError, name_own_code
 from alfred.evaluation.backtest import Backtest, backtest, make_walk
 from alfred.learning.events import EventFile
 from alfred.training.cross_fitting.choice import choose
@@ -99,10 +100,12 @@ def locate_block(folder: Path, number: int) -> Path:
 def read_pooled(folder: Path, settings: AgentSettings) -> HeldOut | None:
     """Return what all checkpoints of a finished training earned on its held-out blocks; None when a file is gone.
 
-    Raises:
-        CheckpointError: A file is damaged.
+    A damaged file is as good as gone: what the training ended with stands in files of its own.
     """
-    records = [HeldOut.load(locate_block(folder, number)) for number in range(settings.validation_blocks)]
+    try:
+        records = [HeldOut.load(locate_block(folder, number)) for number in range(settings.validation_blocks)]
+    except CheckpointError:
+        return None
     found = [record for record in records if record is not None]
     return pool(found) if len(found) == len(records) else None
 
@@ -127,7 +130,11 @@ class _Work:
 
     def train_block(self, tape: Tape, block: Block, folder: Path, progress: Callable[[int], None]) -> HeldOut:
         """Train without a block and return what the checkpoints earned on it."""
-        record = HeldOut.load(folder) or HeldOut()
+        try:
+            record = HeldOut.load(folder) or HeldOut()
+        except CheckpointError:
+            shutil.rmtree(folder)  # its checkpoints go on from where the record said; the other blocks are kept
+            record = HeldOut()
         if record.finished:
             return record
         references = walk_references(self.market, self.signals, self.environment, block.held_out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -25,7 +25,7 @@ from alfred.agents.networks import (
 )
 from alfred.agents.recurrent import BURN_IN, RecurrentNetwork, RecurrentState, build_network, forget
 from alfred.agents.settings import AgentSettings
-from alfred.data.files import read_json, write_atomically
+from alfred.data.files import read_json, require_file, write_atomically
 from alfred.envs.actions import compute_weights
 from alfred.envs.policy import Policy
 from alfred.envs.settings import ActionSettings, PortfolioSettings
@@ -263,15 +263,19 @@ class NetworkPolicy:
             raw = read_json(source / "policy.json")
             spec = NetworkSpec(**raw["network"])
             spec = replace(spec, shape=ObservationShape(**raw["network"]["shape"]), hidden=tuple(spec.hidden))
+            tensors = load_file(require_file(source / "policy.safetensors"))
+            _check_sizes(spec, tensors)
             network = build_network(spec)
-            network.load_state_dict(load_file(source / "policy.safetensors"))
+            network.load_state_dict(tensors)
             action = ActionSettings.model_validate(raw["action"])
             facts = {key: raw[key] for key in ("name", "rebalance_every")}
             told = raw.get("trained_on")  # runs of earlier versions do not say
             if told is not None:
                 facts["trained_on"] = TrainedOn(**{key: tuple(map(str, names)) for key, names in told.items()})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{source} does not hold a saved policy: {error}") from error
+            raise CheckpointError(
+                f"{source} does not hold a saved policy ({error}); restore it, or train it again with `alfred run`"
+            ) from error
         return cls(network, action, **facts)
 
 
@@ -326,6 +330,21 @@ def describe_network(
         logit_scale=action.logit_scale if action.mode == "softmax" else 0.0,
         leverage=action.max_leverage if action.mode == "long_short" else 0.0,
     )
+
+
+def _check_sizes(spec: NetworkSpec, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a network of other sizes than the weights that stand beside it, before it takes any memory.
+
+    Raises:
+        ValueError: It has.
+    """
+    if len(spec.hidden) > len(tensors):
+        raise ValueError(f"policy.json names {len(spec.hidden)} hidden layers, which its weights do not have")
+    with torch.device("meta"):
+        named = {name: tensor.shape for name, tensor in build_network(spec).state_dict().items()}
+    for name, shape in named.items():
+        if name not in tensors or tensors[name].shape != shape:
+            raise ValueError(f"policy.json names a network whose '{name}' is {tuple(shape)}, which its weights are not")
 
 
 def _list_differences(theirs: ActionSettings, ours: ActionSettings) -> str:

@@ -15,7 +15,7 @@ from alfred.analysts.forecast import Forecast
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import CARD_FILE, SAVED_FIELDS, SavedSettings
 from alfred.data.contexts import Contexts
-from alfred.data.files import compute_checksum, read_json, write_atomically
+from alfred.data.files import compute_checksum, read_json, read_text, write_atomically
 from alfred.data.market import Market
 from alfred.errors import CheckpointError, ConfigError
 from alfred.keys.mistakes import explain_briefly
@@ -76,7 +76,7 @@ class AnalystCard(Settings):
         """
         path = Path(folder) / CARD_FILE
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(read_text(path))
         except (OSError, ValueError, ConfigError) as error:
             raise CheckpointError(
                 f"{path} is not the card of a trained analyst ({explain_briefly(error)}); name a folder that alfred "

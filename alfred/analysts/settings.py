@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from alfred.data.files import read_json
 from alfred.learning.settings import Device, FittingSettings
 from alfred.settings import Settings
 
@@ -166,7 +166,7 @@ class SavedSettings(AnalystSettings):
         if all(name in raw for name in SAVED_FIELDS):
             return raw
         try:
-            card = json.loads((Path(raw["path"]).expanduser() / CARD_FILE).read_text(encoding="utf-8"))
+            card = read_json(Path(raw["path"]).expanduser() / CARD_FILE)
             known = {name: card[key] for name, key in SAVED_FIELDS.items()}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alfred.data.files import read_json, write_atomically
+from alfred.data.files import read_json, read_parquet, write_atomically
 from alfred.errors import SignalError
 
 _CHUNK = 128  # rows of a panel that are worked on at once
@@ -226,7 +226,7 @@ class Signals:
         target = Path(path)
         try:
             description = read_json(target.with_suffix(".json"))
-            table = pd.read_parquet(target)
+            table = read_parquet(target)
             names, symbols = tuple(description["names"]), tuple(description["symbols"])
             dates = pd.DatetimeIndex(table["date"].unique())
             values = table[list(names)].to_numpy(dtype=np.float32)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_parquet, write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.envs.attribution import PnLAttribution
@@ -106,7 +106,7 @@ class Backtest:
             CheckpointError: The file is missing or damaged.
         """
         try:
-            table = pd.read_parquet(path)
+            table = read_parquet(path)
             symbols = tuple(name.removeprefix(_WEIGHT) for name in table.columns if name.startswith(_WEIGHT))
             columns = {name: table[name].to_numpy() for name in _COLUMNS}
             weights = table[[*map(_weight_column, symbols), _CASH]].to_numpy()

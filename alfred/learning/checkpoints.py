@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from alfred.data.files import write_atomically
+from alfred.data.files import parse_json, require_file, write_atomically
 from alfred.errors import CheckpointError
 
 _log = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ class Snapshot:
             CheckpointError: The file is missing or damaged.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                facts = json.loads(file.metadata()["facts"])
+            with safe_open(require_file(path), framework="pt") as file:
+                facts = parse_json(file.metadata()["facts"])
                 return cls({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118  no mapping
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from alfred.data.files import write_atomically
+from alfred.data.files import parse_json, require_file, write_atomically
 from alfred.errors import CheckpointError, suggest
 
 _NOTE = "alfred"
@@ -42,8 +42,8 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict[str, o
     """
     source = Path(path)
     try:
-        with safe_open(source, framework="pt") as file:
-            note = json.loads((file.metadata() or {}).get(_NOTE, "{}"))
+        with safe_open(require_file(source), framework="pt") as file:
+            note = parse_json((file.metadata() or {}).get(_NOTE, "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118  not a mapping
     except FileNotFoundError as error:
         raise CheckpointError(f"{source} does not exist; name a folder that holds {source.name}") from error

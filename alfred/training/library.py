@@ -14,6 +14,7 @@ import pandas as pd
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.saved import AnalystCard
 from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
+from alfred.data.files import read_text
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import AlfredError, CheckpointError, ConfigError, suggest
@@ -133,7 +134,7 @@ def read_settings(place: Path, card: AnalystCard) -> AnalystSettings:
     """
     cls = ANALYSTS.load_settings(card.kind)
     try:
-        settings: AnalystSettings = cls.model_validate_json((place / "settings.json").read_text(encoding="utf-8"))
+        settings: AnalystSettings = cls.model_validate_json(read_text(place / "settings.json"))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{place} holds no settings of a '{card.kind}' ({explain_briefly(error)}); train it again"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from alfred.data.files import write_atomically
+from alfred.data.files import require_file, write_atomically
 from alfred.keys.mistakes import explain_briefly
 
 PROGRESS_FILE, LOG_FILE = "progress.json", "log.txt"
@@ -166,8 +166,12 @@ class _Recorder:
 
     def _log(self, text: str) -> None:
         lines = "".join(f"{_now()}  {line}\n" for line in text.splitlines())
-        with suppress(OSError), (self._folder / LOG_FILE).open("a", encoding="utf-8", errors="replace") as file:
-            file.write(lines)
+        path = self._folder / LOG_FILE
+        with suppress(OSError):
+            if path.exists():
+                require_file(path)  # a pipe would have us wait for a reader
+            with path.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(lines)
 
     def _shorten_log(self) -> None:
         """Keep the later half of a log that has become long."""

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from alfred.cli import app
+from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest
 from alfred.training import pipeline
 from alfred.training.provenance.stages import hash_choice
@@ -76,6 +78,21 @@ def test_the_sharpe_is_in_excess_of_cash_and_the_returns_are_kept(tmp_path: Path
     kept = log.read_returns(log.read()[0])
     np.testing.assert_array_equal(kept.to_numpy(), excess)
     assert list(kept.index) == list(record().dates)
+
+
+def test_returns_that_are_damaged_or_lie_elsewhere_are_one_line(tmp_path: Path) -> None:
+    log = TrialLog(tmp_path / "runs")
+    log.add(record(), MARKET, "one", "a")
+    (trial,) = log.read()
+    path = log.root / trial.returns
+    shutil.copyfile(path, tmp_path / path.name)
+    for place in (f"../{path.name}", str(tmp_path / path.name), f".trials/../../{path.name}"):
+        with pytest.raises(CheckpointError, match="names another place"):
+            log.read_returns(replace(trial, returns=place))
+    for content in (b"", b"PK\x03\x04", path.read_bytes()[:-100], b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f8'"):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="does not hold the returns"):
+            log.read_returns(trial)
 
 
 def test_a_torn_line_is_skipped_and_harms_no_other(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
-from alfred.data.files import write_atomically
+from alfred.data.files import read_text, write_atomically
 from alfred.errors import CheckpointError, ConfigError
 from alfred.keys.mistakes import explain_briefly
 from alfred.keys.yaml_text import parse_yaml
@@ -116,7 +116,7 @@ class BestEntry(Settings):
             CheckpointError: The file is missing or damaged, or is that of another symbol.
         """
         try:
-            entry = cls.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
+            entry = cls.model_validate(parse_yaml(read_text(path)))
             entry.settings  # noqa: B018  an entry that cannot be used is damaged
         except (OSError, ValueError, ConfigError) as error:
             raise CheckpointError(

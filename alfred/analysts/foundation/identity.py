@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alfred.data.files import read_json, write_atomically
+from alfred.data.files import read_json, require_file, write_atomically
 from alfred.errors import CheckpointError
 
 _FILE = "weights.json"
@@ -58,7 +58,7 @@ def digest_file(path: Path) -> str:
         CheckpointError: It cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with require_file(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error}); install or download it again") from error

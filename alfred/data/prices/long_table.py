@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 import zlib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from alfred.data.files import check_parquet, open_unpacked
 from alfred.data.prices.columns import VALUE_COLUMNS, match_columns
 from alfred.data.prices.date_parsing import read_stamps
 from alfred.data.prices.parsing import convert_to_numbers, refuse_empty, take_codes
@@ -26,6 +29,8 @@ from alfred.typing import FloatArray
 IntArray = npt.NDArray[np.int64]
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
+_LONGEST_PIECE = 1 << 20  # letters
+_LONGEST_DATE = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +59,11 @@ class TableFile:
         if self.table is not None:
             return self.table.column(column)
         try:
-            words = [column] if name == "symbol" else []
+            # As a dictionary, a text that a million rows share is unpacked once.
+            words = [column] if name in ("symbol", "date") else []
             found = pq.read_table(self.path, columns=[column], read_dictionary=words).column(column)
             found.validate(full=True)  # a damaged page may hold what is no text
-            return found
+            return _unpack_dates(found) if name == "date" else found
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.path} cannot be read ({error}); write it again as CSV or Parquet") from error
 
@@ -221,12 +227,12 @@ def _list_files(path: Path) -> list[Path]:
 def _open_file(path: Path) -> TableFile:
     try:
         if path.name.endswith(".parquet"):
-            schema = pq.read_schema(path)
+            schema = pq.read_schema(check_parquet(path))
             columns = match_columns(schema.names, path)
             return TableFile(path, columns, texts=_find_texts(schema, columns))
-        opener = gzip.open if path.name.endswith(".gz") else open
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
+        with io.TextIOWrapper(open_unpacked(path), encoding="utf-8-sig", newline="") as file:
+            # In pieces: what has no ends of lines would be one line, as long as the file.
+            header = next(csv.reader(iter(partial(file.readline, _LONGEST_PIECE), "")), [])
         if not header:
             raise DataError(f"{path} is empty: it needs a header and at least one row")
         columns = match_columns(header, path)
@@ -238,10 +244,26 @@ def _open_file(path: Path) -> TableFile:
         # The header is given, not read again, so that a byte order mark cannot become part of a name.
         reading = pacsv.ReadOptions(column_names=header, skip_rows=1)
         converting = pacsv.ConvertOptions(column_types=texts, include_columns=wanted)
-        table = pacsv.read_csv(path, reading, convert_options=converting)
+        with open_unpacked(path) as file:
+            source = file if path.name.endswith(".gz") else path  # arrow reads a plain file faster by itself
+            table = pacsv.read_csv(source, reading, convert_options=converting)
         return TableFile(path, columns, table, _find_texts(table.schema, columns))
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read ({error}); write it again as CSV or Parquet") from error
+
+
+def _unpack_dates(column: Any) -> Any:
+    """Return a column as it was written, where it was read as a dictionary.
+
+    Raises:
+        OSError: A text is too long for a date.
+    """
+    if not pa.types.is_dictionary(column.type):
+        return column
+    for chunk in column.chunks:
+        if (pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0) > _LONGEST_DATE:
+            raise OSError(f"a date has more than {_LONGEST_DATE} letters")
+    return column.cast(column.type.value_type)
 
 
 def _find_texts(schema: Any, columns: dict[str, str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from alfred.data.files import open_unpacked
 from alfred.errors import DataError, suggest, suggest_path
 from alfred.typing import FloatArray
 
@@ -29,10 +31,11 @@ def read_csv_text(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         DataError: The file is absent or damaged, or a column is missing.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_unpacked(path) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}; name a CSV with a header.{suggest_path(path)}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}); it must be a CSV with a header") from error
     for column in needed:
         if column not in table:

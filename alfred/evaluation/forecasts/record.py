@@ -14,7 +14,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from alfred.data.files import write_atomically
+from alfred.data.files import parse_json, require_file, write_atomically
 from alfred.errors import SignalError
 
 _NOTE = "alfred"
@@ -148,8 +148,8 @@ class ForecastRecord:
         """
         source = Path(path)
         try:
-            with safe_open(source, framework="numpy") as file:
-                note = json.loads((file.metadata() or {})[_NOTE])
+            with safe_open(require_file(source), framework="numpy") as file:
+                note = parse_json((file.metadata() or {})[_NOTE])
                 arrays = {name: file.get_tensor(name) for name in ("dates", "trained_until", "mean", "quantiles")}
             return cls(
                 dates=pd.DatetimeIndex(arrays["dates"].astype("datetime64[s]")),

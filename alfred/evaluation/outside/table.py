@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from alfred.data.files import open_unpacked, read_parquet
 from alfred.data.prices.columns import squeeze
 from alfred.data.prices.date_parsing import Stamps, read_stamps
 from alfred.data.shifts import explain_shift
@@ -130,7 +130,7 @@ def _read_file(path: Path) -> tuple[pd.DataFrame, list[str]]:
         raise DataError(f"{path} is a folder; name one CSV or Parquet file in it")
     try:
         if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
+            frame = read_parquet(path)
             frame = frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
             return frame.rename(columns=str), []
         if path.suffix in (".json", ".zip", ".pkl", ".pickle", ".xlsx", ".xls", ".feather"):
@@ -143,12 +143,12 @@ def _read_file(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    packed = path.name.endswith(".gz")
-    with gzip.open(path, "rb") if packed else path.open("rb") as file:
+    with open_unpacked(path) as file:
         head = file.read(_SNIFFED).decode("utf-8-sig", errors="replace")
     separator = _find_separator(head) if head else ","
     options = {"dtype": str, "keep_default_na": False, "sep": separator, "encoding": "utf-8-sig", "index_col": False}
-    frame = pd.read_csv(path, **options)
+    with open_unpacked(path) as file:
+        frame = pd.read_csv(file, **options)
     if separator != ";":
         return frame, []
     # Where semicolons separate, a comma is what English writes as a point.

@@ -17,7 +17,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from alfred.data.files import read_json, write_atomically
+from alfred.data.files import parse_json, read_json, require_file, write_atomically
 from alfred.data.signals import Signals
 from alfred.errors import CheckpointError
 
@@ -97,8 +97,8 @@ def load_layers(folder: Path) -> list[Layer]:
         count = len(read_json(folder / INDEX))
         layers = []
         for number in range(count):
-            with safe_open(folder / f"{number:03d}.safetensors", framework="np") as file:
-                facts = json.loads(file.metadata()["facts"])
+            with safe_open(require_file(folder / f"{number:03d}.safetensors"), framework="np") as file:
+                facts = parse_json(file.metadata()["facts"])
                 values = file.get_tensor("values")
             dates = pd.DatetimeIndex(facts["dates"])
             layers.append(Layer(facts["stage"], dates, tuple(facts["symbols"]), tuple(facts["names"]), values))

@@ -16,7 +16,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from alfred.data.files import parse_json, write_atomically
+from alfred.data.files import parse_json, require_file, write_atomically
 from alfred.data.splits import Fold, Range
 from alfred.envs.tape import Tape
 from alfred.errors import CheckpointError
@@ -110,7 +110,7 @@ class HeldOut:
         if not (folder / FILE).exists():
             return None
         try:
-            with safe_open(folder / FILE, framework="np") as file:
+            with safe_open(require_file(folder / FILE), framework="np") as file:
                 facts = parse_json(file.metadata()["facts"])
                 net, gross = list(file.get_tensor("net")), list(file.get_tensor("gross"))
             return cls(facts["steps"], net, gross, facts["utility"], facts["finished"])

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Generic, TypeVar
 
+from alfred.data.files import parse_json, read_text, require_file
+
 Result = TypeVar("Result")
 
 TIMINGS_FILE = ".timings.jsonl"
@@ -50,6 +52,8 @@ def write_timing(root: Path, what: str, units: float, seconds: float) -> None:
         return
     line = json.dumps({"what": what, "units": round(units, 3), "seconds": round(seconds, 3)}) + "\n"
     try:
+        if (root / TIMINGS_FILE).exists():
+            require_file(root / TIMINGS_FILE)  # a pipe would have us wait for a reader
         with (root / TIMINGS_FILE).open("a", encoding="utf-8") as file:
             file.write(line)
             file.flush()
@@ -62,12 +66,12 @@ def read_factors(root: Path) -> Mapping[str, float]:
     """Return how many times longer than expected work of each kind took here; kinds without a timing are left out."""
     found: dict[str, list[float]] = {}
     try:
-        lines = (root / TIMINGS_FILE).read_text(encoding="utf-8").splitlines()
+        lines = read_text(root / TIMINGS_FILE).splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     for line in lines:
         try:
-            raw = json.loads(line)
+            raw = parse_json(line)
             found.setdefault(str(raw["what"]), []).append(float(raw["seconds"]) / float(raw["units"]))
         except (ValueError, KeyError, TypeError, ZeroDivisionError):
             continue  # half of a line, of a process that was killed

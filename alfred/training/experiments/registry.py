@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from alfred.data.files import read_text
 from alfred.errors import ConfigError, suggest
 from alfred.keys.mistakes import explain_briefly
 from alfred.keys.yaml_text import parse_yaml
@@ -82,7 +83,7 @@ def read_registry(path: Path | None) -> RegistrySettings:
     if path is None:
         return RegistrySettings()
     try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the experiments {path}: {error}; name a YAML file") from error
     except ValueError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from alfred.data.files import require_file
 from alfred.errors import DataError, suggest
 from alfred.training.judging.walking import find_first_decision
 from alfred.training.live.desk import Day, Desk
@@ -271,7 +272,7 @@ def read_holdings(path: Path) -> tuple[dict[str, float], float | None]:
         DataError: It cannot be read, or a row is none; file, row and value are named.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with require_file(path).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             names = [name.strip().lower() for name in reader.fieldnames or ()]
             reader.fieldnames = names

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from alfred.data.files import write_atomically
+from alfred.data.files import require_file, write_atomically
 from alfred.errors import DataError
 from alfred.registry import Registry
 
@@ -111,7 +111,7 @@ class CsvBroker:
         found = []
         for path in sorted((self.folder / "orders").glob("*.csv")):
             try:
-                table = pd.read_csv(path, dtype={"symbol": str}, keep_default_na=False)
+                table = pd.read_csv(require_file(path), dtype={"symbol": str}, keep_default_na=False)
                 rows = zip(table["symbol"], table["shares"], table["price"], table["weight"], strict=True)
                 found += [Order(path.stem, name, *map(float, numbers)) for name, *numbers in rows]
             except (OSError, ValueError, KeyError) as error:
@@ -133,7 +133,7 @@ def read_fills(path: Path) -> list[Fill]:
         DataError: It cannot be read, or a row is none; file, row and value are named.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(require_file(path), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({' '.join(str(error).split())})") from error
     missing = [name for name in _FILL_COLUMNS if name not in table]

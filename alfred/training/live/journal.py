@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alfred.data.files import parse_json
+from alfred.data.files import parse_json, read_bytes
 from alfred.errors import CheckpointError
 
 _LINK = "previous"
@@ -68,7 +68,7 @@ class Journal:
     def _read(self) -> tuple[list[dict[str, Any]], int, str]:
         """Return the lines, where the last whole one ends, and its digest."""
         try:
-            content = self.path.read_bytes()
+            content = read_bytes(self.path)
         except FileNotFoundError:
             return [], 0, _FIRST
         end = content.rfind(b"\n") + 1
@@ -103,7 +103,9 @@ def _digest(content: bytes) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the operating system keep the names in a folder."""
+    """Have the operating system keep the names in a folder; Windows opens none, and keeps them by itself."""
+    if os.name == "nt":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alfred.data.files import write_atomically
+from alfred.data.files import read_parquet, write_atomically
 from alfred.data.market import FIELDS, Market
 from alfred.errors import CheckpointError
 from alfred.typing import FloatArray
@@ -83,7 +83,7 @@ def load_bars(path: Path) -> pd.DataFrame:
         CheckpointError: The file is missing or damaged.
     """
     try:
-        return pd.read_parquet(path)
+        return read_parquet(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} does not hold bars ({' '.join(str(error).split())}); `alfred update RUN --fresh` starts over"

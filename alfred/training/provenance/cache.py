@@ -20,7 +20,7 @@ import numpy.typing as npt
 from alfred.analysts.base import Analyst
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AnalystSettings
-from alfred.data.files import read_json, write_atomically
+from alfred.data.files import read_array, read_json, write_array, write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
 from alfred.errors import CheckpointError
@@ -110,25 +110,17 @@ class Shelf:
 
     def read(self, name: str, shape: tuple[int, ...]) -> Grid | None:
         """Return a piece, `[R, N, H, 1 + Q]`, or None when there is none, it is damaged or of another shape."""
-        path = self._locate(name)
-        if not self.readable or not path.exists():
+        if not self.readable:
             return None
         try:
-            with path.open("rb") as file:
-                # Not np.load, which takes archives for arrays as well.
-                piece: Grid = np.lib.format.read_array(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError, MemoryError):  # a damaged header may ask for any size
+            piece: Grid = read_array(self._locate(name))
+        except (OSError, ValueError):
             return None  # a damaged piece is made again
         return piece if piece.shape == shape and piece.dtype == np.float32 else None
 
     def write(self, name: str, piece: Grid) -> None:
         """Keep a piece."""
-
-        def write(temporary: Path) -> None:
-            with temporary.open("wb") as file:
-                np.save(file, piece, allow_pickle=False)
-
-        write_atomically(self._locate(name), write)
+        write_array(self._locate(name), piece)
 
     def _locate(self, name: str) -> Path:
         return self.folder / f"{name}.npy"

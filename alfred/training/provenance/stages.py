@@ -21,7 +21,7 @@ from alfred.analysts.saved import digest_folder
 from alfred.analysts.settings import CARD_FILE, AnalystSettings, SavedSettings
 from alfred.config import BlendSettings, Experiment, ForecastSettings
 from alfred.data.features.registry import FEATURES
-from alfred.data.files import compute_checksum, read_json, write_atomically
+from alfred.data.files import compute_checksum, read_bytes, read_json, write_atomically
 from alfred.data.market import Market
 from alfred.data.prices.rates import read_rates, resolve_cash_rate
 from alfred.data.settings import PREFIX as FEATURE_PREFIX
@@ -359,7 +359,7 @@ def _digest_policies(folders: Sequence[Path]) -> str:
     for folder in folders:
         for name in ("policy.json", "policy.safetensors"):
             try:
-                digest.update((folder / name).read_bytes())
+                digest.update(read_bytes(folder / name))
             except OSError as error:
                 raise CheckpointError(f"{folder} does not hold a policy ({error}); run `alfred train`") from error
     return digest.hexdigest()[:24]

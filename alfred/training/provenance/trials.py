@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
@@ -21,14 +22,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alfred.data.files import parse_json, write_atomically
+from alfred.data.files import parse_json, read_array, read_bytes, write_atomically
 from alfred.data.market import Market
 from alfred.data.sources import compute_market_checksum
+from alfred.errors import CheckpointError
 from alfred.evaluation.backtest import Backtest
 from alfred.evaluation.portfolio_metrics import compute_sharpe
 
 LOG_FILE = "trials.jsonl"
 _RETURNS = ".trials"
+_RETURNS_FILE = re.compile(rf"{re.escape(_RETURNS)}/[0-9a-f]{{24}}\.npy")
 _ROW = np.dtype([("date", "<M8[D]"), ("excess", "<f8")])
 
 
@@ -158,7 +161,7 @@ class TrialLog:
     def read(self) -> list[Trial]:
         """Return all trials, oldest first; a line that a crash tore, or that is no trial, is left out."""
         try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_bytes(self.path).decode("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         trials = []
@@ -170,9 +173,19 @@ class TrialLog:
         return trials
 
     def read_returns(self, trial: Trial) -> pd.Series:
-        """Return the daily returns of a trial in excess of cash, by date."""
-        rows = np.load(self.root / trial.returns, allow_pickle=False)
-        return pd.Series(rows["excess"], index=pd.DatetimeIndex(rows["date"]), name=trial.strategy)
+        """Return the daily returns of a trial in excess of cash, by date.
+
+        Raises:
+            CheckpointError: They are missing or damaged, or the line of the log names another place.
+        """
+        path = self.root / trial.returns
+        try:
+            if not _RETURNS_FILE.fullmatch(trial.returns):
+                raise ValueError("the log names another place than its own folder")
+            rows = read_array(path)
+            return pd.Series(rows["excess"], index=pd.DatetimeIndex(rows["date"]), name=trial.strategy)
+        except (OSError, ValueError, IndexError) as error:
+            raise CheckpointError(f"{path} does not hold the returns of a trial ({error}); restore it") from error
 
     def _append(self, trial: Trial) -> None:
         line = json.dumps(asdict(trial), allow_nan=False).encode() + b"\n"

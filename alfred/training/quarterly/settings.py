@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from alfred.analysts.extractors.settings import HeadName
 from alfred.analysts.fundamentals.settings import FundamentalsAnalystSettings
+from alfred.data.files import read_text
 from alfred.errors import ConfigError
 from alfred.keys.mistakes import explain_briefly
 from alfred.keys.yaml_text import parse_yaml
@@ -90,7 +91,7 @@ def read_quarterly(path: Path | None, changes: dict[str, object]) -> QuarterlySe
     raw: object = {}
     if path is not None:
         try:
-            raw = parse_yaml(path.read_text(encoding="utf-8")) or {}
+            raw = parse_yaml(read_text(path)) or {}
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {path}: {error}; name a YAML file") from error
         except ValueError as error:

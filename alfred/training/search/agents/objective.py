@@ -5,7 +5,6 @@ Costs are terms of the market and are not searched: a search over them would fin
 
 from __future__ import annotations
 
-import io
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from alfred.agents.base import EnsemblePolicy
 from alfred.agents.registry import AGENTS
 from alfred.agents.settings import AgentSettings
 from alfred.agents.strategies.registry import make_baselines
-from alfred.data.files import write_atomically
+from alfred.data.files import write_array
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, Range
@@ -241,9 +240,7 @@ class AgentObjective:
 
 def save_returns(folder: Path, number: int, excess: FloatArray) -> None:
     """Keep the returns of a trial in excess of cash, `[T]`, for the probability that the choice overfits."""
-    content = io.BytesIO()
-    np.save(content, np.asarray(excess, dtype=np.float64), allow_pickle=False)
-    write_atomically(folder / "returns" / f"{number}.npy", lambda path: path.write_bytes(content.getvalue()))
+    write_array(folder / "returns" / f"{number}.npy", np.asarray(excess, dtype=np.float64))
 
 
 def choose_spaces(kinds: Sequence[str] | None) -> dict[str, Space]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from alfred.agents.registry import AGENTS
 from alfred.config import Experiment
-from alfred.data.files import write_atomically
+from alfred.data.files import read_array, write_atomically
 from alfred.data.market import Market
 from alfred.data.signals import Signals
 from alfred.data.sources import compute_market_checksum
@@ -273,10 +274,9 @@ def _conclude(
 def _measure_overfitting(study: Study, folder: Path) -> float | None:
     columns = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        path = folder / "returns" / f"{trial.number}.npy"
-        if path.is_file():
-            columns.append(np.load(path, allow_pickle=False))
-    if len({len(column) for column in columns}) != 1:
+        with suppress(OSError, ValueError):  # of an earlier version, or damaged: the others tell
+            columns.append(read_array(folder / "returns" / f"{trial.number}.npy").astype(np.float64))
+    if len({column.shape for column in columns}) != 1 or columns[0].ndim != 1:
         return None
     # Books that are the same to the last bit are one: ranks among them say nothing.
     different = np.unique(np.stack(columns, axis=1), axis=1)

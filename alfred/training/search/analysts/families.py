@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from alfred.analysts.chosen.entries import build_settings
 from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import AGGREGATIONS, AnalystSettings
+from alfred.data.files import read_text
 from alfred.errors import ConfigError, suggest
 from alfred.keys.mistakes import explain_briefly
 from alfred.keys.yaml_text import parse_yaml
@@ -130,7 +131,7 @@ def make_settings(family: str, chosen: Mapping[str, object], horizon: int) -> An
 
 def _read_spaces(path: Path) -> dict[str, dict[str, Dimension]]:
     try:
-        raw = parse_yaml(path.read_text(encoding="utf-8"))
+        raw = parse_yaml(read_text(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read the spaces of {path}: {explain_briefly(error)}") from error
     if not isinstance(raw, dict):

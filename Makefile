@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-slow test-all fuzz matrix lowest mutants bench docs check format lint types clean
+.PHONY: help install demo test test-slow test-all fuzz matrix lowest mutants bench docs audit check format lint types clean
 
 help:
 	@echo "make demo     the main job on real prices, with a report at the end"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench    run a benchmark, BENCH=bench_env, and keep its figures in benchmarks/history.jsonl"
 	@echo "make docs     the site of the documentation, in build/site"
 	@echo "make mutants  faults planted by a tool, MODULE=splits: do the tests notice?"
+	@echo "make audit    known vulnerabilities of the installed packages; needs the internet"
 	@echo "make check    format, lint, types, tests"
 	@echo "make install  only the environment in $(VENV)"
 
@@ -88,6 +89,14 @@ mutants: install
 	  cr-filter-operators session.sqlite tests/mutants/$(MODULE).toml && \
 	  cosmic-ray exec tests/mutants/$(MODULE).toml session.sqlite && \
 	  cr-report --show-pending session.sqlite | grep -B 30 SURVIVED ; cr-rate session.sqlite
+
+# pip-audit stands in an environment of its own, so that it adds no package to ours. It asks PyPI about each package;
+# --strict fails where it gets no answer, which it would pass over otherwise.
+audit: install
+	rm -rf build/audit && $(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet pip-audit
+	$(BIN)/pip freeze --exclude-editable | sed -n 's/+[^ ;]*//; /^[A-Za-z0-9._-]*==/p' > build/audit/installed.txt
+	build/audit/bin/pip-audit --strict --no-deps --disable-pip -r build/audit/installed.txt
 
 check: format lint types test
 

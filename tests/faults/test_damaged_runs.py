@@ -90,5 +90,6 @@ def test_every_file(whole: Path, config: Path, tmp_path: Path) -> None:
     assert {path.suffix for path in files} >= {".parquet", ".safetensors", ".json", ".jsonl", ".npy", ".yaml"}
     ways = [*WAYS]
     for number, path in enumerate(files):
-        for way in (ways[number % len(ways)], ways[(number + 2) % len(ways)]):
+        twice = path.suffix in (".parquet", ".safetensors", ".jsonl")
+        for way in (ways[number % len(ways)], ways[(number + 2) % len(ways)])[: 1 + twice]:
             check(whole, config, tmp_path / "runs", str(path), way, (READERS[number % 3],))

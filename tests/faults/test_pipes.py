@@ -70,7 +70,7 @@ def test_who_reads_it_says_so(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     os.mkfifo(path)
-    with limit_time(30), pytest.raises((AlfredError, OSError, ValidationError), match=r"."):
+    with limit_time(120), pytest.raises((AlfredError, OSError, ValidationError), match=r"."):
         READERS[name](path)
 
 
@@ -78,7 +78,7 @@ def test_who_reads_it_says_so(name: str, tmp_path: Path) -> None:
 def test_beside_the_prices(name: str, tmp_path: Path) -> None:
     write_market(tmp_path / "prices.csv", make_random_market(60, 3))
     os.mkfifo(tmp_path / name)
-    with limit_time(30):
+    with limit_time(120):
         try:
             load_market(DataSettings(path=tmp_path))
         except AlfredError as error:
@@ -90,7 +90,7 @@ def test_what_is_not_needed_is_passed_over(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / name)
     (tmp_path / "one").mkdir()
     os.mkfifo(tmp_path / "one" / CARD_FILE)
-    with limit_time(30):
+    with limit_time(120):
         with record_progress(tmp_path, Silence()) as told:
             told.say("something")
         write_timing(tmp_path, "agent ppo", 1.0, 1.0)

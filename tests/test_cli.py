@@ -289,6 +289,7 @@ def test_help_teaches() -> None:
         assert call(command, "--help").exit_code == 0
 
 
+@pytest.mark.slow
 def test_analysts_are_compared_with_persistence(tmp_path) -> None:
     few = settings(*ALONE, "data.symbols=[AAPL, JPM]", "data.start=2016-01-01", "analysts=[{kind: momentum}]")
     table = json.loads(call("analysts", "baseline", "--horizon", "20", "--json", *few).stdout)

@@ -96,7 +96,9 @@ def test_curves_are_written_and_checkpoints_cleared(trained: Trained) -> None:
     assert not (trained[2] / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("kind", ["direct", "ppo", "sac", "recurrent_ppo", "td3"])
+@pytest.mark.parametrize(
+    "kind", ["direct", "ppo", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("sac", "recurrent_ppo", "td3"))]
+)
 def test_a_training_that_was_killed_ends_where_it_would_have_ended(kind: str, tmp_path: Path) -> None:
     settings = make_tiny(kind)
     expected = train(kind, tmp_path / "whole")

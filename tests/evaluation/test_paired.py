@@ -21,6 +21,7 @@ def draw(rng: np.random.Generator, n_dates: int, n_changes: int, memory: float =
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.5])
+@pytest.mark.slow
 def test_one_false_call_in_twenty_families_at_most(memory: float) -> None:
     rng, wrong, families = np.random.default_rng(7), 0, 300
     for _ in range(families):

@@ -69,6 +69,7 @@ def postgresql() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_two_commands_share_a_study_on_postgresql(postgresql: str, tmp_path: Path) -> None:
     processes = [start(tmp_path, 24, 2, postgresql), start(tmp_path, 24, 1, postgresql)]
     assert [process.wait() for process in processes] == [0, 0]
@@ -78,6 +79,7 @@ def test_two_commands_share_a_study_on_postgresql(postgresql: str, tmp_path: Pat
     assert len(points) == len(set(points)) == 24
 
 
+@pytest.mark.slow
 def test_sigkill_on_postgresql_loses_no_finished_trial(postgresql: str, tmp_path: Path) -> None:
     # The same database holds the study of the test before, under the same name: it goes on to a larger number.
     process = start(tmp_path, 44, 2, postgresql)

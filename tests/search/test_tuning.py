@@ -291,6 +291,7 @@ def run_command(*arguments: str, folder: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_commands_survive_sigkill_and_agree(tmp_path: Path) -> None:
     write_market(tmp_path / "prices.csv", make_random_market(700, 4))
     told = [

@@ -27,6 +27,7 @@ def follow(page: Path, folder: Path, *, slow: bool) -> None:
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+@pytest.mark.slow
 def test_tutorial(page: Path, tmp_path: Path) -> None:
     follow(page, tmp_path, slow=False)
 

@@ -56,6 +56,7 @@ def take(market: Market, row: int) -> Contexts:
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_contract(changes) -> None:
     check_analyst(lambda: make(**changes), MARKET)
 

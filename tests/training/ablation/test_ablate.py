@@ -88,6 +88,7 @@ def test_an_analyst_without_inputs_has_nothing_to_take_away(tmp_path: Path) -> N
     assert [ablate_analyst(prepared, settings) for settings in prepared.experiment.analysts] == [None, None]
 
 
+@pytest.mark.slow
 def test_the_useful_analyst_of_a_blend_is_found_and_twenty_useless_ones_are_nothing(tmp_path: Path) -> None:
     market, forecasts = make_forecasts(2_600, 5, ic=0.1)
     analysts = [{"kind": "naive", "name": f"a{k}", "horizons": [2]} for k in range(N_USELESS + 1)]

@@ -133,6 +133,7 @@ def test_a_trial_without_a_blend_keeps_its_identity_and_one_with_it_has_its_own(
     assert len(hashes) == 3
 
 
+@pytest.mark.slow
 def test_the_audit_finds_nothing_in_fresh_processes(tmp_path: Path) -> None:
     """Every stage in a process of its own on tables that are random after a date: none of them changes before it."""
     experiment = make_small(write_prices(tmp_path, first=0), **BLENDED)

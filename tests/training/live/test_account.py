@@ -42,6 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "long and short": {"env": {"action": {"mode": "long_short", "max_leverage": 1.5}, "cash_rate_pct": 3.0}},
 }
+FAST = ("daily", "mandate")
 
 
 def walk_backtest(run: Path, start: str) -> Backtest:
@@ -67,7 +68,9 @@ def read_lines(account: Path) -> list[dict[str, Any]]:
     return lines
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [case if case in FAST else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+)
 def test_an_account_is_the_backtest_to_the_last_bit(case, made, tmp_path) -> None:
     run = copy_run(made, tmp_path) if case == "daily" else make_run(tmp_path, **CASES[case])
     account = tmp_path / "account"

@@ -48,7 +48,13 @@ def count_alarms(draw, change=lambda new: new, n_paths: int = N_PATHS) -> tuple[
     return len(alarms) / n_paths, [item.alarm for item in alarms], [item.direction for item in alarms]
 
 
-@pytest.mark.parametrize("draw", [draw_normal, draw_fat_tails, draw_clusters, draw_fat_clusters])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        *(pytest.param(draw, marks=pytest.mark.slow) for draw in (draw_normal, draw_fat_tails, draw_clusters)),
+        draw_fat_clusters,
+    ],
+)
 def test_a_false_alarm_is_as_rare_as_it_says(draw) -> None:
     rate, _, _ = count_alarms(draw)
     assert rate <= ALPHA + 2.0 * np.sqrt(ALPHA * (1 - ALPHA) / N_PATHS)

@@ -194,6 +194,8 @@ class NetworkPolicy:
         network = self.network
         if isinstance(network, (AssetNetwork, TiltNetwork)) and network.learnt_nothing:
             return self._predict_start(observation)
+        if isinstance(network, TiltNetwork):
+            return compute_weights(network.answer(observation), self.action, observation.get("holdable"))
         tensors = {key: torch.as_tensor(value) for key, value in observation.items() if key != "holdable"}
         if "returns" in tensors:
             tensors["returns"] = tensors["returns"][..., tensors["returns"].shape[-1] - self.lookback :]

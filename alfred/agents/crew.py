@@ -7,7 +7,6 @@ differ in what they hold, so that most of what leads to an answer can be shared.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +71,7 @@ class CrewPolicy:
         self._flat = [item for members in self._members for item in members]
         self._shown = b""
         self._starts: list[torch.Tensor] = []
-        self._learnt: list[bool] | None = None
+        self._learnt: dict[int, NetworkPolicy] | None = None
 
     def reset(self, rows: npt.NDArray[np.integer] | None = None) -> None:
         """Look at the networks anew, which may have been trained on; they remember nothing."""
@@ -89,16 +88,17 @@ class CrewPolicy:
         Args:
             observation: Of the P books.
         """
-        if self._learnt is None:
-            self._learnt = [not item.network.learnt_nothing for item in self._flat]
-        starts = self._find_starts(observation)
-        scores = starts
-        if any(self._learnt):
+        scores = self._find_starts(observation)
+        if any(isinstance(item.network, AssetNetwork) for item in self._list_learnt().values()):
             with torch.no_grad():
-                scores = self._score(observation, starts, self._learnt)
+                scores = self._score(observation, scores)
         squashed = [item.network.spec.squashed for item in self._flat]
         scores = [torch.tanh(score) if tanh else score for score, tanh in zip(scores, squashed, strict=True)]
         actions = torch.cat(scores).double().numpy()
+        for number, item in self._list_learnt().items():
+            if isinstance(item.network, TiltNetwork):
+                row = self._rows[number]
+                actions[number] = item.network.answer({key: value[row : row + 1] for key, value in observation.items()})
         holdable = observation.get("holdable")
         if holdable is not None:
             holdable = holdable[self._rows]
@@ -110,6 +110,12 @@ class CrewPolicy:
             answers[row] = weights[first : first + len(members)].mean(axis=0)
             first += len(members)
         return answers
+
+    def _list_learnt(self) -> dict[int, NetworkPolicy]:
+        """Return the networks that learnt something, by their number."""
+        if self._learnt is None:
+            self._learnt = {at: item for at, item in enumerate(self._flat) if not item.network.learnt_nothing}
+        return self._learnt
 
     def _find_starts(self, observation: Observation) -> list[torch.Tensor]:
         """Return the scores that each network starts from, `[1, N+1]`: they follow from what trades."""
@@ -123,23 +129,19 @@ class CrewPolicy:
             ]
         return self._starts
 
-    def _score(self, observation: Observation, starts: list[torch.Tensor], learnt: list[bool]) -> list[torch.Tensor]:
+    def _score(self, observation: Observation, starts: list[torch.Tensor]) -> list[torch.Tensor]:
         tensors = {key: torch.as_tensor(value) for key, value in observation.items() if key != "holdable"}
         returns = tensors.pop("returns", None)
         if returns is not None and self.lookback:
             tensors["returns"] = returns[..., returns.shape[-1] - self.lookback :]
         own, shared = split_features(tensors)
         scores, alone, common, last = list(starts), own, shared, -1
-        for number, (item, row) in enumerate(zip(self._flat, self._rows, strict=True)):
-            if not learnt[number]:
-                continue
-            if isinstance(item.network, TiltNetwork):
-                mine = {key: value[row : row + 1] for key, value in tensors.items()}
-                scores[number] = item.network.encode(item.network.find_weights(mine))
+        for number, item in self._list_learnt().items():
+            network, row = item.network, self._rows[number]
+            if not isinstance(network, AssetNetwork):
                 continue
             if row != last:
                 # One book at a time and in memory of its own: many at once may be added up in another order.
                 alone, common, last = own[row : row + 1].clone(), shared[row : row + 1].clone(), row
-            network = cast("AssetNetwork", item.network)
             scores[number] = network.score_features(alone, common) * network.spec.score_scale + starts[number]
         return scores

@@ -141,7 +141,7 @@ class _Training:
             observation["signals"] = signals + self.settings.noise * torch.randn(
                 signals.shape, generator=self.generator
             )
-        scores, _ = self.network(observation)
+        scores = self.network.find_scores(observation)
         self.scores = scores.detach()
         return compute_weights(scores, self.task.settings.action, self.simulator.find_holdable(portfolios.bar))
 

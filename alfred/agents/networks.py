@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from alfred.agents.settings import NetworkKind
-from alfred.typing import Tensors
+from alfred.agents.tilting import tilt_rows
+from alfred.typing import Float, Observation, Tensors
 
 _N_HEADS = 4
 _HEADS = ("head", "cash_head")  # the last layers, by the names that networks give them
@@ -134,6 +136,11 @@ class ScoreNetwork(nn.Module):
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores, cash last, `[P, N+1]`, and a summary of the observation, `[P, summary_width]`."""
         raise NotImplementedError
+
+    def find_scores(self, observation: Tensors) -> torch.Tensor:
+        """Return the scores alone, for who needs no summary."""
+        scores: torch.Tensor = self(observation)[0]
+        return scores
 
     def find_start(self, tradable: torch.Tensor) -> torch.Tensor:
         """Return the scores that stand for equal weights, cash last, from what trades `[P, N]`, `[P, N+1]`."""
@@ -276,32 +283,58 @@ class TiltNetwork(ScoreNetwork):
 
     def forward(self, observation: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scores and summary; see the base class."""
-        return self.encode(self.find_weights(observation)), split_features(observation)[1]
+        return self.find_scores(observation), self._summarise(observation)
+
+    def find_scores(self, observation: Tensors) -> torch.Tensor:
+        """Return the scores alone; see the base class."""
+        return self.encode(self.find_weights(observation))
+
+    def _summarise(self, observation: Tensors) -> torch.Tensor:
+        """Return what all assets share, as `split_features` has it."""
+        weights, tradable = observation["weights"], observation["tradable"]
+        parts = [weights[..., :-1].sum(dim=-1, keepdim=True), tradable.mean(dim=-1, keepdim=True)]
+        if "signals" in observation:
+            parts.append(observation["signals"].mean(dim=-2))
+        if "returns" in observation:
+            parts.append(observation["returns"].mean(dim=-2) * 100.0)
+        return torch.cat([*parts, observation["market"], weights[..., -1:]], dim=-1)
+
+    def answer(self, observation: Observation) -> Float:
+        """Return the actions of arrays, `[P, N+1]`: those of the scores up to rounding, squashed where they are."""
+        tradable, spec = observation["tradable"], self.spec
+        signals = observation.get("signals")
+        return tilt_rows(
+            np.zeros((*tradable.shape, 0), dtype=np.float32) if signals is None else signals,
+            observation["weights"],
+            tradable,
+            self.slopes.detach().numpy() * np.float64(_UNIT),
+            float(self.pace.detach()) * _UNIT,
+            spec.logit_scale,
+            spec.leverage,
+            _LEAST,
+            _MOST_SQUASHED if spec.squashed else 1.0,
+        )
 
     @property
     def tilts(self) -> torch.Tensor:
         """Logits of weight per unit of each signal, `[K]`."""
         return self.slopes * _UNIT
 
-    @property
-    def share(self) -> torch.Tensor:
-        """Share of the way to the target that one decision goes."""
-        return torch.sigmoid(self.pace * _UNIT)
-
     def find_weights(self, observation: Tensors) -> torch.Tensor:
         """Return target weights, cash last, `[P, N+1]`."""
         weights, tradable = observation["weights"][..., :-1], observation["tradable"]
         tilt = torch.zeros_like(weights)
         if "signals" in observation:
-            signals, traded = observation["signals"], tradable.unsqueeze(-1)
-            centre = (signals * traded).sum(dim=-2, keepdim=True) / traded.sum(dim=-2, keepdim=True).clamp(min=1.0)
-            tilt = ((signals - centre) * traded) @ self.tilts
+            # The mean is taken of the sums, one number an asset, and not of the signals themselves.
+            tilt = observation["signals"] @ self.tilts
+            count = tradable.sum(dim=-1, keepdim=True).clamp(min=1.0)
+            tilt = (tilt - (tilt * tradable).sum(dim=-1, keepdim=True) / count) * tradable
         if self.spec.leverage:
             aim = (1.0 + tilt) * tradable / tradable.sum(dim=-1, keepdim=True).clamp(min=1.0)
         else:
             # Where nothing trades, nothing is aimed at either, and the ledger leaves all as it is.
             aim = torch.softmax(tilt.masked_fill(tradable <= 0.0, _CLOSED), dim=-1)
-        kept = (1.0 - self.share) * weights
+        kept = (1.0 - torch.sigmoid(self.pace * _UNIT)) * weights
         assets = kept + (1.0 - kept.sum(dim=-1, keepdim=True)) * aim
         return torch.cat([assets, torch.zeros_like(assets[..., :1])], dim=-1)
 

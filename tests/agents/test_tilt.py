@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from alfred.agents.base import NetworkPolicy, describe_network
-from alfred.agents.networks import TiltNetwork, make_network
+from alfred.agents.networks import TiltNetwork, make_network, split_features
 from alfred.agents.registry import make_agent
 from alfred.data.synthetic import make_planted_market
 from alfred.envs.settings import ActionSettings, PortfolioSettings
@@ -77,6 +77,36 @@ def test_where_nothing_trades_nothing_breaks(tmp_path: Path) -> None:
     seen["tradable"][:] = 0.0
     found = NetworkPolicy(make_tilt(tmp_path, [1.0] * 5, 0.0), ENVIRONMENT.action, name="tilt").predict(seen)
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        ENVIRONMENT,
+        SIMPLEX,
+        ENVIRONMENT.model_copy(update={"action": ActionSettings(mode="long_short", max_leverage=2.0)}),
+    ],
+    ids=["softmax", "simplex", "long_short"],
+)
+@pytest.mark.parametrize("squashed", [False, True])
+def test_the_compiled_answer_is_that_of_the_network(
+    environment: PortfolioSettings, squashed: bool, tmp_path: Path
+) -> None:
+    network = make_tilt(tmp_path, [4.0, -0.3, -3.0, 0.2, 1.0], -0.4, environment)
+    network.spec = replace(network.spec, squashed=squashed)
+    seen = make_observation(11)
+    seen["tradable"][0, 4] = 0.0
+    seen["tradable"][1] = 0.0
+    with torch.no_grad():
+        scores, summary = network({key: torch.as_tensor(value) for key, value in seen.items()})
+    expected = (torch.tanh(scores) if squashed else scores).numpy()
+    answers = network.answer(seen)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    # A crew asks for one book at a time, and must be told the same.
+    alone = [network.answer({key: value[row : row + 1] for key, value in seen.items()}) for row in range(len(answers))]
+    np.testing.assert_array_equal(np.concatenate(alone), answers)
+    shared = split_features({key: torch.as_tensor(value) for key, value in seen.items()})[1]
+    np.testing.assert_allclose(summary.numpy(), shared.numpy(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["direct", "ppo"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -51,6 +54,11 @@ class LearnerAgent(Agent):
 
     def adjust(self, learner: BaseAlgorithm, done: float) -> None:
         """Follow a schedule before a rollout, `done` of the training being done; nothing, unless an agent says so."""
+
+    def close_episodes(
+        self, learner: BaseAlgorithm, rewards: npt.NDArray[np.float32], infos: Sequence[dict[str, Any]]
+    ) -> None:
+        """See what a step gave before the learner does; nothing, unless an agent says otherwise."""
 
     def train(self, task: TrainingTask) -> NetworkPolicy:
         """Learn, and return the policy that validated best; see the base class.
@@ -129,6 +137,7 @@ class _TrainingCallback(BaseCallback):
         self.task.progress(min(self.num_timesteps, self.agent.settings.total_steps))
 
     def _on_step(self) -> bool:
+        self.agent.close_episodes(self.model, self.locals["rewards"], self.locals["infos"])
         if self.draws_actions:
             self.draws_actions = False
             self.task.curves.add_histogram("5_distributions/actions", self.locals["actions"], self.num_timesteps)

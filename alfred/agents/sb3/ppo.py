@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
@@ -52,6 +56,23 @@ class OnPolicyAgent(LearnerAgent):
         options, policy = self.settings, learner.policy
         if isinstance(policy, AssetActorCritic):
             policy.scale_noise((options.final_noise / options.noise) ** done)
+
+    def close_episodes(
+        self, learner: BaseAlgorithm, rewards: npt.NDArray[np.float32], infos: Sequence[dict[str, Any]]
+    ) -> None:
+        """Add what is expected after the end of a window, for all that end at once; see the base class.
+
+        stable-baselines3 would ask the critic for one window at a time, and all of them end on the same step.
+        """
+        ended = [index for index, info in enumerate(infos) if info.get("TimeLimit.truncated", False)]
+        if not ended:
+            return
+        last = torch.as_tensor(np.stack([infos[index]["terminal_observation"] for index in ended]))
+        policy: Any = learner.policy
+        with torch.no_grad():
+            rewards[ended] += self.settings.gamma * policy.predict_values(last).flatten().numpy()
+        for index in ended:
+            infos[index]["TimeLimit.truncated"] = False
 
     def prepare(self, learner: BaseAlgorithm, task: TrainingTask) -> None:
         """Start from the network of a direct agent when that is asked for; see the base class."""

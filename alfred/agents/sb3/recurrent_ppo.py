@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
@@ -90,6 +92,11 @@ class RecurrentPpoAgent(OnPolicyAgent):
 
     settings_class = RecurrentPpoSettings
     settings: RecurrentPpoSettings
+
+    def close_episodes(
+        self, learner: BaseAlgorithm, rewards: npt.NDArray[np.float32], infos: Sequence[dict[str, Any]]
+    ) -> None:
+        """Leave it to the learner, whose critic reads the memory; see the base class."""
 
     def make_learner(self, env: Sb3PortfolioVecEnv, task: TrainingTask) -> BaseAlgorithm:
         """Build RecurrentPPO; see the base class."""

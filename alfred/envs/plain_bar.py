@@ -21,7 +21,7 @@ from alfred.typing import BoolArray, Float
 RUIN = 1e-6
 """Wealth at or below which a portfolio is ruined."""
 
-BarResult: TypeAlias = tuple[npt.NDArray[np.int64], Float, Float, Float, BoolArray, BoolArray, int]
+BarResult: TypeAlias = tuple[npt.NDArray[np.int64], Float, Float, Float, Float, BoolArray, BoolArray, int]
 
 
 class PlainBar(NamedTuple):
@@ -112,8 +112,8 @@ def run_bar(
 
     Returns:
         The next bar `[P]`, the weights before the next trade and those at the close `[P, N+1]`, the numbers that
-        `PlainBar.read` splits `[10, P]`, who is ruined and who is at the end of the window `[P]`, and how many are
-        either.
+        `PlainBar.read` splits `[10, P]`, what was booked by the close with the wealth there below it `[7, P]`, who is
+        ruined and who is at the end of the window `[P]`, and how many are either.
     """
     n_portfolios, width = drifted.shape
     nothing, since = np.zeros(n_portfolios), booked.copy()
@@ -125,6 +125,8 @@ def run_bar(
             factors[p] = intraday[bar[p]]
         known, growth = drift_rows(target, factors, nothing)
         now = book_holding(booked, now, growth, nothing, nothing)
+    closing = np.empty((7, n_portfolios))
+    closing[:6], closing[6] = booked, now
     interest, grown = np.empty(n_portfolios), np.empty(n_portfolios)
     for p in range(n_portfolios):
         factors[p] = overnight[bar[p]]
@@ -140,4 +142,4 @@ def run_bar(
         ruined[p] = now[p] <= RUIN
         ended[p] = bar[p] + 1 >= stop[p] and not ruined[p]
         n_done += int(ruined[p] or ended[p])
-    return bar + 1, following, known, numbers, ruined, ended, n_done
+    return bar + 1, following, known, numbers, closing, ruined, ended, n_done

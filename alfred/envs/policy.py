@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from alfred.envs.settings import ActionSettings
 from alfred.errors import DataError
+from alfred.jit import jit
 from alfred.typing import Float, Observation
 
 if TYPE_CHECKING:  # a configuration is checked without loading tables of prices
@@ -101,12 +102,15 @@ def check_weights(
     """
     where = f"policy '{name}' returned"
     try:
-        values = np.array(weights, dtype=np.float64)
+        values = np.array(weights, dtype=np.float64, order="C")
     except (TypeError, ValueError):
         values = np.empty(0)
     if weights is None or values.shape != shape:
         shown = type(weights).__name__ if values.ndim < 2 else f"an array of shape {values.shape}"
         raise DataError(f"{where} {shown} on {date.date()}: it must return weights of shape {shape}, cash last")
+    if action.long_only and not normalise and _are_sound(values):
+        # What nearly every decision is; the same steps as below, without their messages.
+        return _close_with_cash(values, long_only=True)
     if not np.isfinite(values).all():
         raise DataError(f"{where} a weight that is not a finite number on {date.date()}: {values.tolist()[0][:8]}")
     if action.long_only and values.min() < -_TOLERANCE:
@@ -133,9 +137,28 @@ def check_weights(
             f"{where} weights whose sizes sum to {size.max():.6g} on {date.date()}, above env.action.max_leverage "
             f"{action.max_leverage:g}: raise it, or pass normalise=True to have them scaled down"
         )
-    # Cash takes up the rounding, so that the weights sum to one to the last digit.
+    return _close_with_cash(values, long_only=action.long_only)
+
+
+@jit
+def _are_sound(values: Float) -> bool:
+    """Return whether weights are finite and sum to one, none below zero; what rounding left there is cut, in place."""
+    for p in range(values.shape[0]):
+        total = 0.0
+        for i in range(values.shape[1]):
+            if not -_TOLERANCE <= values[p, i] <= 1.0 + _TOLERANCE:
+                return False
+            values[p, i] = max(values[p, i], 0.0)
+            total += values[p, i]
+        if not abs(total - 1.0) < 0.5 * _TOLERANCE:
+            return False
+    return True
+
+
+def _close_with_cash(values: Float, *, long_only: bool) -> Float:
+    """Have cash take up the rounding, in place, so that the weights sum to one to the last digit."""
     values[:, -1] = 1.0 - values[:, :-1].sum(axis=1)
-    if action.long_only and values[:, -1].min() < 0.0:
+    if long_only and values[:, -1].min() < 0.0:
         short = values[:, -1] < 0.0
         values[short, -1] = 0.0
         values[short] /= values[short].sum(axis=1, keepdims=True)
@@ -156,13 +179,22 @@ def check_holdable(weights: Float, tape: Tape, bar: npt.NDArray[np.integer], nam
         DataError: There is some.
     """
     holdable = tape.find_holdable(bar)
-    if holdable is None:
+    if holdable is None or _measure_outside(weights, holdable) <= _TOLERANCE:
         return
     outside = (np.abs(weights[:, :-1]) * (1.0 - holdable)).max(axis=0)
-    if outside.max() > _TOLERANCE:
-        symbol = tape.symbols[int(np.argmax(outside))]
-        raise DataError(
-            f"policy '{name}' holds {outside.max():.6g} of {symbol} on {date.date()}, which is not investable "
-            f"(an index cannot be bought, and nothing says that {symbol} can): leave it out, or name it "
-            "with investable of the market, 'all' for every symbol"
-        )
+    symbol = tape.symbols[int(np.argmax(outside))]
+    raise DataError(
+        f"policy '{name}' holds {outside.max():.6g} of {symbol} on {date.date()}, which is not investable "
+        f"(an index cannot be bought, and nothing says that {symbol} can): leave it out, or name it "
+        "with investable of the market, 'all' for every symbol"
+    )
+
+
+@jit
+def _measure_outside(weights: Float, holdable: npt.NDArray[np.float32]) -> float:
+    """Return the largest size of a weight `[P, N+1]` on what may not be held, `[P, N]`."""
+    largest = 0.0
+    for p in range(holdable.shape[0]):
+        for i in range(holdable.shape[1]):
+            largest = max(largest, abs(weights[p, i]) * (1.0 - holdable[p, i]))
+    return largest

@@ -96,7 +96,7 @@ class PortfolioSimulator:
         self._marked = np.zeros((N_ROWS, n_portfolios))
         self._nothing = np.zeros(n_portfolios)
         self._any_ended = True
-        self._plain = None if record else PlainBar.make(tape, settings, self.costs)
+        self._plain = PlainBar.make(tape, settings, self.costs)
 
     @property
     def n_portfolios(self) -> int:
@@ -185,10 +185,13 @@ class PortfolioSimulator:
 
     def _step_plainly(self, plain: PlainBar, target: Float) -> StepResult:
         """Do what `step` does where nothing interrupts the bar."""
-        before = self.wealth
-        self.bar, self.drifted, known, numbers, ruined, truncated, n_done = plain.run(
-            self.bar, self.stop, before, self.drifted, target, self.booked
+        before, bar, drifted = self.wealth, self.bar, self.drifted
+        self.bar, self.drifted, known, numbers, closing, ruined, truncated, n_done = plain.run(
+            bar, self.stop, before, drifted, target, self.booked
         )
+        if self.record:
+            self.trades.append(TradeMark(bar, drifted, target.copy()))
+            self._mark(bar, before, closing[:6], closing[6], known)
         self.weights = known if self.tape.lag else self.drifted
         attribution, (cost, turnover, self.wealth, reference) = plain.read(numbers)
         reward = self._rewards.pay(before, self.wealth, reference, turnover)
@@ -261,7 +264,7 @@ class PortfolioSimulator:
         if tape.lag:
             self._find_stopped_at_close()
         if self.record:
-            self._mark(opening)
+            self._mark(bar, opening, self.booked.copy(), self.wealth, self.drifted)
         self._hold(tape.overnight.take(bar, axis=0, mode="clip"), night=True, stops=tape.intraday is None)
         if not tape.lag:
             # A decision knows the weights at its close; with lag 0 that is the moment of the next execution.
@@ -362,12 +365,11 @@ class PortfolioSimulator:
             return None
         return Impact(scale.take(self.bar, axis=0, mode="clip") * (self.wealth ** (power - 1.0))[:, None], power)
 
-    def _mark(self, opening: Float) -> None:
-        booked = self.booked.copy()
+    def _mark(self, bar: npt.NDArray[np.int64], opening: Float, booked: Float, wealth: Float, weights: Float) -> None:
         _, cost, turnover = read_attribution(booked, self._marked, opening, self.costs.commission_share)
         attribution, _, _ = read_attribution(booked, np.zeros_like(booked), opening, self.costs.commission_share)
         self._marked = booked
-        self.marks.append(Mark(self.bar.copy(), self.wealth, self.drifted.copy(), cost, turnover, opening, attribution))
+        self.marks.append(Mark(bar.copy(), wealth, weights.copy(), cost, turnover, opening, attribution))
 
     def _check_tape(self) -> None:
         if self._stop_loss is not None and not self._stops_at_close and self.tape.bars is None:

@@ -32,6 +32,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -257,9 +258,13 @@ def pick_rows(n_examples: int, batch_size: int, step: int, seed: int) -> torch.T
     """
     per_epoch = max(n_examples // batch_size, 1)
     epoch, position = divmod(step, per_epoch)
-    generator = torch.Generator().manual_seed(_mix(seed, epoch))
-    order = torch.randperm(n_examples, generator=generator)
-    return order[position * batch_size : (position + 1) * batch_size]
+    return _shuffle(n_examples, _mix(seed, epoch))[position * batch_size : (position + 1) * batch_size]
+
+
+@lru_cache(maxsize=1)
+def _shuffle(n_examples: int, seed: int) -> torch.Tensor:
+    """Return the order of an epoch, kept from step to step."""
+    return torch.randperm(n_examples, generator=torch.Generator().manual_seed(seed))
 
 
 def _digest(examples: Examples[Batch]) -> str:

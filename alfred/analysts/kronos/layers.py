@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -31,16 +33,20 @@ def normalize_rms(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + NORM_EPSILON)).type_as(x) * weight
 
 
+@lru_cache(maxsize=256)  # a training asks for the same few at every step, and forecasts for one a bar
 def make_rotary(start: int, stop: int, head_dim: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return cosines and sines of the rotary position embedding (Su et al., 2021) for positions `[start, stop)`.
 
     Returns:
-        Two tensors `[stop - start, head_dim]`; frequencies stand twice, for the half-split rotation.
+        Two tensors `[stop - start, head_dim]`, not to be written to; frequencies stand twice, for the half-split
+        rotation.
     """
-    rates = _ROTARY_BASE ** (-torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
-    angles = torch.arange(start, stop, dtype=torch.float32, device=device)[:, None] * rates
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
+    # What is made in inference mode cannot be trained with later.
+    with torch.inference_mode(mode=False), torch.no_grad():
+        rates = _ROTARY_BASE ** (-torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
+        angles = torch.arange(start, stop, dtype=torch.float32, device=device)[:, None] * rates
+        angles = torch.cat([angles, angles], dim=-1)
+        return angles.cos(), angles.sin()
 
 
 def rotate(x: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

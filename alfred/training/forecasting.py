@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +43,7 @@ from alfred.training.provenance.stages import (
 from alfred.training.recalibration import Recalibration, Recorder
 
 _BATCH = 4096  # windows in one cached piece: seconds of work for the slowest analyst, so that a kill loses little
+_WORTHWHILE = 5.0  # seconds of a fit from which on a process of its own is worth its start
 SIGNALS_FILE = "signals.parquet"
 
 
@@ -174,6 +177,7 @@ def forecast_all(
     folder: Path | None = None,
     fresh: bool = False,
     timed: Callable[[AnalystSettings, float], None] = lambda _settings, _seconds: None,
+    expect: Callable[[AnalystSettings], float] = lambda _settings: 0.0,
 ) -> list[Signals]:
     """Forecast with several analysts in parallel processes.
 
@@ -187,13 +191,16 @@ def forecast_all(
             the same.
         fresh: Compute everything, whatever is kept.
         timed: Told how many seconds each analyst took that was not kept.
+        expect: Says how many an analyst is expected to take.
 
     Returns:
         The signals, in the order of `analysts`.
     """
     checksum = compute_market_checksum(market)
     found: dict[str, Signals] = {}
-    jobs, stages = [], {}
+    jobs, stages = list[Job[Any]](), {}
+    owners = list[str]()
+    fair = sum(map(expect, analysts))
     for settings in analysts:
         stage = describe_forecast(checksum, settings, specialise(schedule, settings))
         place = None if folder is None else folder / check_name(settings.label, "analyst")
@@ -214,17 +221,79 @@ def forecast_all(
             write_stage(curves, stage)
         walk = partial(forecast_walk_forward, market, settings, schedule, fresh=fresh, stage=stage, curves=curves)
         name, total = f"analyst {settings.label}", market.n_dates - schedule.min_train_days
-        jobs.append(Job(name, partial(time_call, walk), total))
+        jobs.append(Job(name, partial(time_call, walk), total, weight=expect(settings)))
+        owners.append(settings.label)
+        if n_jobs > 1 and not fresh:
+            later = _plan_fits(market, settings, schedule, curves, expect(settings), fair / n_jobs)
+            jobs += later
+            owners += [settings.label] * len(later)
+    seconds = dict.fromkeys(stages, 0.0)
+    for label, done in zip(owners, run_jobs(jobs, n_jobs, reporter), strict=True):
+        seconds[label] += done.seconds
+        if done.value is not None:
+            found[label] = done.value
     by_label = {settings.label: settings for settings in analysts}
-    for (label, stage), done in zip(stages.items(), run_jobs(jobs, n_jobs, reporter), strict=True):
-        found[label] = signals = done.value
-        timed(by_label[label], done.seconds)
+    for label, stage in stages.items():
+        timed(by_label[label], seconds[label])
         if folder is not None:
+            signals = found[label]
             # The description goes first and comes back last: signals and description never disagree.
             (folder / label / STAGE_FILE).unlink(missing_ok=True)
             signals.save(folder / label / SIGNALS_FILE)
             write_stage(folder / label, stage)
     return [found[settings.label] for settings in analysts]
+
+
+def _plan_fits(
+    market: Market,
+    settings: AnalystSettings,
+    schedule: ForecastSettings,
+    curves: Path | None,
+    seconds: float,
+    fair: float,
+) -> list[Job[Any]]:
+    """Return the later fits of an analyst as jobs beside its walk, which finds them in the cache or waits for them.
+
+    Args:
+        market: The whole market.
+        settings: The analyst.
+        schedule: When it is refitted.
+        curves: Folder for TensorBoard curves.
+        seconds: What the analyst is expected to take.
+        fair: What each process is expected to take.
+
+    Returns:
+        Nothing where the walk alone keeps no other process waiting.
+    """
+    blocks = make_blocks(market.n_dates, specialise(schedule, settings))
+    if schedule.cache is None or seconds <= fair or seconds < _WORTHWHILE * len(blocks):
+        return []
+    return [
+        Job(
+            f"analyst {settings.label} refit of {market.dates[blocks[number].fit_row].date()}",
+            partial(time_call, partial(fit_block, market, settings, schedule, number, curves)),
+            weight=seconds / len(blocks),
+        )
+        for number in range(1, len(blocks))
+    ]
+
+
+def fit_block(
+    market: Market,
+    settings: AnalystSettings,
+    schedule: ForecastSettings,
+    number: int,
+    curves: Path | None,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> None:
+    """Put the model of one refit of a walk into the cache; see `forecast_walk_forward` for the arguments."""
+    schedule = specialise(schedule, settings)
+    block = make_blocks(market.n_dates, schedule)[number]
+    if schedule.cache is not None:
+        past = _cut_past(market, schedule, block)
+        shelf = Cache(schedule.cache, fingerprint_analyst(settings)).open(past, settings)
+        fit_or_load(past, settings, shelf, curves)
+    progress(1)
 
 
 def _forecast_block(
@@ -284,18 +353,26 @@ def fit_or_load(
         settings: The analyst.
         shelf: Its place in the cache, or None.
         curves: Folder for TensorBoard curves of what is trained.
-        resume: Whether a fit that is killed goes on; not where two processes may be at the same one.
+        resume: Whether a fit that is killed goes on.
     """
     analyst = None if shelf is None else shelf.read_model(settings)
     if analyst is None:
-        until = str(past.dates[-1].date())
-        checkpoints = None if shelf is None or not resume else shelf.open_checkpoints()
-        with watch_training(curves=None if curves is None else curves / until, checkpoints=checkpoints) as watch:
-            analyst = fit_analyst(settings, past)
-        if shelf is not None:
-            with name_own_code(analyst, f"analyst '{settings.label}'", "save_pretrained"):
-                analyst.save_pretrained(shelf.model)
-            watch.forget()
+        # Whoever comes second waits, and reads what the first one fitted.
+        with nullcontext() if shelf is None else shelf.hold():
+            analyst = None if shelf is None else shelf.read_model(settings)
+            analyst = analyst or _fit(past, settings, shelf, curves, resume=resume)
+    return analyst
+
+
+def _fit(past: Market, settings: AnalystSettings, shelf: Shelf | None, curves: Path | None, *, resume: bool) -> Analyst:
+    until = str(past.dates[-1].date())
+    checkpoints = None if shelf is None or not resume else shelf.open_checkpoints()
+    with watch_training(curves=None if curves is None else curves / until, checkpoints=checkpoints) as watch:
+        analyst = fit_analyst(settings, past)
+    if shelf is not None:
+        with name_own_code(analyst, f"analyst '{settings.label}'", "save_pretrained"):
+            analyst.save_pretrained(shelf.model)
+        watch.forget()
     return analyst
 
 

@@ -6,10 +6,13 @@ import multiprocessing
 import os
 import pickle
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -21,6 +24,7 @@ from alfred.training.progress import Reporter
 Result = TypeVar("Result")
 
 _POLL_SECONDS = 0.25
+_ROOM = 1024  # jobs that a pool can count the progress of, at least
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,61 @@ class Job(Generic[Result]):
             module-level function, so that types are checked where the job is made and another process finds it.
         total: Units of work.
         describe: Says on one line what came of it, or None to say nothing; the reporter is told when it is done.
+        weight: How long it takes in any unit; the longest are begun first, so that no core waits for one at the end.
     """
 
     name: str
     function: Callable[..., Result]
     total: int = 1
     describe: Callable[[Result], str] | None = None
+    weight: float = 0.0
+
+
+class _Pool:
+    """Worker processes, begun as they are needed, with a counter for the progress of each job."""
+
+    def __init__(self, n_workers: int, n_jobs: int) -> None:
+        self.n_workers, self.room = n_workers, max(n_jobs, _ROOM)
+        # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
+        context = multiprocessing.get_context("spawn")
+        self.counters: Any = context.Array("q", self.room)
+        self._others: set[BaseProcess] = set(multiprocessing.active_children())
+        self.executor = ProcessPoolExecutor(
+            n_workers, mp_context=context, initializer=workers.begin_worker, initargs=(self.counters,)
+        )
+
+    def close(self) -> None:
+        """Let the workers end; they have nothing to do any more."""
+        self.executor.shutdown()
+
+    def break_off(self) -> None:
+        """End the workers: nobody waits for work whose result is not wanted; every file appears whole or not at all."""
+        for process in set(multiprocessing.active_children()) - self._others:
+            process.terminate()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass
+class _Kept:
+    """The pool that stages share, or None before the first of them and after one that broke off."""
+
+    pool: _Pool | None = field(default=None)
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def keep_workers() -> Iterator[None]:
+    """Let all `run_jobs` inside share their worker processes: each of them takes seconds to load what it needs."""
+    kept = _Kept()
+    token = _KEPT.set(kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+        if kept.pool is not None:
+            kept.pool.close()
 
 
 def count_cores() -> int:
@@ -60,29 +113,38 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
     updates = [reporter.begin(job.name, job.total) for job in jobs]
     if n_jobs == 1 or len(jobs) < 2 or _need_this_process(jobs):
         return _run_here(jobs, updates, reporter)
-    # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
-    context = multiprocessing.get_context("spawn")
-    counters = context.Array("q", len(jobs))
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(
-        min(n_jobs, len(jobs)), mp_context=context, initializer=workers.begin_worker, initargs=(counters,)
-    ) as pool:
-        try:
-            with workers.shield_from_interrupts():
-                futures = [pool.submit(_run, index, job) for index, job in enumerate(jobs)]
-            _watch(futures, jobs, updates, counters, reporter)
-        except BaseException as error:
-            # Nobody waits for work whose result is not wanted any more; every file appears whole or not at all.
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, BrokenProcessPool):
-                raise AlfredError(
-                    "a worker process was killed, most often for want of memory; the same command goes on, with fewer "
-                    "at once under --set training.n_jobs=1"
-                ) from error
-            raise
-    return [future.result() for future in futures]
+    kept = _KEPT.get() or _Kept()
+    pool = _find_pool(kept, n_jobs, len(jobs))
+    try:
+        pool.counters[: len(jobs)] = [0] * len(jobs)
+        futures: dict[int, Future[Result]] = {}
+        with workers.shield_from_interrupts():
+            for index in sorted(range(len(jobs)), key=lambda index: -jobs[index].weight):
+                futures[index] = pool.executor.submit(_run, index, jobs[index])
+        in_order = [futures[index] for index in range(len(jobs))]
+        _watch(in_order, jobs, updates, pool.counters, reporter)
+    except BaseException as error:
+        kept.pool = None
+        pool.break_off()
+        if isinstance(error, BrokenProcessPool):
+            raise AlfredError(
+                "a worker process was killed, most often for want of memory; the same command goes on, with fewer "
+                "at once under --set training.n_jobs=1"
+            ) from error
+        raise
+    if _KEPT.get() is None:
+        pool.close()
+    return [future.result() for future in in_order]
+
+
+def _find_pool(kept: _Kept, n_jobs: int, count: int) -> _Pool:
+    """Return the pool that is kept when it is of the size that is asked for, else a new one, which is kept then."""
+    found = kept.pool
+    if found is not None and (found.n_workers != n_jobs or found.room < count):
+        found.close()
+        found = None
+    kept.pool = found or _Pool(n_jobs, count)
+    return kept.pool
 
 
 def _need_this_process(jobs: Sequence[Job[Result]]) -> bool:

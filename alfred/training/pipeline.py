@@ -6,6 +6,7 @@ now; what was not is made again, and a line says why.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,11 +28,11 @@ from alfred.evaluation.results import ResultRow
 from alfred.training.blending.stage import explain_blend, make_blend
 from alfred.training.blending.walk import can_blend, find_blended, name_blend
 from alfred.training.catalogue.status import Command, record_judgement, record_outcome
-from alfred.training.cross_fitting.folds import TrainedAgent, train_agents
+from alfred.training.cross_fitting.folds import TrainedAgent, plan_trainings
 from alfred.training.effort.count import Effort, count_effort, expect_forecasts, expect_training
 from alfred.training.effort.timings import write_timing
 from alfred.training.forecasting import forecast_all, specialise
-from alfred.training.jobs import count_cores
+from alfred.training.jobs import count_cores, keep_workers, run_jobs
 from alfred.training.judging.judge import EQUAL_WEIGHT, Trained, load_trainings, write_run_tearsheet
 from alfred.training.judging.judge import evaluate as walk_and_report
 from alfred.training.judging.judge import rewrite_report as write_report_again
@@ -135,8 +136,9 @@ def run_all(
         run = _open(plan, fresh)
         command: Command = "run" if judge else "train"
         with record_outcome(run, command), record_progress(run.path, reporter or Silence()) as told:
-            prepared = _forecast(plan, run, fresh, told, effort)
-            trained = train(prepared, reporter=told)
+            with keep_workers():
+                prepared = _forecast(plan, run, fresh, told, effort)
+                trained = train(prepared, reporter=told)
             return prepared, trained, walk_and_report(prepared, trained, reporter=told) if judge else []
 
 
@@ -191,8 +193,8 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
     scaled = prepared.observed.scaled()
     with hold_run(prepared.run.path):
         write_plan(prepared)
-        return {
-            settings.label: train_agents(
+        plans = {
+            settings.label: plan_trainings(
                 prepared.market,
                 scaled,
                 prepared.folds,
@@ -200,13 +202,16 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
                 experiment.env,
                 experiment.training,
                 seed=experiment.seed,
-                n_jobs=prepared.n_jobs,
                 folder=prepared.run.agent(settings.label),
                 reporter=reporter or Silence(),
                 timed=partial(write_timing, prepared.run.root, f"agent {settings.kind}", expect_training(settings)),
             )
             for settings in experiment.agents
         }
+        # All at once, so that no core waits while the last training of one agent goes on.
+        jobs = [job for plan in plans.values() for job in plan.jobs]
+        done = iter(run_jobs(jobs, prepared.n_jobs, reporter or Silence()))
+        return {label: plan.finish(list(itertools.islice(done, len(plan.jobs)))) for label, plan in plans.items()}
 
 
 def _check_signals(run: RunFolder, experiment: Experiment, market: Market, checksum: str, signals: Signals) -> None:
@@ -314,8 +319,11 @@ def make_signals(
     if schedule.cache is not None:
         schedule = schedule.model_copy(update={"cache": root / schedule.cache})
 
+    def expect(settings: AnalystSettings) -> float:
+        return expect_forecasts(settings, schedule, market)[1]
+
     def time_analyst(settings: AnalystSettings, seconds: float) -> None:
-        write_timing(root, f"analyst {settings.kind}", expect_forecasts(settings, schedule, market)[1], seconds)
+        write_timing(root, f"analyst {settings.kind}", expect(settings), seconds)
 
     parts = forecast_all(
         market,
@@ -326,6 +334,7 @@ def make_signals(
         folder=folder,
         fresh=fresh,
         timed=time_analyst,
+        expect=expect,
     )
     joined = concatenate_signals(parts)
     if experiment.blend is not None and can_blend(joined.specs):

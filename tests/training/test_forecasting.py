@@ -1,3 +1,5 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from alfred.training.forecasting import forecast_all, forecast_walk_forward, mak
 from alfred.training.progress import Silence
 from tests.analysts.small import make_small_settings, prepare_market
 from tests.conftest import make_random_market
+from tests.training.small import Lines
 
 MARKET = make_random_market(420, late_listing=True)
 SCHEDULE = ForecastSettings(min_train_days=300, refit_every_days=50, cache=None)
@@ -91,6 +94,33 @@ def test_parallel_equals_serial() -> None:
     for one, two in zip(serial, parallel, strict=True):
         assert one.names == two.names
         np.testing.assert_array_equal(one.values, two.values)
+
+
+def test_later_refits_go_on_beside_the_walk(tmp_path) -> None:
+    lines, schedule = Lines(), SCHEDULE.model_copy(update={"cache": tmp_path})
+    [found] = forecast_all(MARKET, (MOMENTUM,), schedule, n_jobs=2, reporter=lines, expect=lambda _settings: 100.0)
+    dates = [MARKET.dates[row].date() for row in (349, 399)]
+    assert lines.begun == ["analyst momentum", *(f"analyst momentum refit of {date}" for date in dates)]
+    np.testing.assert_array_equal(found.values, forecast_walk_forward(MARKET, MOMENTUM, SCHEDULE).values)
+    quick = forecast_all(MARKET, (MOMENTUM,), schedule, n_jobs=2, reporter=lines, expect=lambda _settings: 10.0)
+    assert lines.begun[3:] == ["analyst momentum"]
+    np.testing.assert_array_equal(quick[0].values, found.values)
+
+
+def test_two_at_the_same_fit_fit_once(tmp_path, monkeypatch) -> None:
+    fits = []
+    fit = NaiveAnalyst.fit
+
+    def fit_slowly(self, past):
+        fits.append(1)
+        time.sleep(0.3)
+        return fit(self, past)
+
+    monkeypatch.setattr(NaiveAnalyst, "fit", fit_slowly)
+    schedule = SCHEDULE.model_copy(update={"cache": tmp_path})
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _n: forecasting.fit_block(MARKET, NaiveSettings(), schedule, 1, None), range(2)))
+    assert len(fits) == 1
 
 
 def test_errors_cross_processes_as_they_are() -> None:

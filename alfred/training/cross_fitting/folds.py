@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,43 @@ class TrainedAgent:
     validation_sharpe: float
 
 
+@dataclass(frozen=True)
+class Trainings:
+    """The trainings of one agent on every fold from every seed.
+
+    Attributes:
+        settings: The agent.
+        folder: Where policies and TensorBoard curves go, a folder each fold and seed.
+        keys: Fold and seed of each training.
+        finished: Those that are finished, by fold and seed.
+        jobs: Those that are not.
+        timed: Told how many seconds each job took.
+    """
+
+    settings: AgentSettings
+    folder: Path
+    keys: tuple[tuple[int, int], ...]
+    finished: Mapping[tuple[int, int], TrainedAgent]
+    jobs: Sequence[Job[Timed[TrainedAgent]]]
+    timed: Callable[[float], None]
+
+    def finish(self, done: Sequence[Timed[TrainedAgent]]) -> list[TrainedAgent]:
+        """Return all of them, and write what the seeds of each fold have in common.
+
+        Args:
+            done: What came of the jobs, in their order.
+        """
+        trained = dict(self.finished)
+        for item in done:
+            trained[item.value.fold, item.value.seed] = item.value
+            self.timed(item.seconds)
+        for fold in dict.fromkeys(fold for fold, _ in self.keys):
+            places = [locate_training(self.folder, *key) for key in self.keys if key[0] == fold]
+            pooled = [read_pooled(place, self.settings) for place in places]
+            write_seeds(places[0].parent, [item for item in pooled if item is not None])
+        return [trained[key] for key in self.keys]
+
+
 def train_agents(
     market: Market,
     signals: Signals,
@@ -73,9 +110,28 @@ def train_agents(
     n_jobs: int,
     folder: Path,
     reporter: Reporter,
-    timed: Callable[[float], None] = lambda _seconds: None,
 ) -> list[TrainedAgent]:
-    """Train one agent on every fold from every seed.
+    """Train one agent on every fold from every seed; see `plan_trainings`, and `n_jobs` is the number of processes."""
+    plan = plan_trainings(
+        market, signals, folds, settings, environment, training, seed=seed, folder=folder, reporter=reporter
+    )
+    return plan.finish(run_jobs(plan.jobs, n_jobs, reporter))
+
+
+def plan_trainings(
+    market: Market,
+    signals: Signals,
+    folds: Sequence[Fold],
+    settings: AgentSettings,
+    environment: PortfolioSettings,
+    training: TrainingSettings,
+    *,
+    seed: int,
+    folder: Path,
+    reporter: Reporter,
+    timed: Callable[[float], None] = lambda _seconds: None,
+) -> Trainings:
+    """Return what training one agent on every fold from every seed takes.
 
     What is finished in `folder` is read while everything that it was trained on is the same; what is not the same is
     deleted and trained again, and the reporter is told why. An interrupted training goes on on the same terms.
@@ -88,7 +144,6 @@ def train_agents(
         environment: Costs, execution and reward.
         training: How many seeds.
         seed: Seed of the first training; the others count on from it.
-        n_jobs: Processes.
         folder: Where policies and TensorBoard curves go, a folder each fold and seed.
         reporter: Progress callback.
         timed: Told how many seconds each training took that was not finished before.
@@ -117,15 +172,12 @@ def train_agents(
             train = partial(
                 train_agent, known, known_signals, fold, settings, environment, seed + number, place, stage=stage
             )
-            jobs.append(Job(name, partial(time_call, train), count_steps(settings), _describe_timed))
-    for done in run_jobs(jobs, n_jobs, reporter):
-        trained[done.value.fold, done.value.seed] = done.value
-        timed(done.seconds)
-    for fold in folds:
-        places = [locate_training(folder, fold.index, seed + number) for number in range(training.n_seeds)]
-        pooled = [read_pooled(place, settings) for place in places]
-        write_seeds(places[0].parent, [item for item in pooled if item is not None])
-    return [trained[fold.index, seed + number] for fold in folds for number in range(training.n_seeds)]
+            steps = count_steps(settings)
+            # Checkpoints are walked through all sessions, so that a longer history takes longer.
+            weight = float(steps * known.n_dates)
+            jobs.append(Job(name, partial(time_call, train), steps, _describe_timed, weight))
+    keys = tuple((fold.index, seed + number) for fold in folds for number in range(training.n_seeds))
+    return Trainings(settings, folder, keys, trained, jobs, timed)
 
 
 def _describe_timed(timed: Timed[TrainedAgent]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock
 
 from alfred.analysts.base import Analyst
 from alfred.analysts.registry import ANALYSTS
@@ -84,6 +85,11 @@ class Shelf:
             return ANALYSTS.load(settings.kind).from_pretrained(self.model)
         except CheckpointError:
             return None  # a damaged model is fitted again
+
+    def hold(self) -> FileLock:
+        """Return the lock of those who fit the model; the system's, so that it ends with the process that holds it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.folder / "fit.lock")
 
     def open_checkpoints(self) -> Path:
         """Return the folder from which a fit that was killed goes on; a fresh one is emptied."""

@@ -6,10 +6,18 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import yaml
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from alfred.agents.registry import AGENTS
@@ -162,15 +170,26 @@ class BlendSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """How many agents are trained, and on how many cores.
+    """How many agents are trained, and where.
 
     Attributes:
         n_seeds: Trainings of each agent on each fold; their weights are averaged in the headline.
         n_jobs: Processes; one a core when left out.
+        executor: What runs them: processes of this machine, or those of a Ray cluster.
+        address: Of the Ray cluster, such as `10.0.0.1:6379`; when left out, the one that `RAY_ADDRESS` names, or a new
+            one on this machine.
     """
 
     n_seeds: int = Field(default=3, ge=1)
     n_jobs: int | None = Field(default=None, ge=1)
+    executor: Literal["local", "ray"] = "local"
+    address: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _check_address(self) -> TrainingSettings:
+        if self.address is not None and self.executor != "ray":
+            raise ValueError("address is that of a Ray cluster, and executor is 'local'; add executor: ray")
+        return self
 
 
 def _wrap(value: object) -> object:

@@ -118,6 +118,11 @@ def describe_announced() -> str:
     return _digest_packages({point.module.partition(".")[0] for point in points})
 
 
+def digest_package(name: str) -> str:
+    """Return a digest over the sources of an installed package."""
+    return _digest_packages([name])
+
+
 def _digest_packages(names: Iterable[str]) -> str:
     """Return a digest over the sources of modules and packages at the top level, by their names."""
     sources = {}

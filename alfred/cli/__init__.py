@@ -27,8 +27,10 @@ from alfred.cli.live.allocate import allocate
 from alfred.cli.live.update import update
 from alfred.cli.new import new
 from alfred.cli.options import (
+    Address,
     AsJson,
     Config,
+    ExecutorName,
     Fresh,
     Plugins,
     Root,
@@ -91,13 +93,15 @@ def _options(
 def demo(
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     fresh: Fresh = False,
     yes: Yes = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
     """Run the whole job on the embedded real prices: 20 US stocks, 1990 to 2022."""
-    _run(read_settings(None, overrides, plugins), root, fresh=fresh, yes=yes, as_json=as_json)
+    _run(read_settings(None, overrides, plugins, executor, address), root, fresh=fresh, yes=yes, as_json=as_json)
 
 
 @app.command()
@@ -106,6 +110,8 @@ def run(
     config: Config = None,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     fresh: Fresh = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -116,7 +122,7 @@ def run(
     What stands on disk is used again while configuration, data and code are what it was made from; the rest is made
     again, and a line says why.
     """
-    _run(read_settings(config, overrides, plugins), root, fresh=fresh, yes=yes, as_json=as_json)
+    _run(read_settings(config, overrides, plugins, executor, address), root, fresh=fresh, yes=yes, as_json=as_json)
 
 
 @app.command()
@@ -125,12 +131,14 @@ def forecast(
     config: Config = None,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
     """Only forecast: refit the analysts walk-forward and write their out-of-sample signals."""
-    experiment = read_experiment(config, overrides, plugins)
+    experiment = read_experiment(config, overrides, plugins, executor, address)
     from alfred.console import results, show_progress
     from alfred.training import pipeline
 
@@ -148,13 +156,15 @@ def train(
     config: Config = None,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     fresh: Fresh = False,
     yes: Yes = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
 ) -> None:
     """Forecast and train the agents, without judging them. Goes on by itself after an interruption."""
-    experiment = read_experiment(config, overrides, plugins)
+    experiment = read_experiment(config, overrides, plugins, executor, address)
     from alfred.console import results, show_progress
     from alfred.training import pipeline
     from alfred.training.effort.count import require_meant
@@ -175,7 +185,8 @@ def train(
 def evaluate(path: Run, overrides: Set = None, plugins: Plugins = None, as_json: AsJson = False) -> None:
     """Judge a trained run out of sample against its baselines, and write the report.
 
-    --set takes what needs no new training: data.path, data.options, baselines, intervals, n_trials, training.n_jobs.
+    --set takes what needs no new training: data.path, data.options, baselines, intervals, n_trials,
+    training.n_jobs, training.executor, training.address.
     """
     from alfred.console import show_progress
     from alfred.training import pipeline

@@ -11,8 +11,10 @@ import typer
 
 from alfred.analysts.settings import MOST_SESSIONS
 from alfred.cli.options import (
+    Address,
     AsJson,
     Config,
+    ExecutorName,
     Fresh,
     Plugins,
     Set,
@@ -124,6 +126,8 @@ def compare(
     config: Config = None,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Walk each analyst forward, with refits as in a run, and compare it with naive persistence from a date on.
@@ -131,25 +135,25 @@ def compare(
     MAE % is the error of the simple return in percentage points, by which analysts are chosen; skill is how much
     smaller it is than that of persistence, in per cent, with a 95 % interval.
     """
-    experiment = read_experiment(config, overrides, plugins)
+    experiment = read_experiment(config, overrides, plugins, executor, address)
     chosen = _choose(experiment, only)
     from alfred.console import messages, results, show_progress
     from alfred.data.sources import load_market
     from alfred.evaluation.report.forecast_plots import save_forecast_pictures
     from alfred.training.comparison import compare_analysts
-    from alfred.training.jobs import count_cores
+    from alfred.training.jobs import count_workers, open_executor
 
     market = load_market(experiment.data)
     first = market.dates[int(market.n_dates * (1 - _TEST_SHARE))] if since is None else parse_date(since)
     cache = experiment.forecast.cache
     schedule = experiment.forecast.model_copy(update={"cache": None if cache is None else root / cache})
-    with show_progress() as reporter:
+    with show_progress() as reporter, open_executor(experiment.training, root):
         found = compare_analysts(
             market,
             chosen,
             schedule,
             since=str(first),
-            n_jobs=experiment.training.n_jobs or count_cores(),
+            n_jobs=count_workers(experiment.training),
             reporter=reporter,
         )
     drawn = () if pictures is None else save_forecast_pictures(pictures, found.records, market)
@@ -177,26 +181,28 @@ def train(
     config: Config = None,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
 ) -> None:
     """Train analysts once and keep each in a folder of its name, for `kind: saved` with its `path`."""
-    experiment = read_experiment(config, overrides, plugins)
+    experiment = read_experiment(config, overrides, plugins, executor, address)
     chosen = _choose(experiment, only)
     from alfred.console import print_table, show_progress
     from alfred.data.sources import load_market
-    from alfred.training.jobs import count_cores
+    from alfred.training.jobs import count_workers, open_executor
     from alfred.training.library import train_analysts
 
     market = load_market(experiment.data)
     last = None if until is None else parse_date(until).isoformat()
-    with show_progress() as reporter:
+    with show_progress() as reporter, open_executor(experiment.training, folder):
         cards = train_analysts(
             market,
             chosen,
             folder,
             until=last,
-            n_jobs=experiment.training.n_jobs or count_cores(),
+            n_jobs=count_workers(experiment.training),
             reporter=reporter,
             fresh=fresh,
         )

@@ -51,6 +51,10 @@ Plugins = Annotated[
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with what stands on disk.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Go on although it is days of work.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for scripts instead of a table.")]
+ExecutorName = Annotated[
+    str | None, typer.Option("--executor", help="What runs the work: local (processes, the default) or ray.")
+]
+Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster, such as 10.0.0.1:6379.")]
 Root = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 Run = Annotated[Path, typer.Argument(help="Directory of a run, such as runs/demo.", autocompletion=complete_run)]
 Agent = Annotated[
@@ -144,20 +148,28 @@ def print_json(value: object) -> None:
 
 
 def read_experiment(
-    config: Path | None, overrides: Sequence[str] | None, plugins: Sequence[str] | None = None
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    plugins: Sequence[str] | None = None,
+    executor: str | None = None,
+    address: str | None = None,
 ) -> Experiment:
     """Load plugins, read and check the configuration, and only then what is slow to load: a mistake is told at once.
 
     Raises:
         ConfigError: A plugin cannot be imported, or the configuration is none.
     """
-    experiment = read_settings(config, overrides, plugins)
+    experiment = read_settings(config, overrides, plugins, executor, address)
     prepare_process()
     return experiment
 
 
 def read_settings(
-    config: Path | None, overrides: Sequence[str] | None, plugins: Sequence[str] | None = None
+    config: Path | None,
+    overrides: Sequence[str] | None,
+    plugins: Sequence[str] | None = None,
+    executor: str | None = None,
+    address: str | None = None,
 ) -> Experiment:
     """Load plugins and read the configuration, for what needs no torch.
 
@@ -167,7 +179,15 @@ def read_settings(
     from alfred.config import load_experiment
 
     load_plugins(plugins or ())
-    return load_experiment(config, overrides or ())
+    return load_experiment(config, [*(overrides or ()), *spell_executor(executor, address)])
+
+
+def spell_executor(executor: str | None, address: str | None) -> list[str]:
+    """Return `--executor` and `--address` as overrides."""
+    told = {} if executor is None else {"executor": executor, "address": "null"}
+    return [
+        f"training.{key}={value}" for key, value in (told | ({} if address is None else {"address": address})).items()
+    ]
 
 
 def prepare_process() -> None:

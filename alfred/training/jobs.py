@@ -1,109 +1,62 @@
-"""Many pieces of work in parallel processes, one torch thread each."""
+"""Many pieces of work in parallel processes, one torch thread each: the one place that everything goes through."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from alfred.errors import AlfredError
-from alfred.training import workers
+from alfred.config import TrainingSettings
+from alfred.training.executors.base import Executor, Job, Result
+from alfred.training.executors.local import LocalExecutor, count_cores
 from alfred.training.progress import Reporter
 
-Result = TypeVar("Result")
+__all__ = ["Job", "count_cores", "count_workers", "open_executor", "run_jobs"]
 
-_POLL_SECONDS = 0.25
-_ROOM = 1024  # jobs that a pool can count the progress of, at least
-
-
-@dataclass(frozen=True)
-class Job(Generic[Result]):
-    """One piece of work.
-
-    Attributes:
-        name: Shown beside its progress.
-        function: Called with `progress`, a function that is told the units done so far; a `functools.partial` of a
-            module-level function, so that types are checked where the job is made and another process finds it.
-        total: Units of work.
-        describe: Says on one line what came of it, or None to say nothing; the reporter is told when it is done.
-        weight: How long it takes in any unit; the longest are begun first, so that no core waits for one at the end.
-    """
-
-    name: str
-    function: Callable[..., Result]
-    total: int = 1
-    describe: Callable[[Result], str] | None = None
-    weight: float = 0.0
-
-
-class _Pool:
-    """Worker processes, begun as they are needed, with a counter for the progress of each job."""
-
-    def __init__(self, n_workers: int, n_jobs: int) -> None:
-        self.n_workers, self.room = n_workers, max(n_jobs, _ROOM)
-        # Forking a process that has run torch can deadlock in its thread pools, hence spawn.
-        context = multiprocessing.get_context("spawn")
-        self.counters: Any = context.Array("q", self.room)
-        self._others: set[BaseProcess] = set(multiprocessing.active_children())
-        self.executor = ProcessPoolExecutor(
-            n_workers, mp_context=context, initializer=workers.begin_worker, initargs=(self.counters,)
-        )
-
-    def close(self) -> None:
-        """Let the workers end; they have nothing to do any more."""
-        self.executor.shutdown()
-
-    def break_off(self) -> None:
-        """End the workers: nobody waits for work whose result is not wanted; every file appears whole or not at all."""
-        for process in set(multiprocessing.active_children()) - self._others:
-            process.terminate()
-        self.executor.shutdown(wait=False, cancel_futures=True)
-
-
-@dataclass
-class _Kept:
-    """The pool that stages share, or None before the first of them and after one that broke off."""
-
-    pool: _Pool | None = field(default=None)
-
-
-_KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+_opened: ContextVar[Executor | None] = ContextVar("executor", default=None)
 
 
 @contextmanager
-def keep_workers() -> Iterator[None]:
-    """Let all `run_jobs` inside share their worker processes: each of them takes seconds to load what it needs."""
-    kept = _Kept()
-    token = _KEPT.set(kept)
+def open_executor(training: TrainingSettings, folder: Path | str | None = None) -> Iterator[None]:
+    """Run the jobs of a block by the executor of the settings; its workers stay until the block ends.
+
+    Inside of another such block nothing changes.
+
+    Args:
+        training: Which executor, and where it is.
+        folder: What jobs read and write lies below it, if they do; the workers of a cluster must see it as well.
+
+    Raises:
+        AlfredError: The executor cannot be reached, or its workers do not see the folder or have other code.
+    """
+    if _opened.get() is not None:
+        yield
+        return
+    executor = _make(training, None if folder is None else Path(folder))
+    token = _opened.set(executor)
     try:
         yield
     finally:
-        _KEPT.reset(token)
-        if kept.pool is not None:
-            kept.pool.close()
+        _opened.reset(token)
+        executor.close()
 
 
-def count_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def count_workers(training: TrainingSettings) -> int:
+    """Return how many jobs run at once: what is asked for, or all that the executor has."""
+    return training.n_jobs or (_opened.get() or LocalExecutor()).count()
 
 
 def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> list[Result]:
     """Run jobs and return their results in the order of the jobs.
 
-    The results do not depend on `n_jobs`: every job seeds itself and has one torch thread. An exception of a job
-    ends the others and is raised here.
+    The results depend neither on `n_jobs` nor on the executor: every job seeds itself and has one torch thread. An
+    exception of a job ends the others and is raised here. The job of a worker that is lost is given to another one.
 
     Args:
         jobs: What to do.
@@ -113,61 +66,46 @@ def run_jobs(jobs: Sequence[Job[Result]], n_jobs: int, reporter: Reporter) -> li
     updates = [reporter.begin(job.name, job.total) for job in jobs]
     if n_jobs == 1 or len(jobs) < 2 or _need_this_process(jobs):
         return _run_here(jobs, updates, reporter)
-    kept = _KEPT.get() or _Kept()
-    pool = _find_pool(kept, n_jobs, len(jobs))
+    opened = _opened.get()
+    executor = opened or LocalExecutor()
+    results: dict[int, Result] = {}
     try:
-        pool.counters[: len(jobs)] = [0] * len(jobs)
-        futures: dict[int, Future[Result]] = {}
-        with workers.shield_from_interrupts():
-            for index in sorted(range(len(jobs)), key=lambda index: -jobs[index].weight):
-                futures[index] = pool.executor.submit(_run, index, jobs[index])
-        in_order = [futures[index] for index in range(len(jobs))]
-        _watch(in_order, jobs, updates, pool.counters, reporter)
-    except BaseException as error:
-        kept.pool = None
-        pool.break_off()
-        if isinstance(error, BrokenProcessPool):
-            raise AlfredError(
-                "a worker process was killed, most often for want of memory; the same command goes on, with fewer "
-                "at once under --set training.n_jobs=1"
-            ) from error
-        raise
-    if _KEPT.get() is None:
-        pool.close()
-    return [future.result() for future in in_order]
+        with closing(executor.run(jobs, n_jobs, _Told(updates, reporter))) as ended:
+            for index, result in ended:
+                results[index] = result
+                updates[index](jobs[index].total)
+                _tell(jobs[index], result, reporter)
+    finally:
+        if opened is None:
+            executor.close()
+    return [results[index] for index in range(len(jobs))]
 
 
-def _find_pool(kept: _Kept, n_jobs: int, count: int) -> _Pool:
-    """Return the pool that is kept when it is of the size that is asked for, else a new one, which is kept then."""
-    found = kept.pool
-    if found is not None and (found.n_workers != n_jobs or found.room < count):
-        found.close()
-        found = None
-    kept.pool = found or _Pool(n_jobs, count)
-    return kept.pool
+@dataclass(frozen=True)
+class _Told:
+    """Passes on what an executor tells."""
+
+    updates: Sequence[Callable[[int], None]]
+    reporter: Reporter
+
+    def update(self, index: int, done: int) -> None:
+        self.updates[index](done)
+
+    def say(self, text: str) -> None:
+        self.reporter.say(text)
+
+
+def _make(training: TrainingSettings, folder: Path | None) -> Executor:
+    if training.executor == "local":
+        return LocalExecutor()
+    from alfred.training.executors.cluster import RayExecutor  # it needs an extra
+
+    return RayExecutor(training.address, folder)
 
 
 def _need_this_process(jobs: Sequence[Job[Result]]) -> bool:
     """Return whether a job holds what was typed into a notebook or a prompt: no other process can import it."""
     return not hasattr(sys.modules["__main__"], "__file__") and any(b"__main__" in pickle.dumps(job) for job in jobs)
-
-
-def _watch(
-    futures: Sequence[Future[Result]],
-    jobs: Sequence[Job[Result]],
-    updates: Sequence[Callable[[int], None]],
-    counters: Any,
-    reporter: Reporter,
-) -> None:
-    """Pass the progress on until all is done; raise what a job raised."""
-    pending = set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-        for index, update in enumerate(updates):
-            update(jobs[index].total if futures[index].done() else counters[index])
-        for index, future in enumerate(futures):
-            if future in done:
-                _tell(jobs[index], future.result(), reporter)
 
 
 def _tell(job: Job[Result], result: Result, reporter: Reporter) -> None:
@@ -190,10 +128,3 @@ def _run_here(
         return results
     finally:
         torch.set_num_threads(threads)
-
-
-def _run(index: int, job: Job[Result]) -> Result:
-    def progress(done: int) -> None:
-        workers.counters[index] = done
-
-    return job.function(progress=progress)

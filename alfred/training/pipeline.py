@@ -32,7 +32,7 @@ from alfred.training.cross_fitting.folds import TrainedAgent, plan_trainings
 from alfred.training.effort.count import Effort, count_effort, expect_forecasts, expect_training
 from alfred.training.effort.timings import write_timing
 from alfred.training.forecasting import forecast_all, specialise
-from alfred.training.jobs import count_cores, keep_workers, run_jobs
+from alfred.training.jobs import count_workers, open_executor, run_jobs
 from alfred.training.judging.judge import EQUAL_WEIGHT, Trained, load_trainings, write_run_tearsheet
 from alfred.training.judging.judge import evaluate as walk_and_report
 from alfred.training.judging.judge import rewrite_report as write_report_again
@@ -101,7 +101,7 @@ def forecast(
         AlfredError: The configuration or the data cannot give a run; the text says why.
     """
     plan = _make_plan(experiment, root)
-    with hold_run(locate_run(experiment, root).path):
+    with hold_run(locate_run(experiment, root).path), open_executor(experiment.training, root):
         run = _open(plan, fresh)
         with record_outcome(run, "forecast"), record_progress(run.path, reporter or Silence()) as told:
             return _forecast(plan, run, fresh, told)
@@ -130,16 +130,16 @@ def run_all(
         AlfredError: The configuration or the data cannot give a run, or another process writes to it.
     """
     plan = _make_plan(experiment, root)
-    effort = count_effort(experiment, plan.market, plan.folds, plan.root)
-    check(effort)
-    with hold_run(locate_run(experiment, root).path):
-        run = _open(plan, fresh)
-        command: Command = "run" if judge else "train"
-        with record_outcome(run, command), record_progress(run.path, reporter or Silence()) as told:
-            with keep_workers():
+    with open_executor(experiment.training, root):
+        effort = count_effort(experiment, plan.market, plan.folds, plan.root)
+        check(effort)
+        with hold_run(locate_run(experiment, root).path):
+            run = _open(plan, fresh)
+            command: Command = "run" if judge else "train"
+            with record_outcome(run, command), record_progress(run.path, reporter or Silence()) as told:
                 prepared = _forecast(plan, run, fresh, told, effort)
                 trained = train(prepared, reporter=told)
-            return prepared, trained, walk_and_report(prepared, trained, reporter=told) if judge else []
+                return prepared, trained, walk_and_report(prepared, trained, reporter=told) if judge else []
 
 
 def evaluate(prepared: Prepared, trained: Trained, *, reporter: Reporter | None = None) -> list[ResultRow]:
@@ -191,7 +191,7 @@ def train(prepared: Prepared, *, reporter: Reporter | None = None) -> dict[str, 
     """Train every agent on every fold from every seed, by the agent's label; finished trainings are read."""
     experiment = prepared.experiment
     scaled = prepared.observed.scaled()
-    with hold_run(prepared.run.path):
+    with hold_run(prepared.run.path), open_executor(experiment.training, prepared.run.root):
         write_plan(prepared)
         plans = {
             settings.label: plan_trainings(
@@ -329,7 +329,7 @@ def make_signals(
         market,
         experiment.analysts,
         schedule,
-        n_jobs=experiment.training.n_jobs or count_cores(),
+        n_jobs=count_workers(experiment.training),
         reporter=reporter,
         folder=folder,
         fresh=fresh,

@@ -11,7 +11,7 @@ from alfred.data.settings import PREFIX as FEATURE_PREFIX
 from alfred.data.signals import Signals
 from alfred.data.splits import Fold, make_folds
 from alfred.errors import ConfigError, suggest
-from alfred.training.jobs import count_cores
+from alfred.training.jobs import count_workers
 from alfred.training.runs import RunFolder
 
 BLEND = "blend"
@@ -44,7 +44,7 @@ class Prepared:
     @property
     def n_jobs(self) -> int:
         """Processes to use."""
-        return self.experiment.training.n_jobs or count_cores()
+        return count_workers(self.experiment.training)
 
 
 def select_observed(signals: Signals, experiment: Experiment) -> Signals:

@@ -31,9 +31,10 @@ _PACKAGES = (
     "stable-baselines3",
     "torch",
 )
+_WHERE = ("training.n_jobs", "training.executor", "training.address")
 # What a later command may change about a run without training anything again, by command.
-EVALUATION_KEYS = ("data.path", "data.options", "baselines", "intervals", "n_trials", "training.n_jobs")
-LIVE_KEYS = ("data.path", "data.options", "data.end", "training.n_jobs")
+EVALUATION_KEYS = ("data.path", "data.options", "baselines", "intervals", "n_trials", *_WHERE)
+LIVE_KEYS = ("data.path", "data.options", "data.end", *_WHERE)
 REPORT_KEYS = ("data.path", "data.options", "intervals", "n_trials")
 
 

@@ -20,19 +20,19 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _LOST_PARENT = 1  # exit code that nobody is left to read
 
-counters: Any = None
-"""Progress of all jobs, shared by the processes; set once in each worker."""
+counter: Any = None
+"""Units done of the job at hand, which the parent reads; set once in each worker."""
 
 
 def begin_worker(shared: Any) -> None:
     """Tie this process to its parent, then get ready for work.
 
     Args:
-        shared: One counter a job.
+        shared: Its counter, or None where nobody reads one.
     """
-    global counters  # noqa: PLW0603  a worker process has one set of counters for its whole life
+    global counter  # noqa: PLW0603  a worker process has one counter for its whole life
     _end_with_parent()
-    counters = shared
+    counter = shared
     import torch  # not above: it takes seconds, and the tie comes first
 
     from alfred.learning.events import hush_writers

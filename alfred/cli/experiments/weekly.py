@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from alfred.cli.options import (
+    Address,
     AsJson,
     Config,
+    ExecutorName,
     Fresh,
     Plugins,
     Root,
@@ -76,6 +78,8 @@ def run(
     ] = False,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     root: Root = Path("runs"),
@@ -90,7 +94,7 @@ def run(
         raise ConfigError(f"--again goes with --phase holdout alone, not with {phase}; leave it out")
     registry, found = _read(file)
     chosen = choose_experiments(found, only or ())
-    experiment = read_experiment(config, overrides, plugins)
+    experiment = read_experiment(config, overrides, plugins, executor, address)
     from alfred.console import show_progress
     from alfred.data.sources import load_market
     from alfred.training.experiments.run import run_phase

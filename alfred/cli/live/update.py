@@ -29,8 +29,8 @@ def update(
     """Extend a run by the bars that its data hold now; what was judged stays as it is.
 
     The past is compared with what was known, bar by bar; only new sessions are forecast; agents are refitted when as
-    many sessions have passed as their last fold was tested on. --set takes data.path, data.options, data.end and
-    training.n_jobs, and is remembered.
+    many sessions have passed as their last fold was tested on. --set takes data.path, data.options, data.end,
+    training.n_jobs, training.executor and training.address, and is remembered.
     """
     from alfred.console import results, show_progress
     from alfred.training.live.update import update as extend

@@ -62,7 +62,7 @@ def agents(
     from alfred.cli.tuning.board import show_board
     from alfred.console import show_progress
     from alfred.data.sources import load_market
-    from alfred.training.jobs import count_cores
+    from alfred.training.jobs import count_cores, open_executor
     from alfred.training.search.agents.objective import Limits
     from alfred.training.search.agents.tuning import AgentRequest, tune_agents
     from alfred.training.search.storage import JOURNAL_FILE
@@ -77,7 +77,11 @@ def agents(
         limits=Limits(max_turnover, max_drawdown),
     )
     market = load_market(experiment.data)
-    with show_progress() as reporter, show_board(trials, "Sharpe ratio beyond equal weights") as watch:
+    with (
+        open_executor(experiment.training, place),
+        show_progress() as reporter,
+        show_board(trials, "Sharpe ratio beyond equal weights") as watch,
+    ):
         found = tune_agents(
             market,
             experiment,

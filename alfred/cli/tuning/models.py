@@ -79,12 +79,12 @@ def models(
     experiment = read_experiment(config, overrides, plugins)
     from alfred.console import show_progress
     from alfred.settings import check_name
-    from alfred.training.jobs import count_cores
+    from alfred.training.jobs import count_cores, open_executor
     from alfred.training.search.two_stage.run import search_models
     from alfred.training.search.two_stage.segments import load_searched
 
     target = folder / check_name(name, "search")
-    with show_progress() as reporter:
+    with show_progress() as reporter, open_executor(experiment.training, target):
         result = search_models(
             load_searched(experiment),
             experiment,

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alfred.cli.options import AsJson, Config, Plugins, Set, one_line_errors, print_json, read_experiment
+from alfred.cli.options import (
+    Address,
+    AsJson,
+    Config,
+    ExecutorName,
+    Plugins,
+    Set,
+    one_line_errors,
+    print_json,
+    read_experiment,
+)
 from alfred.cli.tuning.options import SEARCHES, read_stamp
 from alfred.errors import ConfigError
 
@@ -35,6 +45,8 @@ def promote(
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo the last writing, and do nothing else.")] = False,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare new bests with what stands in the registry, on sessions after all that they were chosen on.
@@ -53,18 +65,18 @@ def promote(
             told = {what: ", ".join(symbols) or "none" for what, symbols in undone.items()}
             typer.echo(f"restored: {told['restored']}; removed: {told['removed']}")
         return
-    experiment = read_experiment(config, overrides, plugins)
+    experiment = read_experiment(config, overrides, plugins, executor, address)
     from alfred.analysts.chosen.entries import read_entries
     from alfred.console import show_progress
     from alfred.data.sources import load_market
-    from alfred.training.jobs import count_cores
+    from alfred.training.jobs import count_workers, open_executor
     from alfred.training.search.analysts.history import History, write_entries
     from alfred.training.search.analysts.promotion import compare_bests
 
     new = read_entries(candidates)
     if not new:
         raise ConfigError(f"--candidates {candidates} holds no best analyst; make some with alfred tune analysts")
-    with show_progress() as reporter:
+    with show_progress() as reporter, open_executor(experiment.training, candidates.parent):
         found, failures = compare_bests(
             load_market(experiment.data),
             new,
@@ -74,7 +86,7 @@ def promote(
             every=every,
             refit_every=experiment.forecast.refit_every_days,
             cache=candidates.parent / ".cache",
-            n_jobs=experiment.training.n_jobs or count_cores(),
+            n_jobs=count_workers(experiment.training),
             reporter=reporter,
         )
     better = [item for item in found if item.decision == "better"]

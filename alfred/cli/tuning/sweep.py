@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from alfred.cli.options import AsJson, Config, Fresh, Plugins, Set, one_line_errors, print_json, read_experiment
+from alfred.cli.options import (
+    Address,
+    AsJson,
+    Config,
+    ExecutorName,
+    Fresh,
+    Plugins,
+    Set,
+    one_line_errors,
+    print_json,
+    read_experiment,
+    spell_executor,
+)
 from alfred.errors import ConfigError
 
 _COLUMNS = {
@@ -31,6 +43,8 @@ def sweep(
     ] = None,
     overrides: Set = None,
     plugins: Plugins = None,
+    executor: ExecutorName = None,
+    address: Address = None,
     yes: Annotated[bool, typer.Option("--yes", help=f"Go on with more than {_MANY_TRAININGS} trainings.")] = False,
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -53,18 +67,20 @@ def sweep(
         write_sweep,
     )
 
+    overrides = [*(overrides or ()), *spell_executor(executor, address)]
     base = read_experiment(config, overrides, plugins)
     axes = [parse_axis(text) for text in grid]
-    points = make_points(axes, lambda told: load_experiment(config, [*(overrides or ()), *told]))
+    points = make_points(axes, lambda told: load_experiment(config, [*overrides, *told]))
     n_trainings = count_trainings(points)
     if n_trainings > _MANY_TRAININGS and not yes:
         raise ConfigError(
             f"the grid has {len(points)} points with {n_trainings} trainings in all; take fewer values, or say --yes"
         )
     from alfred.console import messages, show_progress
+    from alfred.training.jobs import open_executor
 
     messages.print(f"{len(points)} points, {n_trainings} trainings", highlight=False)
-    with show_progress() as reporter:
+    with show_progress() as reporter, open_executor(base.training, root):
         swept = run_sweep(points, root, fresh=fresh, reporter=reporter)
     table = tabulate_sweep(swept)
     path = write_sweep(table, base.name, root)

@@ -32,7 +32,7 @@ from alfred.evaluation.statistics.significance import compare_sharpe
 from alfred.training.cross_fitting.folds import train_agent
 from alfred.training.doctor.diagnose import ENOUGH_STEPS, Evaluator, choose_agents, measure_sharpe
 from alfred.training.doctor.oracle import plant_signal
-from alfred.training.jobs import Job, count_cores, run_jobs
+from alfred.training.jobs import Job, count_workers, open_executor, run_jobs
 from alfred.training.progress import Reporter, Silence
 from alfred.typing import FloatArray
 
@@ -173,7 +173,8 @@ def draw_curve(
         for settings in agents
         for seed in range(n_seeds)
     ]
-    results = run_jobs(jobs, experiment.training.n_jobs or count_cores(), reporter or Silence())
+    with open_executor(experiment.training):
+        results = run_jobs(jobs, count_workers(experiment.training), reporter or Silence())
     found: dict[tuple[float, str], list[Outcome]] = {}
     places = [(ic, settings.label) for ic in ics for settings in agents for _ in range(n_seeds)]
     for place, result in zip(places, results, strict=True):

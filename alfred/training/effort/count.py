@@ -16,7 +16,7 @@ from alfred.errors import ConfigError
 from alfred.training.cross_fitting.blocks import count_steps
 from alfred.training.effort.timings import read_factors
 from alfred.training.forecasting import make_blocks, specialise
-from alfred.training.jobs import count_cores
+from alfred.training.jobs import count_workers
 
 MOST_DAYS = 3.0
 """Days of work beyond which a run must be meant: `--yes`."""
@@ -110,7 +110,7 @@ def count_effort(experiment: Experiment, market: Market, folds: Sequence[Fold], 
         *(_count_fits(item, experiment.forecast, market, factors, i) for i, item in enumerate(experiment.analysts)),
         *(_count_trainings(item, experiment, len(folds), factors, i) for i, item in enumerate(experiment.agents)),
     ]
-    n_jobs = experiment.training.n_jobs or count_cores()
+    n_jobs = count_workers(experiment.training)
     blocks = "/".join(dict.fromkeys(str(item.validation_blocks + 1) for item in experiment.agents))
     formula = (
         f"{len(folds)} folds x {experiment.training.n_seeds} seeds x {blocks} blocks with the last on all x "

@@ -38,7 +38,7 @@ from alfred.training.experiments.robustness import (
 from alfred.training.experiments.settings import Phase, RegistrySettings
 from alfred.training.experiments.table import ExperimentRow, tabulate
 from alfred.training.experiments.walk import forecast_shared, list_forecasters, walk_and_save, walk_baselines
-from alfred.training.jobs import Job, count_cores, run_jobs
+from alfred.training.jobs import Job, count_workers, open_executor, run_jobs
 from alfred.training.judging.caveats import find_execution_caveat, find_payout_caveat
 from alfred.training.judging.judge import EQUAL_WEIGHT
 from alfred.training.locks import hold_run
@@ -101,7 +101,7 @@ class _Study:
 
     @property
     def n_jobs(self) -> int:
-        return self.experiment.training.n_jobs or count_cores()
+        return count_workers(self.experiment.training)
 
     @property
     def run(self) -> str:
@@ -146,7 +146,7 @@ def run_phase(
     make_terms(chosen[0].strategy, experiment.env)
     base = Path(root) / FOLDER
     folder = base / phase
-    with hold_run(folder):
+    with hold_run(folder), open_executor(experiment.training, root):
         # What was found at a holdout is asked for before it is thrown away: it may be the only look there is.
         if fresh and folder.is_dir() and phase != "holdout":
             shutil.rmtree(folder)

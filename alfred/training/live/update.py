@@ -19,7 +19,7 @@ from alfred.data.sources import compute_market_checksum
 from alfred.data.splits import Fold
 from alfred.errors import DataError, SignalError
 from alfred.training.cross_fitting.folds import describe_training, train_agents
-from alfred.training.jobs import count_cores
+from alfred.training.jobs import count_workers, open_executor
 from alfred.training.live.opened import (
     BARS_FILE,
     SIGNALS_FILE,
@@ -104,7 +104,7 @@ def update(
     """
     listener = reporter or Silence()
     run, experiment, market = load_live(path, overrides, fresh=fresh)
-    with hold_run(run.path):
+    with hold_run(run.path), open_executor(experiment.training, run.root):
         if fresh:
             shutil.rmtree(run.live, ignore_errors=True)
         known = read_known(run)
@@ -223,7 +223,7 @@ def _refit(prepared: Prepared, n_base: int, reporter: Reporter) -> tuple[str, ..
             experiment.env,
             experiment.training,
             seed=experiment.seed,
-            n_jobs=experiment.training.n_jobs or count_cores(),
+            n_jobs=count_workers(experiment.training),
             folder=locate_agent(run, settings.label),
             reporter=reporter,
         )

@@ -270,7 +270,11 @@ def hash_choice(experiment: Experiment, settings: AgentSettings) -> str:
     chosen = experiment.model_dump(
         mode="json",
         include={"seed", "data", "analysts", "features", "forecast", "splits", "env", "training", *extra},
-        exclude={"data": {"source", "path", "end"}, "forecast": {"cache"}, "training": {"n_jobs"}},
+        exclude={
+            "data": {"source", "path", "end"},
+            "forecast": {"cache"},
+            "training": {"n_jobs", "executor", "address"},
+        },
     )
     if experiment.blend is not None and experiment.observe is None:
         chosen["observe"] = [experiment.blend.label, FEATURE_PREFIX]

@@ -1,0 +1,201 @@
+"""What every executor promises: the same results, and no work lost with a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alfred.config import TrainingSettings
+from alfred.errors import AlfredError, ConfigError
+from alfred.training.executors.parcels import ArrayFolder, Packer, read_array, unpack
+from alfred.training.jobs import Job, count_workers, open_executor, run_jobs
+from alfred.training.progress import Silence
+from tests.commands import call
+from tests.training.executor_jobs import add_up, overwrite, refuse, wait_for_file, write_then_die
+
+needs_kill = pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals of POSIX")
+VALUES = np.random.default_rng(0).normal(size=(400, 200))  # 640 kB: travels beside the text
+
+
+@pytest.fixture(autouse=True)
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files that nobody else uses."""
+    place = tmp_path / "shared"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    monkeypatch.setenv("TMPDIR", str(place))
+    return place
+
+
+class Listener(Silence):
+    """Keeps the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.done: dict[str, list[int]] = {}
+
+    def begin(self, name: str, total: int) -> Any:
+        return self.done.setdefault(name, []).append
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def make_jobs() -> list[Job[dict[str, Any]]]:
+    return [Job(f"seed {seed}", partial(add_up, VALUES, seed)) for seed in range(3)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@needs_kill
+def test_workers_give_what_this_process_gives_and_stay_for_a_block(shared: Path) -> None:
+    here = run_jobs(make_jobs(), 1, Silence())
+    with open_executor(TrainingSettings()):
+        there = run_jobs(make_jobs(), 2, Silence())
+        assert [item["values"].tobytes() for item in here] == [item["values"].tobytes() for item in there]
+        assert [item["sum"] for item in here] == [item["sum"] for item in there]
+        assert {item["threads"] for item in [*here, *there]} == {1}
+        pids = {item["pid"] for item in there}
+        assert os.getpid() not in pids
+        # What a job writes into an array stays with it, and an inner block has the workers of the outer one.
+        with open_executor(TrainingSettings()):
+            jobs = [Job(str(number), partial(overwrite, VALUES)) for number in range(3)]
+            assert run_jobs(jobs, 2, Silence()) == [VALUES[0, 0] + 1.0] * 3
+            assert {item["pid"] for item in run_jobs(make_jobs(), 2, Silence())} <= pids
+        # One that dies while it has nothing to do costs no job a try.
+        dead = min(pids)
+        os.kill(dead, signal.SIGKILL)
+        while is_alive(dead):
+            time.sleep(0.01)
+        assert len(run_jobs(make_jobs(), 2, Silence())) == 3
+        with pytest.raises(AlfredError, match=r"^no such thing$"):
+            run_jobs([Job("a", partial(refuse, "no such thing")), *make_jobs()], 2, Silence())
+        last = {item["pid"] for item in run_jobs(make_jobs(), 2, Silence())}
+        assert not last & pids
+    assert not any(is_alive(pid) for pid in [*pids, *last])
+    assert not list(shared.iterdir())
+
+
+@needs_kill
+def test_the_job_of_a_killed_worker_is_begun_again_three_times(tmp_path: Path) -> None:
+    deaths = {"never": 0, "three times": 3}
+    jobs = [Job(name, partial(write_then_die, tmp_path, name, number)) for name, number in deaths.items()]
+    listener = Listener()
+    assert run_jobs(jobs, 2, listener) == [0, 3]
+    # Nobody else's work was lost with it.
+    assert [len((tmp_path / name).read_text().splitlines()) for name in deaths] == [1, 4]
+    assert sum("three times: its worker process was killed; begun again" in line for line in listener.lines) == 3
+    assert listener.done["three times"][-1] == 1
+
+
+@needs_kill
+def test_a_job_that_kills_every_worker_is_named_and_ends_the_others(tmp_path: Path, shared: Path) -> None:
+    begun = tmp_path / "begun"
+    jobs: list[Job[Any]] = [
+        Job("waits", partial(wait_for_file, begun, tmp_path / "never")),
+        Job("too large", partial(write_then_die, tmp_path, "large", 9)),
+    ]
+    with pytest.raises(AlfredError, match=r"^too large: its worker process was killed 4 times, .*training\.n_jobs=1$"):
+        run_jobs(jobs, 2, Silence())
+    assert len((tmp_path / "large").read_text().splitlines()) == 4
+    pids = [int(line) for line in begun.read_text().split()]
+    end = time.monotonic() + 10
+    while any(is_alive(pid) for pid in pids) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(is_alive(pid) for pid in pids)
+    assert not list(shared.iterdir())
+
+
+def test_arrays_of_the_same_content_are_kept_once() -> None:
+    kept: list[str] = []
+
+    def keep(digest: str, view: memoryview) -> Path:
+        kept.append(digest)
+        return folder.keep(digest, view)
+
+    folder = ArrayFolder()
+    packer = Packer(keep)
+    small = np.arange(3)
+    values = [(VALUES, small), (VALUES.copy(), VALUES[:200]), VALUES.T, VALUES[:, ::2]]
+    parcels = [*packer.pack(values), *packer.pack(values)]
+    # All of it, and its first half; transposed it is the same bytes. What is strewn over memory goes with the text.
+    assert len(kept) == 2
+    assert all(len(parcel.text) < 2_000 for parcel in parcels[:3])
+    found = [unpack(parcel.text, map(read_array, parcel.places)) for parcel in parcels]
+    np.testing.assert_array_equal(found[1][1], VALUES[:200])
+    np.testing.assert_array_equal(found[2], VALUES.T)
+    np.testing.assert_array_equal(found[7], VALUES[:, ::2])
+    folder.close()
+
+
+@needs_kill
+def test_arrays_of_a_killed_command_are_cleared_away_and_those_of_others_stay() -> None:
+    held = ArrayFolder()
+    place = held.keep("digest", memoryview(b"some bytes"))
+    code = "import os, signal; from alfred.training.executors.parcels import ArrayFolder\n"
+    code += "f = ArrayFolder(); print(f.keep('d', memoryview(b'x')), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    left = Path(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    )
+    assert left.exists()
+    ArrayFolder().close()
+    assert not left.parent.exists()
+    assert place.exists()
+    held.close()
+    assert not place.exists()
+
+
+@needs_kill
+def test_ctrl_c_leaves_what_is_finished(tmp_path: Path) -> None:
+    jobs: list[Job[Any]] = [
+        Job("done", partial(write_then_die, tmp_path, "finished", 0)),
+        Job("waits", partial(wait_for_file, tmp_path / "begun", tmp_path / "never")),
+    ]
+
+    def interrupt() -> None:
+        while not ((tmp_path / "finished").exists() and (tmp_path / "begun").exists()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, 2, Silence())
+    assert (tmp_path / "finished").read_text()
+
+
+def test_the_executor_is_chosen_by_setting_and_option() -> None:
+    assert count_workers(TrainingSettings(n_jobs=7)) == 7
+    for words, said in (
+        (["--executor", "rya"], "training.executor"),
+        (["--address", "10.0.0.1:6379"], "executor is 'local'; add executor: ray"),
+    ):
+        result = call("forecast", *words)
+        assert result.exit_code == 2
+        assert said in result.stderr
+    with pytest.raises((ConfigError, ValueError), match="address"):
+        TrainingSettings(address="10.0.0.1:6379")
+
+
+def test_without_ray_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(AlfredError, match=r"pip install 'alfred\[ray\]'"),
+        open_executor(TrainingSettings(executor="ray")),
+    ):
+        pass

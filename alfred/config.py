@@ -188,7 +188,9 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _check_address(self) -> TrainingSettings:
         if self.address is not None and self.executor != "ray":
-            raise ValueError("address is that of a Ray cluster, and executor is 'local'; add executor: ray")
+            raise ValueError(
+                "address is that of a Ray cluster, and executor is 'local'; add executor: ray, or address: null"
+            )
         return self
 
 

@@ -101,7 +101,8 @@ def test_forecast_then_train_then_evaluate(tmp_path) -> None:
     check_results(json.loads(call("evaluate", tmp_path / "steps", "--json").stdout))
     message = refuse("evaluate", tmp_path / "steps", "--set", "env.cost_bps=50")
     assert "--set env.cost_bps cannot change what is done already" in message
-    assert "only data.path, data.options, baselines, intervals, n_trials, training.n_jobs can be set here" in message
+    where = "training.n_jobs, training.executor, training.address"
+    assert f"only data.path, data.options, baselines, intervals, n_trials, {where} can be set here" in message
     message = refuse("report", tmp_path / "steps", "--set", "baselines=[]")
     assert "only data.path, data.options, intervals, n_trials can be set here" in message
     few = call("evaluate", tmp_path / "steps", "--json", *settings("baselines=[]", "n_trials=9"))

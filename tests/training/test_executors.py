@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 
 from alfred.config import TrainingSettings
 from alfred.errors import AlfredError, ConfigError
+from alfred.training.executors.cluster import Home
 from alfred.training.executors.parcels import ArrayFolder, Packer, read_array, unpack
 from alfred.training.jobs import Job, count_workers, open_executor, run_jobs
 from alfred.training.progress import Silence
@@ -183,13 +186,26 @@ def test_the_executor_is_chosen_by_setting_and_option() -> None:
     assert count_workers(TrainingSettings(n_jobs=7)) == 7
     for words, said in (
         (["--executor", "rya"], "training.executor"),
-        (["--address", "10.0.0.1:6379"], "executor is 'local'; add executor: ray"),
+        (["--address", "10.0.0.1:6379"], "executor is 'local'; add executor: ray, or address: null"),
     ):
         result = call("forecast", *words)
         assert result.exit_code == 2
         assert said in result.stderr
     with pytest.raises((ConfigError, ValueError), match="address"):
         TrainingSettings(address="10.0.0.1:6379")
+
+
+def test_a_worker_elsewhere_must_see_the_folder_and_have_the_same_code(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    home = Home.describe(mark)
+    with pytest.raises(
+        AlfredError, match=f"does not see {re.escape(str(tmp_path))}; .* on a disk that all nodes share"
+    ):
+        home.enter()
+    mark.touch()
+    home.enter()
+    with pytest.raises(AlfredError, match=r"has another alfred and another plugin mine\.py; install the same on all"):
+        replace(home, code={**home.code, "alfred": "another", "plugin mine.py": "digest"}).enter()
 
 
 def test_without_ray_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from alfred.training.executors.local import count_cores
 from alfred.training.executors.parcels import Packer, unpack
 
 _POLL_SECONDS, _TELL_SECONDS, _PATIENCE_SECONDS = 0.5, 0.5, 10.0
+_NOT_IMPORTED = "remote function failed to import on the worker"
 _PACKAGES = ("numpy", "scipy", "torch")
 
 
@@ -94,6 +95,7 @@ class RayExecutor:
         if self._owns:
             self._connect(address)
         self._mark = _leave_mark(folder)
+        self._home = Home.describe(self._mark)  # now, while the code on disk is what was imported
         self._packer = Packer(lambda _digest, view: self._ray.put(np.frombuffer(view, np.uint8)))
         self._board = self._make_board()
         self._task = self._ray.remote(num_cpus=1, max_retries=MOST_RETRIES)(_run)
@@ -106,7 +108,6 @@ class RayExecutor:
     def run(self, jobs: Sequence[Job[Any]], n_jobs: int, listener: Listener) -> Generator[tuple[int, Any]]:
         """Yield the place and the result of each job as it ends; see `Executor`."""
         ray = self._ray
-        home = Home.describe(self._mark)
         parcels = self._packer.pack([job.function for job in jobs])
         waiting, running = order(jobs), dict[Any, int]()
         self._n_calls += 1
@@ -116,7 +117,9 @@ class RayExecutor:
                     index = waiting.popleft()
                     ticket = (self._n_calls, index)
                     task = self._task.options(name=jobs[index].name)
-                    running[task.remote(home, self._board, ticket, parcels[index].text, *parcels[index].places)] = index
+                    running[
+                        task.remote(self._home, self._board, ticket, parcels[index].text, *parcels[index].places)
+                    ] = index
                 done, _ = ray.wait(list(running), timeout=_POLL_SECONDS)
                 self._pass_on(set(running.values()), listener)
                 for reference in done:
@@ -174,6 +177,10 @@ class RayExecutor:
             # Its arrays are copies: what Ray hands out cannot be written to, and a local worker's result can.
             return pickle.loads(self._ray.get(reference))  # noqa: S301  from a worker of this command
         except errors.RayTaskError as error:
+            if _NOT_IMPORTED in str(error.cause):
+                raise AlfredError(
+                    "the Ray workers cannot import alfred; install the same version on all nodes"
+                ) from error
             raise error.cause from error
         except errors.RayError as error:
             raise explain_loss(job) from error

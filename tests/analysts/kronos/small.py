@@ -19,6 +19,16 @@ def make_small_pair(dropout: float = 0.0, seed: int = 0) -> KronosPair:
     )
 
 
+def make_wide_pair() -> KronosPair:
+    """Return a pair as wide as the smallest released one, whose products go the way of large ones."""
+    bits = {"s1_bits": 5, "s2_bits": 5}
+    return make_pair(
+        TokenizerConfig(**bits, d_model=256, ff_dim=512, n_enc_layers=2, n_dec_layers=3),
+        ModelConfig(**bits, d_model=256, ff_dim=512, n_heads=4, n_layers=2),
+        0,
+    )
+
+
 def make_frame(n_bars: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, n_bars)))

@@ -9,9 +9,10 @@ from alfred.analysts.kronos.candles import Candles, compute_stamp_parts, next_bu
 from alfred.analysts.kronos.decoding.plain import PlainGenerator
 from alfred.analysts.kronos.decoding.sampling import StreamSource, TokenChooser
 from alfred.analysts.kronos.forecaster import KronosForecaster
-from tests.analysts.kronos.small import make_batch, make_frame, make_small_pair
+from tests.analysts.kronos.small import make_batch, make_frame, make_small_pair, make_wide_pair
 
 PAIR = make_small_pair()
+WIDE = make_wide_pair()
 
 
 @pytest.mark.parametrize(
@@ -19,17 +20,17 @@ PAIR = make_small_pair()
     [(30, 12, 64), (30, 12, 41), (30, 12, 40), (30, 12, 32), (30, 12, 20), (30, 12, 13)],
     ids=["fits", "fits exactly", "decoder slides", "slides", "longer", "hardly any history"],
 )
-@pytest.mark.parametrize("temperatures", [(1.0,), (0.3, 1.5)])
-def test_the_fast_path_draws_what_the_plain_loop_draws(n_bars, horizon, max_context, temperatures) -> None:
+@pytest.mark.parametrize(("pair", "temperatures"), [(PAIR, (1.0,)), (PAIR, (0.3, 1.5)), (WIDE, (0.3, 1.5))])
+def test_the_fast_path_draws_what_the_plain_loop_draws(n_bars, horizon, max_context, pair, temperatures) -> None:
     candles, samples, seed = make_batch(n_bars, n_bars), 3, 11
-    fast = KronosForecaster(PAIR.tokenizer, PAIR.model, max_context=max_context).forecast(
+    fast = KronosForecaster(pair.tokenizer, pair.model, max_context=max_context).forecast(
         candles, horizon, samples=samples, temperature=temperatures, top_p=0.9, seed=seed, with_logits=True
     )
     repeats = samples * len(temperatures)
     scaled, means, scales = candles.normalize()
     times = np.concatenate([candles.timestamps, next_business_days(candles.last_times, horizon)], axis=1)
     rows = torch.tensor(temperatures * 2).repeat_interleave(samples)
-    s1, s2, z = PlainGenerator(PAIR.tokenizer, PAIR.model, max_context).forecast(
+    s1, s2, z = PlainGenerator(pair.tokenizer, pair.model, max_context).forecast(
         torch.from_numpy(scaled).repeat_interleave(repeats, 0),
         torch.from_numpy(compute_stamp_parts(times)).repeat_interleave(repeats, 0),
         TokenChooser(rows, 0, 0.9, StreamSource(seed, torch.device("cpu"))),
@@ -58,8 +59,9 @@ def test_unequal_histories_are_forecast_as_if_alone(max_context) -> None:
         np.testing.assert_allclose(together.paths[i], alone.paths[0], rtol=1e-4)
 
 
-def test_a_series_is_drawn_alike_in_any_batch() -> None:
-    forecaster = KronosForecaster(PAIR.tokenizer, PAIR.model)
+@pytest.mark.parametrize("pair", [PAIR, WIDE], ids=["small", "wide"])
+def test_a_series_is_drawn_alike_in_any_batch(pair) -> None:
+    forecaster = KronosForecaster(pair.tokenizer, pair.model)
     batch = make_batch(30, 30, 30)
     turned = Candles(batch.values[::-1], batch.timestamps[::-1], batch.lengths[::-1])
     first = forecaster.forecast(batch, 5, samples=4, batch_invariant=True, seed=3)

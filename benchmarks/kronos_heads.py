@@ -45,6 +45,9 @@ def list_settings(horizons: tuple[int, ...], names: list[str]) -> dict[str, Kron
         "tokens 64 samples": KronosSettings(horizons=horizons, samples=64),
         "return": KronosSettings(horizons=horizons, head="return"),
         "return direct": KronosSettings(horizons=horizons, head="return", return_head=direct),
+        "return without moves": KronosSettings(
+            horizons=horizons, head="return", return_head=ReturnHeadSettings(moves=0)
+        ),
     }
     for loss in ("pinball", "huber"):
         head = ReturnHeadSettings(loss=loss)

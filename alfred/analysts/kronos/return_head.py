@@ -1,9 +1,11 @@
 """A head for returns: the last bar of the window gives the distribution of the forward return, without any tokens.
 
-The loss of the token heads spends the model on whatever a candle is made of; this one is that of the return itself.
-The tokenizer stays as it is, and so do both token heads.
+Tokens round a candle, and a state that was trained to foretell tokens hardly knows the last move: the head reads the
+last moves themselves beside it. The loss of the token heads spends the model on whatever a candle is made of; this one
+is that of the return itself. The tokenizer stays as it is, and so do both token heads.
 
-Axes legend: B batch, T bars of history, H horizons, P numbers that describe one horizon, Q quantile levels, d width.
+Axes legend: B batch, T bars of history, H horizons, K last moves, P numbers that describe one horizon, Q quantile
+levels, d width.
 """
 
 from __future__ import annotations
@@ -15,13 +17,13 @@ import numpy as np
 import torch
 
 from alfred.analysts.extractors.heads import GaussianHead, Head, MagnitudeHead, QuantileHead
-from alfred.analysts.kronos.candles import Candles
+from alfred.analysts.kronos.candles import Candles, Float32
 from alfred.analysts.kronos.checkpoint import MODEL_FOLDER
 from alfred.analysts.kronos.config import COLUMNS
 from alfred.analysts.kronos.forecaster import KronosForecaster
 from alfred.analysts.kronos.settings import KronosBaseSettings, ReturnHeadSettings
 from alfred.analysts.networks.base import to_array
-from alfred.analysts.windows import scale_by_horizon
+from alfred.analysts.windows import CLIP, scale_by_horizon
 from alfred.data.files import compute_checksum
 from alfred.errors import CheckpointError
 from alfred.learning.hub import WEIGHTS_FILE
@@ -36,11 +38,12 @@ _LEAST_VOLATILITY = 1e-4
 
 def make_head(returns: ReturnHeadSettings, width: int, n_horizons: int) -> Head:
     """Return the head that the settings ask for, at zero: no mean, and a normal with the window's own spread."""
+    n_features = width + returns.moves
     if returns.loss == "likelihood":
-        return GaussianHead(width, n_horizons)
+        return GaussianHead(n_features, n_horizons)
     if returns.loss == "pinball":
-        return QuantileHead(width, n_horizons)
-    return MagnitudeHead(width, n_horizons, lambda p, y: compute_huber_loss(p, y, returns.huber_delta), None)
+        return QuantileHead(n_features, n_horizons)
+    return MagnitudeHead(n_features, n_horizons, lambda p, y: compute_huber_loss(p, y, returns.huber_delta), None)
 
 
 @torch.no_grad()
@@ -53,21 +56,33 @@ def forecast_returns(
     session = forecaster.engine.start(
         history.s1, history.s2, history.stamps, n_rows=len(history.s1), capacity=0, padding=history.padding
     )
-    mean, quantiles = (to_array(part) for part in head.describe(head(session.state.float())))
-    scale = scale_by_horizon(compute_volatility(candles), horizons)
+    state, moves = session.state.float(), compute_moves(candles)
+    recent = scale_last_moves(moves, head.layer.in_features - state.shape[1])
+    features = torch.cat([state, torch.from_numpy(recent).to(state.device)], dim=1)
+    mean, quantiles = (to_array(part) for part in head.describe(head(features)))
+    scale = scale_by_horizon(measure_spread(moves), horizons)
     return mean * scale, quantiles * scale[:, :, None]
 
 
-def compute_volatility(candles: Candles) -> FloatArray:
-    """Return the root mean square of the log returns from bar to bar of each series, `[B]`, at least one basis point.
+def compute_moves(candles: Candles) -> FloatArray:
+    """Return the log returns from bar to bar of each series, the last in the last column, `[B, T - 1]`.
 
-    For histories without a gap it is `compute_window_volatility`; the bar after a gap counts as the next one here, as
-    it does in all that the network reads.
+    What lies before a shorter history is NaN. The bar after a gap counts as the next one here, as it does in all that
+    the network reads.
     """
-    inside = np.arange(candles.values.shape[1]) < candles.lengths[:, None]
-    moves = np.diff(np.log(np.where(inside, candles.values[:, :, _CLOSE], 1.0).astype(np.float64)), axis=1)
-    moves[~inside[:, 1:]] = np.nan
-    return measure_spread(moves)
+    length = candles.values.shape[1]
+    index = np.arange(length) - (length - candles.lengths)[:, None]
+    closes = np.take_along_axis(candles.values[:, :, _CLOSE].astype(np.float64), np.maximum(index, 0), axis=1)
+    moves: FloatArray = np.diff(np.log(closes), axis=1)
+    moves[index[:, :-1] < 0] = np.nan
+    return moves
+
+
+def scale_last_moves(moves: FloatArray, n: int) -> Float32:
+    """Return the last `n` of moves `[B, T]` in their spread, clipped, `[B, n]`; zero where there was none."""
+    scaled = np.nan_to_num(np.clip(moves / measure_spread(moves)[:, None], -CLIP, CLIP))
+    padded = np.pad(scaled, ((0, 0), (n, 0)))
+    return padded[:, padded.shape[1] - n :].astype(np.float32)
 
 
 def measure_spread(moves: FloatArray) -> FloatArray:
@@ -108,6 +123,7 @@ def _describe(folder: Path, settings: KronosBaseSettings) -> dict[str, object]:
     returns = settings.own_return_head
     return {
         "loss": None if returns is None else returns.loss,
+        "moves": None if returns is None else returns.moves,
         "horizons": list(settings.horizons),
         "model_sha256": compute_checksum(folder / MODEL_FOLDER / WEIGHTS_FILE),
     }

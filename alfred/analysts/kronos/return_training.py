@@ -1,6 +1,6 @@
 """Training of a return head, alone or together with the transformer that it reads.
 
-Axes legend: B batch, T bars of history, H horizons, P numbers that describe one horizon.
+Axes legend: B batch, T bars of history, H horizons, K last moves, P numbers that describe one horizon.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from alfred.analysts.extractors.heads import Head
 from alfred.analysts.kronos.checkpoint import KronosPair
 from alfred.analysts.kronos.config import COLUMNS, find_max_context
 from alfred.analysts.kronos.model import KronosModel
-from alfred.analysts.kronos.return_head import make_head, measure_spread
+from alfred.analysts.kronos.return_head import make_head, measure_spread, scale_last_moves
 from alfred.analysts.kronos.settings import KronosBaseSettings, ReturnHeadSettings
 from alfred.analysts.kronos.tokenizer import KronosTokenizer
 from alfred.analysts.kronos.training import adapt, find_checkpoint, logger
@@ -31,7 +31,7 @@ _CLOSE = COLUMNS.index("close")
 _MEASURED = 256  # validation windows in one pass when the spread of a Huber head is measured
 
 Method = Literal["frozen", "full", "lora"]
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,28 +41,33 @@ class ReturnExamples:
     Attributes:
         windows: Histories and as many bars after them as the longest horizon.
         horizons: Bars ahead, `[H]`.
+        n_moves: Last moves that are read, K.
     """
 
     windows: WindowExamples
     horizons: tuple[int, ...]
+    n_moves: int
 
     def __len__(self) -> int:
         """Return the number of windows."""
         return len(self.windows)
 
     def __getitem__(self, rows: torch.Tensor) -> Batch:
-        """Return scaled candles `[B, T, 6]`, time stamps `[B, T, 5]` and returns in spreads `[B, H]` of some windows.
+        """Return scaled candles `[B, T, 6]`, time stamps `[B, T, 5]`, last moves `[B, K]` and returns `[B, H]`.
 
-        The scale comes from the history alone, so that the bars after it leave no trace in the first two.
+        Moves and returns are in spreads of the window. These scales come from the history alone, so that the bars
+        after it leave no trace in the first three.
         """
         x, stamps = self.windows[rows]
         history = self.windows.history
         starts = self.windows.starts[rows.numpy()][:, None]
         closes = np.log(self.windows.values[starts + np.arange(self.windows.length), _CLOSE])
-        spread = scale_by_horizon(measure_spread(np.diff(closes[:, :history], axis=1)), self.horizons)
+        moves = np.diff(closes[:, :history], axis=1)
+        spread = scale_by_horizon(measure_spread(moves), self.horizons)
         ends = [history - 1 + horizon for horizon in self.horizons]
         target = np.clip((closes[:, ends] - closes[:, history - 1 : history]) / spread, -CLIP, CLIP)
-        return x[:, :history], stamps[:, :history], torch.from_numpy(target.astype(np.float32))
+        recent = torch.from_numpy(scale_last_moves(moves, self.n_moves))
+        return x[:, :history], stamps[:, :history], recent, torch.from_numpy(target.astype(np.float32))
 
 
 class ReturnNetwork(nn.Module):
@@ -89,9 +94,16 @@ class ReturnNetwork(nn.Module):
         self.model.train(mode and not self.is_frozen)
         return self
 
-    def forward(self, s1: torch.Tensor, s2: torch.Tensor, stamps: torch.Tensor) -> torch.Tensor:
-        """Return the numbers of the head, `[B, H, P]`, of ids `[B, T]` each and time stamps `[B, T, 5]`."""
-        result: torch.Tensor = self.head(self.model.read(s1, s2, stamps)[:, -1])
+    def forward(self, s1: torch.Tensor, s2: torch.Tensor, stamps: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
+        """Return the numbers of the head, `[B, H, P]`.
+
+        Args:
+            s1: Coarse ids, `[B, T]`.
+            s2: Fine ids, `[B, T]`.
+            stamps: Time stamps, `[B, T, 5]`.
+            moves: Last moves, `[B, K]`.
+        """
+        result: torch.Tensor = self.head(torch.cat([self.model.read(s1, s2, stamps)[:, -1], moves], dim=1))
         return result
 
 
@@ -119,17 +131,17 @@ def train_head(pair: KronosPair, market: Market, settings: KronosBaseSettings, r
         validation_fraction=s.validation_fraction,
         max_validation=returns.max_validation,
     )
-    train, validation = (ReturnExamples(part, s.horizons) for part in parts)
+    train, validation = (ReturnExamples(part, s.horizons, returns.moves) for part in parts)
     head = make_head(returns, pair.model.settings.d_model, len(s.horizons)).to(s.device)
     network = ReturnNetwork(pair.model, head, is_frozen=method == "frozen")
     max_context = find_max_context(pair.model.settings, s.max_context)
     pair.tokenizer.eval()
 
     def read(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        x, stamps, target = (part.to(s.device) for part in batch)
+        x, stamps, moves, target = (part.to(s.device) for part in batch)
         # As in a forecast: tokens of the whole history, of which the model reads the last `max_context`.
         s1, s2 = _tokenise(pair.tokenizer, x)
-        return network(s1[:, -max_context:], s2[:, -max_context:], stamps[:, -max_context:]), target
+        return network(s1[:, -max_context:], s2[:, -max_context:], stamps[:, -max_context:], moves), target
 
     with _trained(pair.model, method, s):
         report = fit_module(

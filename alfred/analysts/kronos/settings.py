@@ -23,6 +23,8 @@ class ReturnHeadSettings(Settings):
             `pinball` eleven quantiles, `huber` the mean alone, with the window's volatility times a factor that is
             measured on the validation part as its spread.
         huber_delta: Error in spreads of the window from which on the Huber loss is linear.
+        moves: Last moves from close to close, in spreads of the window, that the head reads beside the state of the
+            last bar, since tokens round them to a part of what they say; 0 for none.
         tokens_first: Whether a fresh model learns to forecast tokens before it learns returns. A checkpoint did.
         fitting: How the head is trained, and with it the transformer unless that is frozen.
         max_validation: Validation windows at most; a weak signal needs more of them than tokens do.
@@ -30,6 +32,7 @@ class ReturnHeadSettings(Settings):
 
     loss: Literal["likelihood", "pinball", "huber"] = "likelihood"
     huber_delta: float = Field(default=1.0, gt=0)
+    moves: int = Field(default=16, ge=0)
     tokens_first: bool = True
     fitting: FittingSettings = FittingSettings(
         steps=400, batch_size=256, learning_rate=3e-3, weight_decay=0.1, validate_every=25, patience=6

@@ -13,7 +13,7 @@ from alfred.analysts.checks import check_analyst, take_windows
 from alfred.analysts.kronos.analyst import KronosAnalyst
 from alfred.analysts.kronos.candles import scale_columns_freely
 from alfred.analysts.kronos.checkpoint import load_pair, save_pair
-from alfred.analysts.kronos.return_head import compute_volatility
+from alfred.analysts.kronos.return_head import compute_moves, measure_spread, scale_last_moves
 from alfred.analysts.kronos.return_training import ReturnExamples, ReturnNetwork
 from alfred.analysts.kronos.settings import KronosEnsembleSettings, KronosSettings
 from alfred.analysts.kronos.windows import make_candles, split_windows
@@ -110,11 +110,13 @@ def test_the_forecast_is_that_of_the_trained_network(max_context) -> None:
         parts[i, :, 2:] = np.stack([days.day_of_week, days.day, days.month], axis=1)
     network = ReturnNetwork(pair.model, head, is_frozen=False).eval()
     kept = slice(-max_context if max_context else 0, None)
+    moves = np.diff(np.log(contexts.field("close").astype(float)), axis=1)
+    spread = np.sqrt((moves**2).mean(axis=1))[:, None]
+    recent = torch.from_numpy((moves / spread)[:, -16:].astype(np.float32))
     with torch.no_grad():
         s1, s2 = pair.tokenizer.encode(torch.from_numpy(scaled))
-        numbers = network(s1[:, kept], s2[:, kept], torch.from_numpy(parts)[:, kept]).double().numpy()
-    moves = np.diff(np.log(contexts.field("close").astype(float)), axis=1)
-    scale = np.sqrt((moves**2).mean(axis=1))[:, None] * np.sqrt([1, 4])
+        numbers = network(s1[:, kept], s2[:, kept], torch.from_numpy(parts)[:, kept], recent).double().numpy()
+    scale = spread * np.sqrt([1, 4])
     forecast = analyst.predict(contexts)
     np.testing.assert_allclose(forecast.mean, numbers[..., 0] * scale, rtol=1e-3, atol=1e-7)
     np.testing.assert_allclose(forecast.dispersion(), np.exp(numbers[..., 1]) * scale, rtol=1e-4)
@@ -122,22 +124,24 @@ def test_the_forecast_is_that_of_the_trained_network(max_context) -> None:
 
 def test_targets_by_hand_and_inputs_without_the_future() -> None:
     split = {"history": 20, "horizon": 4, "validation_fraction": 0.2, "max_validation": 40}
-    examples = ReturnExamples(split_windows(MARKET, **split)[0], (1, 4))
+    examples = ReturnExamples(split_windows(MARKET, **split)[0], (1, 4), 3)
     rows = torch.tensor([3, 57])
-    x, stamps, target = examples[rows]
+    x, stamps, recent, target = examples[rows]
     assert x.shape == (2, 20, 6)
     assert stamps.shape == (2, 20, 5)
-    for row, found in zip(rows, target, strict=True):
+    for row, read, found in zip(rows, recent, target, strict=True):
         closes = np.log(MARKET.close[int(row) : int(row) + 24, 0].astype(float))
         volatility = np.sqrt(np.mean(np.diff(closes[:20]) ** 2))
         expected = [closes[20] - closes[19], (closes[23] - closes[19]) / 2]
         np.testing.assert_allclose(found.numpy(), np.array(expected) / volatility, rtol=1e-5)
+        np.testing.assert_allclose(read.numpy(), np.diff(closes[:20])[-3:] / volatility, rtol=1e-5)
     close = MARKET.close.copy()
     close[23:] *= 1.5
     fields = {name: MARKET.field(name) for name in ("open", "high", "low", "volume")}
     altered = Market.from_arrays(MARKET.dates, MARKET.symbols, close, benchmark="SPY", **fields)
-    after, _, moved = ReturnExamples(split_windows(altered, **split)[0], (1, 4))[rows[:1]]
+    after, _, before, moved = ReturnExamples(split_windows(altered, **split)[0], (1, 4), 3)[rows[:1]]
     assert torch.equal(after[0], x[0])
+    assert torch.equal(before[0], recent[0])
     assert float(moved[0, 0]) == pytest.approx(min(float(target[0, 0]) + np.log(1.5) / volatility_of(3), 8.0), rel=1e-4)
 
 
@@ -145,17 +149,23 @@ def volatility_of(row: int) -> float:
     return float(np.sqrt(np.mean(np.diff(np.log(MARKET.close[row : row + 20, 0].astype(float))) ** 2)))
 
 
-def test_volatility_skips_what_did_not_trade() -> None:
+def test_moves_skip_what_did_not_trade() -> None:
     contexts = windows(MARKET, make().fit(MARKET), [100])
     candles, _ = make_candles(contexts)
     assert candles is not None
-    np.testing.assert_allclose(compute_volatility(candles), compute_window_volatility(contexts), rtol=1e-5)
+    np.testing.assert_allclose(measure_spread(compute_moves(candles)), compute_window_volatility(contexts), rtol=1e-5)
     values = contexts.values.copy()
     values[0, [4, 19]] = np.nan
     candles, _ = make_candles(replace(contexts, values=values))
     assert candles is not None
     moves = np.diff(np.log(np.delete(contexts.field("close")[0].astype(float), [4, 19])))
-    assert compute_volatility(candles)[0] == pytest.approx(np.sqrt(np.mean(moves**2)), rel=1e-5)
+    found = compute_moves(candles)
+    np.testing.assert_allclose(found[0], [np.nan, np.nan, *moves], atol=1e-6)
+    volatility = np.sqrt(np.mean(moves**2))
+    assert measure_spread(found)[0] == pytest.approx(volatility, rel=1e-5)
+    np.testing.assert_allclose(scale_last_moves(found, 2)[0], moves[-2:] / volatility, atol=1e-4)
+    np.testing.assert_allclose(scale_last_moves(found, 20)[0], [0, 0, 0, *moves / volatility], atol=1e-4)
+    assert scale_last_moves(found, 0).shape == (len(found), 0)
 
 
 def test_the_spread_of_a_huber_head_is_that_of_its_errors_in_validation() -> None:
@@ -164,9 +174,10 @@ def test_the_spread_of_a_huber_head_is_that_of_its_errors_in_validation() -> Non
     assert pair is not None
     assert head is not None
     part = split_windows(MARKET, history=20, horizon=4, validation_fraction=0.1, max_validation=60)[1]
-    x, stamps, target = ReturnExamples(part, (1, 4))[torch.arange(len(part))]
+    x, stamps, moves, target = ReturnExamples(part, (1, 4), 16)[torch.arange(len(part))]
     with torch.no_grad():
-        numbers = head(pair.model.read(*pair.tokenizer.encode(x), stamps)[:, -1])
+        state = pair.model.read(*pair.tokenizer.encode(x), stamps)[:, -1]
+        numbers = head(torch.cat([state, moves], dim=1))
     expected = (target - numbers[..., 0]).square().mean(0).sqrt()
     torch.testing.assert_close(head.residual, expected, rtol=1e-4, atol=0)
 
@@ -217,9 +228,10 @@ def test_a_head_that_does_not_belong_is_refused(fitted, tmp_path: Path) -> None:
     settings.write_text(json.dumps({**raw, "horizons": [1, 3]}))
     with pytest.raises(CheckpointError, match=r"written with horizons=\[1, 4\], but .* has horizons=\[1, 3\]"):
         KronosAnalyst.from_pretrained(tmp_path / "one")
-    settings.write_text(json.dumps({**raw, "return_head": {**raw["return_head"], "loss": "huber"}}))
-    with pytest.raises(CheckpointError, match=r"written with loss=likelihood, but .* has loss=huber"):
-        KronosAnalyst.from_pretrained(tmp_path / "one")
+    for key, was, value in (("loss", "likelihood", "huber"), ("moves", 16, 3)):
+        settings.write_text(json.dumps({**raw, "return_head": {**raw["return_head"], key: value}}))
+        with pytest.raises(CheckpointError, match=rf"written with {key}={was}, but .* has {key}={value}"):
+            KronosAnalyst.from_pretrained(tmp_path / "one")
 
 
 @pytest.mark.parametrize("tokens_first", [True, False])

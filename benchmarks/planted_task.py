@@ -51,6 +51,7 @@ class PlantedTask:
         train_seed: Seed of the path to train on.
         model: The market, instead of the usual one with `ic`.
         view: What an agent sees of a path; asked for the training path first. All signals when left out.
+        lookback: Sessions of returns that it sees, L.
     """
 
     def __init__(
@@ -62,16 +63,17 @@ class PlantedTask:
         train_seed: int = 1,
         model: PlantedModel | None = None,
         view: Callable[[SyntheticMarket], Signals] = lambda world: world.signals,
+        lookback: int = 0,
     ) -> None:
         """Draw the three paths."""
         self.model = model or PlantedModel(ic=ic)
         self.train = self.draw(train_days, seed=train_seed)
         self.test = self.draw(TEST_DAYS, seed=test_seed)
         self.optimum = self.test.optimum
-        self.train_tape = _lay_out(self.train, view(self.train))
-        self.test_tape = _lay_out(self.test, view(self.test))
+        self.train_tape = _lay_out(self.train, view(self.train), lookback)
+        self.test_tape = _lay_out(self.test, view(self.test), lookback)
         validation = self.draw(VALIDATION_DAYS, seed=train_seed + 1)
-        self._validation_tape = _lay_out(validation, view(validation))
+        self._validation_tape = _lay_out(validation, view(validation), lookback)
 
     def make_training(
         self, folder: Path, seed: int, watch: Callable[[Policy, int], None] | None = None
@@ -131,8 +133,8 @@ class PlantedTask:
         )
 
 
-def _lay_out(world: SyntheticMarket, signals: Signals) -> Tape:
-    return make_tape(world.market, signals, execution="next_close", holdable=world.market.universe)
+def _lay_out(world: SyntheticMarket, signals: Signals, lookback: int) -> Tape:
+    return make_tape(world.market, signals, execution="next_close", holdable=world.market.universe, lookback=lookback)
 
 
 def _walk(policy: Policy, tape: Tape) -> Iterator[tuple[np.ndarray, np.ndarray, PortfolioSimulator, StepResult]]:

@@ -1,7 +1,8 @@
 """Two portfolios on the forecasts of the blend: mean-variance, and the aim portfolio of Garleanu and Pedersen.
 
-Every signal is taken for the forecast of an analyst of its own, and the blend (`alfred.training.blending`) says how
-much of each to believe, bets against one allowed: a signal has no sign of its own.
+Every signal is taken for the forecast of an analyst of its own, features with the sign that the literature gives them,
+and the blend (`alfred.training.blending`) with its usual settings says how much of each to believe. What it says of all
+assets alike is left out: a book that is never in cash has no use for it.
 
 Mean-variance (Markowitz, 1952): argmax of w'm - g / 2 w'Sw, where m is the blend's forecast, S the covariance of the
 two years before the refit (Ledoit and Wolf, 2004) and g the risk aversion of the environment; it trades all the way.
@@ -32,7 +33,9 @@ from alfred.typing import Float, Observation
 
 from .past import Past
 
-SETTINGS = BlendSettings(nonnegative=False)
+SETTINGS = BlendSettings()
+# Last month's winners lose (Jegadeesh, 1990), and volatile stocks earn less (Ang, Hodrick, Xing and Zhang, 2006).
+AGAINST = ("feature.momentum_1", "feature.roc_5", "feature.volatility_60")
 COVARIANCE_DAYS, TOLERANCE, ALL_IN = 504, 1e-9, 1.0
 
 
@@ -105,27 +108,27 @@ def _learn(past: Past) -> tuple[Callable[[Float], Float], Float, float]:
     rows = market.dates.get_indexer(signals.dates)
     unit = np.nan_to_num(volatility[rows] * np.sqrt(horizon))
     names = tuple(f"s{number}.{MEAN}_{horizon}" for number in range(signals.n_signals))
-    told = (signals.values * unit[:, :, None]).astype(np.float32)
+    signs = np.where(np.isin(signals.names, AGAINST), -1.0, 1.0)
+    told = (signals.values * signs * unit[:, :, None]).astype(np.float32)
     forecasts = Signals(
         signals.dates, signals.symbols, names, told, signals.trained_until, (horizon,) * signals.n_signals
     )
     panel = make_panel(market, forecasts, horizon, volatility)
     heard = np.ones(signals.n_signals, dtype=bool)
-    level, difference = fit_weights(panel, len(signals.dates) - 1, SETTINGS).read(heard)
+    _, weights = fit_weights(panel, len(signals.dates) - 1, SETTINGS).read(heard)
     closes = np.log(market.close[-COVARIANCE_DAYS - 1 :].astype(np.float64))
     moves = np.nan_to_num(np.diff(closes, axis=0))
     covariance = np.asarray(LedoitWolf().fit(moves).covariance_)
     universe = [market.index_of(symbol) for symbol in market.universe]
     scale = np.sqrt(np.diag(covariance)) / np.sqrt(horizon)
-    forecast = partial(_combine, level=level, difference=difference, scale=scale, universe=universe)
+    forecast = partial(_combine, weights=signs * weights, scale=scale, universe=universe)
     said = forecast(np.nan_to_num(signals.values).astype(np.float64))[:, universe]
-    said = said - said.mean(axis=1, keepdims=True)
     power = float((said**2).mean())
     memory = float((said[1:] * said[:-1]).mean()) / power if power > 0 else 0.0
     return forecast, covariance, float(np.clip(memory, 0.0, 1.0))
 
 
-def _combine(signals: Float, level: Float, difference: Float, scale: Float, universe: list[int]) -> Float:
-    """Return expected returns a session, `[P, N]`, from signals `[P, N, K]`."""
-    means = signals[:, universe].mean(axis=1)
-    return np.asarray(((signals - means[:, None]) @ difference + (means @ level)[:, None]) * scale)
+def _combine(signals: Float, weights: Float, scale: Float, universe: list[int]) -> Float:
+    """Return expected returns a session against those of the others, `[P, N]`, from signals `[P, N, K]`."""
+    means = signals[:, universe].mean(axis=1, keepdims=True)
+    return np.asarray(((signals - means) @ weights) * scale)

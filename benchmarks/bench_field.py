@@ -158,7 +158,8 @@ def summarise(found: Mapping[tuple[str, str], Mapping[str, float]]) -> dict[str,
             if cells:
                 medians = pd.DataFrame(cells).median()
                 kept = ["share"] if ic else ["sharpe_minus_equal_weight"]
-                row[f"planted {ic}"] = {name: float(medians[name]) for name in (*kept, "turnover_ratio")}
+                named = {name: float(medians[name]) for name in (*kept, "turnover_ratio")}
+                row[f"planted {ic}"] = {**named, "markets": len(cells)}
         for span in SPANS:
             numbers = [n for n in range(N_UNIVERSES) if {(method, f"{span} {n}"), (EQUAL, f"{span} {n}")} <= {*found}]
             if numbers:
@@ -185,7 +186,9 @@ def main() -> None:
     )
     parser.add_argument("--prices", type=Path, help="folder with prices.csv.gz and symbols.csv, as market/daily")
     parser.add_argument("--cache", type=Path, help="file of finished cells, read and added to")
-    parser.add_argument("--jobs", type=int, default=2, help="processes; none are started with 0, nothing is measured")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="processes; with 0 nothing is measured, and what is in --cache is shown"
+    )
     arguments = parser.parse_args()
     parts = arguments.parts or ["planted", *(SPANS if arguments.prices else [])]
     found: dict[tuple[str, str], dict[str, float]] = {}

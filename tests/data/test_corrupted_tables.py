@@ -6,13 +6,16 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from alfred.data.quality.summary import describe_market
 from alfred.data.settings import DataSettings
 from alfred.data.sources import load_market
-from alfred.errors import AlfredError
+from alfred.errors import AlfredError, DataError
 from tests.data.tables import make_rows, write_rows
 
 ROWS = make_rows(("AAA", "BBB", "SPY"), days=6)
@@ -95,3 +98,21 @@ def test_a_corrupted_table_is_a_market_or_a_clear_error(changes: list[tuple]) ->
             assert len(str(error)) > 20
         else:
             assert description.n_sessions > 0
+
+
+def test_columns_of_different_lengths_are_refused(tmp_path: Path) -> None:
+    """One byte of a Parquet file says how many rows a column has; every place is tried."""
+    path = write_rows(ROWS[["date", "symbol", "close"]], tmp_path / "a.parquet")
+    whole = path.read_bytes()
+    found = 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        try:
+            lengths = {len(pq.read_table(path, columns=[name])) for name in ("date", "symbol", "close")}
+        except (OSError, pa.ArrowException):
+            continue
+        if len(lengths) > 1:
+            found += 1
+            with pytest.raises(DataError, match="cannot be read"):
+                load_market(DataSettings(path=path, benchmark="SPY"))
+    assert found

@@ -63,6 +63,8 @@ class TableFile:
             words = [column] if name in ("symbol", "date") else []
             found = pq.read_table(self.path, columns=[column], read_dictionary=words).column(column)
             found.validate(full=True)  # a damaged page may hold what is no text
+            if len(found) != (expected := pq.read_metadata(self.path).num_rows):
+                raise OSError(f"column '{column}' has {len(found)} rows of {expected}")
             return _unpack_dates(found) if name == "date" else found
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{self.path} cannot be read ({error}); write it again as CSV or Parquet") from error

@@ -116,7 +116,7 @@ class MixSettings(BaselineSettings):
         else:
             universe = find_universe(market)
             shares[universe] = 1.0 / len(universe)
-        outside = [market.symbols[column] for column in np.flatnonzero(shares) if column not in find_universe(market)]
+        outside = [market.symbols[column] for column in np.setdiff1d(np.flatnonzero(shares), find_universe(market))]
         if self.under_mandate and outside:
             raise ConfigError(
                 f"baseline '{self.label}' holds {', '.join(outside)}, which is not investable, and is under_mandate: "

@@ -91,7 +91,10 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._done.wait(1.0):
-            workers, rest = list_ray() if self._cluster else (list_children(), list[int]())
+            workers = list_children()
+            rest: list[int] = []
+            if self._cluster:
+                workers, rest = list_ray()
             self._spent |= {pid: read_seconds(pid) or self._spent.get(pid, 0.0) for pid in workers}
             self.own = time.thread_time()
             self.workers = max(self.workers, sum(map(read_share, workers)))
@@ -105,7 +108,7 @@ def list_children() -> list[int]:
 def list_ray() -> tuple[list[int], list[int]]:
     """Return the workers that have a task, and all else of Ray; they carry the mark of the cluster."""
     mark = os.environ["ALFRED_SCALE_MARK"].encode()
-    workers, rest = [], []
+    workers, rest = list[int](), list[int]()
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark in (place / "environ").read_bytes():

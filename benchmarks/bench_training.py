@@ -31,6 +31,7 @@ from alfred.envs.policy import Policy
 from alfred.typing import Float, Observation
 
 N_ENVS = 8
+ACTION = SETTINGS.action.model_copy(update={"logit_scale": 1.0})  # of the library's PPO
 
 
 class LibraryPolicy:
@@ -47,7 +48,7 @@ class LibraryPolicy:
 
     def predict(self, observation: Observation) -> Float:
         actions, _ = self.learner.predict(flatten(observation), deterministic=True)
-        return compute_weights(actions, SETTINGS.action)
+        return compute_weights(actions, ACTION)
 
 
 class Curve:
@@ -93,8 +94,7 @@ class _Watch(BaseCallback):
 def run_library(task: PlantedTask, steps: int) -> Curve:
     """PPO with the library's own settings: flat network, gamma 0.99, raw reward, softmax of a box of unit logits."""
     reward = SETTINGS.reward.model_copy(update={"kind": "growth", "risk_aversion": 0.0})
-    action = SETTINGS.action.model_copy(update={"logit_scale": 1.0})
-    changes = {"reward": reward, "action": action, "observation": "flat", "episode_length": 252}
+    changes = {"reward": reward, "action": ACTION, "observation": "flat", "episode_length": 252}
     settings = SETTINGS.model_copy(update=changes)
     env = Sb3PortfolioVecEnv(PortfolioVectorEnv(N_ENVS, settings=settings, tape=task.train_tape))
     curve = Curve(task)

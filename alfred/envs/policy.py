@@ -148,10 +148,14 @@ def _are_sound(values: Float) -> bool:
         for i in range(values.shape[1]):
             if not -_TOLERANCE <= values[p, i] <= 1.0 + _TOLERANCE:
                 return False
-            values[p, i] = max(values[p, i], 0.0)
-            total += values[p, i]
+            total += max(values[p, i], 0.0)
         if not abs(total - 1.0) < 0.5 * _TOLERANCE:
             return False
+    # Not before all are known to be sound: a refusal shows them as they came.
+    for p in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            if values[p, i] <= 0.0:  # a zero below zero as well
+                values[p, i] = 0.0
     return True
 
 

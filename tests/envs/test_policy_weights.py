@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv
+from alfred.envs import ActionSettings, PortfolioEnv, PortfolioSettings, PortfolioVectorEnv, policy
+from alfred.envs.policy import check_weights
 from alfred.errors import DataError
 from alfred.evaluation.backtest import backtest, make_walk
 from tests.conftest import make_random_market
@@ -54,6 +58,32 @@ def test_they_are_scaled_when_asked() -> None:
         walk([1.3 / 1.6, -0.3 / 1.6, 0, 0, 0.375], SHORT),
     )
     np.testing.assert_allclose(levered.net, within.net, atol=1e-15)
+
+
+EDGES = st.sampled_from([0.0, -0.0, 1.0, 0.5, -1e-7, -1e-5, 1.0 + 1e-7, 1e-300, np.nan, np.inf])
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_the_short_way_answers_and_refuses_as_the_long_one(data) -> None:
+    shape = data.draw(st.integers(1, 3)), data.draw(st.integers(2, 5))
+    entry = st.one_of(EDGES, st.floats(-0.01, 1.01))
+    weights = data.draw(arrays(np.float64, shape, elements=entry))
+    if data.draw(st.booleans()):
+        weights[:, -1] = (
+            1.0 - weights[:, :-1].sum(axis=1) + data.draw(st.sampled_from([0.0, 1e-16, -1e-16, 4e-6, 6e-6, -2e-5]))
+        )
+    found = []
+    for way in (policy._are_sound, lambda _values: False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(policy, "_are_sound", way)
+            try:
+                date = MARKET.dates[0]
+                values = check_weights(weights, shape, ActionSettings(), "mine", date, normalise=False)
+                found.append(values.tobytes())
+            except DataError as error:
+                found.append(str(error))
+    assert found[0] == found[1]
 
 
 def test_single_precision_is_near_enough() -> None:

@@ -24,7 +24,7 @@ from alfred.data.sources import compute_market_checksum
 from alfred.errors import DataError, SignalError, name_own_code
 from alfred.learning.watch import watch_training
 from alfred.settings import check_name
-from alfred.training.effort.timings import time_call
+from alfred.training.effort.timings import time_call, wait_for
 from alfred.training.jobs import Job, run_jobs
 from alfred.training.pieces import check_alone, fit_analyst, predict_rows, read_piece, write_piece
 from alfred.training.progress import Reporter
@@ -224,7 +224,7 @@ def forecast_all(
         jobs.append(Job(name, partial(time_call, walk), total, weight=expect(settings)))
         owners.append(settings.label)
         if n_jobs > 1 and not fresh:
-            later = _plan_fits(market, settings, schedule, curves, expect(settings), fair / n_jobs)
+            later = _plan_fits(market, settings, schedule, stage, curves, expect(settings), fair / n_jobs)
             jobs += later
             owners += [settings.label] * len(later)
     seconds = dict.fromkeys(stages, 0.0)
@@ -248,6 +248,7 @@ def _plan_fits(
     market: Market,
     settings: AnalystSettings,
     schedule: ForecastSettings,
+    stage: Parts,
     curves: Path | None,
     seconds: float,
     fair: float,
@@ -258,6 +259,7 @@ def _plan_fits(
         market: The whole market.
         settings: The analyst.
         schedule: When it is refitted.
+        stage: What its signals are described with.
         curves: Folder for TensorBoard curves.
         seconds: What the analyst is expected to take.
         fair: What each process is expected to take.
@@ -271,7 +273,7 @@ def _plan_fits(
     return [
         Job(
             f"analyst {settings.label} refit of {market.dates[blocks[number].fit_row].date()}",
-            partial(time_call, partial(fit_block, market, settings, schedule, number, curves)),
+            partial(time_call, partial(fit_block, market, settings, schedule, number, stage, curves)),
             weight=seconds / len(blocks),
         )
         for number in range(1, len(blocks))
@@ -283,15 +285,23 @@ def fit_block(
     settings: AnalystSettings,
     schedule: ForecastSettings,
     number: int,
+    stage: Parts,
     curves: Path | None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> None:
-    """Put the model of one refit of a walk into the cache; see `forecast_walk_forward` for the arguments."""
+    """Put the model of one refit of a walk into the cache; see `forecast_walk_forward` for the arguments.
+
+    Raises:
+        AlfredError: The code on disk is no longer that of `stage`.
+    """
+    code = fingerprint_analyst(settings)
+    # A worker that has loaded other code would leave its model under the name of the code on disk.
+    require_same_code(code, stage, settings.label)
     schedule = specialise(schedule, settings)
     block = make_blocks(market.n_dates, schedule)[number]
     if schedule.cache is not None:
         past = _cut_past(market, schedule, block)
-        shelf = Cache(schedule.cache, fingerprint_analyst(settings)).open(past, settings)
+        shelf = Cache(schedule.cache, code).open(past, settings)
         fit_or_load(past, settings, shelf, curves)
     progress(1)
 
@@ -358,7 +368,7 @@ def fit_or_load(
     analyst = None if shelf is None else shelf.read_model(settings)
     if analyst is None:
         # Whoever comes second waits, and reads what the first one fitted.
-        with nullcontext() if shelf is None else shelf.hold():
+        with nullcontext() if shelf is None else wait_for(shelf.hold()):
             analyst = None if shelf is None else shelf.read_model(settings)
             analyst = analyst or _fit(past, settings, shelf, curves, resume=resume)
     return analyst

@@ -1,6 +1,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,12 @@ from alfred.analysts.registry import ANALYSTS
 from alfred.analysts.settings import CalibrationSettings, MomentumSettings, NaiveSettings
 from alfred.config import ForecastSettings
 from alfred.data.contexts import Contexts, make_contexts
-from alfred.errors import DataError, SignalError
+from alfred.errors import AlfredError, DataError, SignalError
 from alfred.training import forecasting, pieces
+from alfred.training.effort.timings import time_call
 from alfred.training.forecasting import forecast_all, forecast_walk_forward, make_blocks
 from alfred.training.progress import Silence
+from alfred.training.provenance.stages import describe_forecast
 from tests.analysts.small import make_small_settings, prepare_market
 from tests.conftest import make_random_market
 from tests.training.small import Lines
@@ -118,9 +121,21 @@ def test_two_at_the_same_fit_fit_once(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(NaiveAnalyst, "fit", fit_slowly)
     schedule = SCHEDULE.model_copy(update={"cache": tmp_path})
+    stage = describe_forecast("", NaiveSettings(), schedule)
+    fit_one = partial(time_call, partial(forecasting.fit_block, MARKET, NaiveSettings(), schedule, 1, stage, None))
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _n: forecasting.fit_block(MARKET, NaiveSettings(), schedule, 1, None), range(2)))
+        done = list(pool.map(lambda _n: fit_one(progress=lambda _done: None), range(2)))
     assert len(fits) == 1
+    # Who waited did no work meanwhile: an estimate of the next run would count it twice.
+    assert min(item.seconds for item in done) < 0.3 <= max(item.seconds for item in done)
+
+
+def test_a_fit_beside_the_walk_refuses_code_that_was_edited(tmp_path) -> None:
+    schedule = SCHEDULE.model_copy(update={"cache": tmp_path / "cache"})
+    stage = {**describe_forecast("", NaiveSettings(), schedule), "code": "that of before"}
+    with pytest.raises(AlfredError, match="'naive' was edited while it ran"):
+        forecasting.fit_block(MARKET, NaiveSettings(), schedule, 1, stage, None)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_errors_cross_processes_as_they_are() -> None:

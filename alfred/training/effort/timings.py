@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Generic, TypeVar
 
+from filelock import FileLock
+
 from alfred.data.files import parse_json, read_text, require_file
 
 Result = TypeVar("Result")
+
+_waited: ContextVar[float] = ContextVar("waited", default=0.0)
 
 TIMINGS_FILE = ".timings.jsonl"
 # Timings of a kind that count. What was read from a cache among them took no time, and the longest is taken.
@@ -25,7 +31,7 @@ class Timed(Generic[Result]):
 
     Attributes:
         value: What it gave.
-        seconds: Wall time.
+        seconds: Wall time, without what it waited for others.
     """
 
     value: Result
@@ -34,9 +40,21 @@ class Timed(Generic[Result]):
 
 def time_call(function: Callable[..., Result], *, progress: Callable[[int], None]) -> Timed[Result]:
     """Call a function of a job and time it; at the top of a module, so that another process finds it."""
+    token, began = _waited.set(0.0), perf_counter()
+    try:
+        value = function(progress=progress)
+        return Timed(value, perf_counter() - began - _waited.get())
+    finally:
+        _waited.reset(token)
+
+
+@contextmanager
+def wait_for(lock: FileLock) -> Iterator[None]:
+    """Hold a lock; the time until it is free is nobody's work, and `time_call` does not count it."""
     began = perf_counter()
-    value = function(progress=progress)
-    return Timed(value, perf_counter() - began)
+    with lock:
+        _waited.set(_waited.get() + perf_counter() - began)
+        yield
 
 
 def write_timing(root: Path, what: str, units: float, seconds: float) -> None:

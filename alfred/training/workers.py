@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from typing import Any
 
@@ -35,12 +35,14 @@ def begin_worker(shared: Any) -> None:
     counter = shared
     import torch  # not above: it takes seconds, and the tie comes first
 
+    from alfred.errors import AlfredError
     from alfred.learning.events import hush_writers
     from alfred.plugins import load_plugins
 
     hush_writers()
     torch.set_num_threads(1)
-    load_plugins()  # before the first job, whose arguments may be of a plugin's classes
+    with suppress(AlfredError):  # a process that ends here could not say why; its first job can
+        load_plugins()
 
 
 @contextmanager

@@ -65,3 +65,47 @@ def wait_for_file(begun: Path, wanted: Path, *, progress: Progress) -> str:
         progress(done)
         time.sleep(0.05)
     return begun.name
+
+
+class AskedTwiceError(AlfredError):
+    """An error that cannot be made from its text alone, as many a class of a user's own."""
+
+    def __init__(self, asked: str, answer: str) -> None:
+        super().__init__(f"{asked}: {answer}")
+
+
+class TalkativeError(ValueError):
+    """The same of what is no error of ours."""
+
+    def __init__(self, asked: str, answer: str) -> None:
+        super().__init__(f"{asked}: {answer}")
+
+
+def refuse_oddly(path: Path, ours: bool, *, progress: Progress) -> None:
+    """Keep a line for each time that it is begun, and raise what does not survive the way to another process."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write("begun\n")
+    raise (AskedTwiceError if ours else TalkativeError)("why", "so")
+
+
+class Spread:
+    """A number that is an array while it is packed."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __getstate__(self) -> dict[str, np.ndarray]:
+        return {"values": np.full(20_000, self.value)}
+
+    def __setstate__(self, state: dict[str, np.ndarray]) -> None:
+        self.value = float(state["values"][0])
+
+
+def read_value(spread: Spread, *, progress: Progress) -> float:
+    """Return the number that arrived."""
+    return spread.value
+
+
+def leave(code: int, *, progress: Progress) -> None:
+    """End the process, as a library does that gives up."""
+    os._exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from alfred.training.executors.parcels import ArrayFolder, Packer, read_array, u
 from alfred.training.jobs import Job, count_workers, open_executor, run_jobs
 from alfred.training.progress import Silence
 from tests.commands import call
-from tests.training.executor_jobs import add_up, overwrite, refuse, wait_for_file, write_then_die
+from tests.training.executor_jobs import Spread, add_up, overwrite, refuse, refuse_oddly, wait_for_file, write_then_die
 
 needs_kill = pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals of POSIX")
 VALUES = np.random.default_rng(0).normal(size=(400, 200))  # 640 kB: travels beside the text
@@ -145,6 +146,65 @@ def test_arrays_of_the_same_content_are_kept_once() -> None:
     np.testing.assert_array_equal(found[2], VALUES.T)
     np.testing.assert_array_equal(found[7], VALUES[:, ::2])
     folder.close()
+
+
+def test_arrays_that_are_made_to_be_packed_do_not_pass_for_one_another() -> None:
+    # Each is gone when the next is made, most often in its place.
+    folder = ArrayFolder()
+    parcels = Packer(folder.keep).pack([Spread(value) for value in range(8)])
+    assert [unpack(parcel.text, map(read_array, parcel.places)).value for parcel in parcels] == [*range(8)]
+    folder.close()
+
+
+@pytest.mark.parametrize("place", ["full", "away"])
+def test_without_room_for_arrays_they_go_with_the_text(place: str, shared: Path) -> None:
+    if place == "away":
+        shared.rmdir()
+    else:
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+    try:
+        folder = ArrayFolder()
+        [parcel] = Packer(folder.keep).pack([VALUES])
+    finally:
+        if place == "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not parcel.places
+    np.testing.assert_array_equal(unpack(parcel.text, ()), VALUES)
+    folder.close()
+    assert not shared.exists() or not list(shared.iterdir())
+
+
+@needs_kill
+def test_folders_of_other_users_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.delenv("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="seen-by-all-") as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        Path(name).chmod(0o755)
+        closed = Path(name) / "alfred-arrays-theirs"
+        closed.mkdir()
+        (closed / "lock").touch()
+        closed.chmod(0o000)
+        # To the system's own user nothing is closed.
+        me = os.geteuid()
+        os.seteuid(me or 65534)
+        try:
+            ArrayFolder().close()
+        finally:
+            os.seteuid(me)
+            closed.chmod(0o700)
+        assert closed.exists()
+
+
+@pytest.mark.parametrize(("ours", "kind"), [(True, AlfredError), (False, RuntimeError)])
+def test_an_exception_that_cannot_travel_is_told_and_costs_no_other_try(
+    ours: bool, kind: type[Exception], tmp_path: Path
+) -> None:
+    jobs: list[Job[Any]] = [Job("odd", partial(refuse_oddly, tmp_path / "begun", ours)), *make_jobs()]
+    with pytest.raises(kind, match=r"^why: so$" if ours else r"^TalkativeError: why: so$"):
+        run_jobs(jobs, 2, Silence())
+    assert (tmp_path / "begun").read_text() == "begun\n"
 
 
 @needs_kill

@@ -21,7 +21,7 @@ from alfred.errors import AlfredError, import_extra
 from alfred.plugins import VARIABLE, describe_plugins, digest_package, list_plugins, load_plugins
 from alfred.training.executors.base import MOST_RETRIES, Job, Listener, explain_loss, order
 from alfred.training.executors.local import count_cores
-from alfred.training.executors.parcels import Packer, unpack
+from alfred.training.executors.parcels import Packer, work_off
 
 _POLL_SECONDS, _TELL_SECONDS, _PATIENCE_SECONDS = 0.5, 0.5, 10.0
 _NOT_IMPORTED = "remote function failed to import on the worker"
@@ -218,7 +218,7 @@ def _run(home: Home, board: Any, ticket: tuple[int, int], text: bytes, *arrays: 
             told = time.monotonic()
             board.tell.remote(ticket, done)
 
-    return pickle.dumps(unpack(text, arrays)(progress=progress), protocol=5)
+    return work_off(text, arrays, progress)
 
 
 def _knock(address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 from collections import Counter
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,9 +13,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from alfred.plugins import load_plugins
 from alfred.training import workers
 from alfred.training.executors.base import MOST_RETRIES, Job, Listener, explain_loss, order
-from alfred.training.executors.parcels import ArrayFolder, Packer, Parcel, read_array, unpack
+from alfred.training.executors.parcels import ArrayFolder, Packer, Parcel, read_array, work_off
 
 _POLL_SECONDS = 0.25
 
@@ -67,7 +69,7 @@ class LocalExecutor:
                         listener.say(f"{jobs[index].name}: its worker process was killed; begun again in another one")
                         waiting.appendleft(index)
                         continue
-                    yield index, result
+                    yield index, pickle.loads(result)  # noqa: S301  from a worker of this command
         except BaseException:
             # Nobody waits for work whose result is not wanted any more; every file appears whole or not at all.
             for worker in self._workers:
@@ -137,8 +139,9 @@ class _Worker:
         self._pool, self._processes = None, set()
 
 
-def _run(parcel: Parcel[Path]) -> Any:
+def _run(parcel: Parcel[Path]) -> bytes:
     def progress(done: int) -> None:
         workers.counter.value = done
 
-    return unpack(parcel.text, map(read_array, parcel.places))(progress=progress)
+    load_plugins()  # again, to say why where one could not be loaded at the start
+    return work_off(parcel.text, map(read_array, parcel.places), progress)

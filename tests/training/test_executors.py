@@ -26,7 +26,16 @@ from alfred.training.executors.parcels import ArrayFolder, Packer, read_array, u
 from alfred.training.jobs import Job, count_workers, open_executor, run_jobs
 from alfred.training.progress import Silence
 from tests.commands import call
-from tests.training.executor_jobs import Spread, add_up, overwrite, refuse, refuse_oddly, wait_for_file, write_then_die
+from tests.training.executor_jobs import (
+    Spread,
+    add_up,
+    leave,
+    overwrite,
+    refuse,
+    refuse_oddly,
+    wait_for_file,
+    write_then_die,
+)
 
 needs_kill = pytest.mark.skipif(not hasattr(os, "killpg"), reason="signals of POSIX")
 VALUES = np.random.default_rng(0).normal(size=(400, 200))  # 640 kB: travels beside the text
@@ -106,6 +115,27 @@ def test_the_job_of_a_killed_worker_is_begun_again_three_times(tmp_path: Path) -
     assert [len((tmp_path / name).read_text().splitlines()) for name in deaths] == [1, 4]
     assert sum("three times: its worker process was killed; begun again" in line for line in listener.lines) == 3
     assert listener.done["three times"][-1] == 1
+
+
+@needs_kill
+def test_a_worker_that_ends_by_itself_is_not_tried_again(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from functools import partial\nfrom pathlib import Path\nfrom alfred.training.jobs import Job, run_jobs\n"
+        "from alfred.training.progress import Silence\nfrom tests.training.executor_jobs import leave\n"
+        "Path('read').open('a').write('.')\n"
+        "run_jobs([Job(str(n), partial(leave, 7)) for n in range(2)], 2, Silence())\n"
+    )
+    with pytest.raises(AlfredError, match=r"^a: its worker process ended by itself with exit code 7"):
+        run_jobs([Job(name, partial(leave, 7)) for name in ("a", "a")], 2, Silence())
+    # Without a guard every worker begins the script anew, and Python ends it.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "exit code 1, and" in done.stderr.splitlines()[-1]
+    assert 'below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert (tmp_path / "read").read_text() == "..."
 
 
 @needs_kill

@@ -81,6 +81,14 @@ class Executor(Protocol):
         ...
 
 
+def explain_exit(job: Job[Any], code: int) -> AlfredError:
+    """Return the error for a job whose worker ended by itself, which another one would do as well."""
+    return AlfredError(
+        f"{job.name}: its worker process ended by itself with exit code {code}, and what it said stands above; a "
+        'script that uses alfred must do so below `if __name__ == "__main__":`, since every worker reads it again'
+    )
+
+
 def explain_loss(job: Job[Any]) -> AlfredError:
     """Return the error for a job whose worker was lost too often."""
     return AlfredError(

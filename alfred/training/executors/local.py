@@ -15,10 +15,10 @@ from typing import Any
 
 from alfred.plugins import load_plugins
 from alfred.training import workers
-from alfred.training.executors.base import MOST_RETRIES, Job, Listener, explain_loss, order
+from alfred.training.executors.base import MOST_RETRIES, Job, Listener, explain_exit, explain_loss, order
 from alfred.training.executors.parcels import ArrayFolder, Packer, Parcel, read_array, work_off
 
-_POLL_SECONDS = 0.25
+_POLL_SECONDS, _EXIT_SECONDS = 0.25, 5.0
 
 
 def count_cores() -> int:
@@ -62,6 +62,8 @@ class LocalExecutor:
                     try:
                         result = future.result()
                     except BrokenProcessPool as error:
+                        if (code := worker.find_exit()) > 0:
+                            raise explain_exit(jobs[index], code) from error
                         worker.end()
                         losses[index] += 1
                         if losses[index] > MOST_RETRIES:
@@ -78,11 +80,17 @@ class LocalExecutor:
 
     def close(self) -> None:
         """End the processes, and delete the arrays that they shared."""
-        for worker in self._workers:
-            worker.close()
-        if self._arrays is not None:
-            self._arrays.close()
-        self._workers, self._arrays, self._packer = [], None, None
+        try:
+            for worker in self._workers:
+                worker.close()
+        except BaseException:  # such as Ctrl-C: nobody is waited for any more
+            for worker in self._workers:
+                worker.end()
+            raise
+        finally:
+            if self._arrays is not None:
+                self._arrays.close()
+            self._workers, self._arrays, self._packer = [], None, None
 
     def _pack(self, functions: Sequence[object]) -> list[Parcel[Path]]:
         if self._arrays is None or self._packer is None:
@@ -123,6 +131,14 @@ class _Worker:
             future = self._pool.submit(_run, parcel)
             self._processes = set(multiprocessing.active_children()) - others
             return future
+
+    def find_exit(self) -> int:
+        """Return the exit code of the process when it ended by itself, 0 when it was killed."""
+        if os.name != "posix":
+            return 0  # elsewhere the two look alike
+        for process in self._processes:
+            process.join(_EXIT_SECONDS)
+        return max((process.exitcode or 0 for process in self._processes), default=0)
 
     def end(self) -> None:
         """End the process, whatever it is at."""

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from alfred.analysts.kronos.decoding import linear
-from alfred.analysts.kronos.decoding.linear import FusedLinear
+from alfred.analysts.kronos.decoding.linear import FusedLinear, compute_dtype
 
 
 @pytest.mark.parametrize("has_bias", [True, False])
@@ -35,3 +38,20 @@ def test_without_the_library_the_product_is_that_of_torch(monkeypatch) -> None:
     fused = FusedLinear([layer])
     assert not fused.is_packed
     assert torch.equal(fused(x), functional.linear(x, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_a_copy_and_what_another_process_is_sent_compute_the_same(precision) -> None:
+    fused, x = FusedLinear([nn.Linear(256, 300)], precision), torch.randn(3, 256, dtype=compute_dtype(precision))
+    for other in (copy.deepcopy(fused), pickle.loads(pickle.dumps(fused))):
+        assert other.is_packed == fused.is_packed
+        assert torch.equal(other(x), fused(x))
+
+
+def test_a_processor_without_the_library_is_sent_weights_that_it_can_use(monkeypatch) -> None:
+    layer, x = nn.Linear(256, 256), torch.randn(3, 256)
+    sent = pickle.dumps(FusedLinear([layer]))
+    monkeypatch.setattr(linear, "_can_pack", lambda weight: False)
+    received = pickle.loads(sent)
+    assert not received.is_packed
+    assert torch.equal(received(x), functional.linear(x, layer.weight, layer.bias))

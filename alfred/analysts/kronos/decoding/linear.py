@@ -53,10 +53,7 @@ class FusedLinear:
             dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
             self.weight = weight.to(dtype)
             self.bias = None if bias is None else bias.to(dtype)
-            if dtype == torch.float32 and weight.numel() >= _PACK_FROM and _can_pack(weight):
-                # A layout for any number of rows, in the place of the other one.
-                self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
-                self.is_packed = True
+            self._pack()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map `[..., in]` to `[..., out]`."""
@@ -72,6 +69,22 @@ class FusedLinear:
         if self.bias is not None:
             result = result + self.bias
         return result.reshape(*x.shape[:-1], -1)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return weights in the layout of torch: the other one can be neither copied nor sent to a process."""
+        weight = self.weight.to_dense() if self.is_packed else self.weight
+        return {**self.__dict__, "weight": weight, "is_packed": False}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Lay the weights out again, as this processor can."""
+        self.__dict__.update(state)
+        self._pack()
+
+    def _pack(self) -> None:
+        if self.weight.dtype == torch.float32 and self.weight.numel() >= _PACK_FROM and _can_pack(self.weight):
+            # A layout for any number of rows, in the place of the other one.
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
+            self.is_packed = True
 
 
 def _can_pack(weight: torch.Tensor) -> bool:

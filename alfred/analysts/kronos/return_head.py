@@ -105,9 +105,15 @@ def load_head(folder: Path, width: int, settings: KronosBaseSettings, returns: R
         returns: Those of the head.
 
     Raises:
-        CheckpointError: The file is missing or damaged, or belongs to another model, other horizons or another loss.
+        CheckpointError: The file is missing, damaged or of an earlier version, or belongs to another model, other
+            horizons or another loss.
     """
     tensors, note = read_tensors(folder / HEAD_FILE)
+    if "moves" not in note:
+        raise CheckpointError(
+            f"{folder / HEAD_FILE} was saved before heads read the last moves, and this version reads no such head; "
+            "fit the analyst again, or load it with the version that saved it"
+        )
     for name, value in _describe(folder, settings).items():
         if note.get(name) != value:
             raise CheckpointError(

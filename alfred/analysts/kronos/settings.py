@@ -32,7 +32,7 @@ class ReturnHeadSettings(Settings):
 
     loss: Literal["likelihood", "pinball", "huber"] = "likelihood"
     huber_delta: float = Field(default=1.0, gt=0)
-    moves: int = Field(default=16, ge=0)
+    moves: int = Field(default=16, ge=0, le=4096)
     tokens_first: bool = True
     fitting: FittingSettings = FittingSettings(
         steps=400, batch_size=256, learning_rate=3e-3, weight_decay=0.1, validate_every=25, patience=6

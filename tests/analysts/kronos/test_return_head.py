@@ -24,6 +24,7 @@ from alfred.data.contexts import Contexts, make_contexts
 from alfred.data.market import Market
 from alfred.errors import CheckpointError
 from alfred.learning.settings import FittingSettings
+from alfred.learning.tensors import read_tensors, write_tensors
 from tests.analysts.kronos.small import make_small_pair
 from tests.analysts.planted import forecast_rest, make_autoregressive_market
 from tests.conftest import make_random_market
@@ -232,6 +233,20 @@ def test_a_head_that_does_not_belong_is_refused(fitted, tmp_path: Path) -> None:
         settings.write_text(json.dumps({**raw, "return_head": {**raw["return_head"], key: value}}))
         with pytest.raises(CheckpointError, match=rf"written with {key}={was}, but .* has {key}={value}"):
             KronosAnalyst.from_pretrained(tmp_path / "one")
+
+
+def test_a_head_of_an_earlier_version_is_told_from_one_that_was_moved(fitted, tmp_path: Path) -> None:
+    fitted.save_pretrained(tmp_path)
+    tensors, note = read_tensors(tmp_path / "return_head.safetensors")
+    del note["moves"]
+    write_tensors(tmp_path / "return_head.safetensors", tensors, note)
+    with pytest.raises(CheckpointError, match=r"saved before heads read the last moves, .*; fit the analyst again, or"):
+        KronosAnalyst.from_pretrained(tmp_path)
+
+
+def test_moves_without_end_are_refused() -> None:
+    with pytest.raises(ValueError, match="4096"):
+        make(return_head={**HEAD, "moves": 10**9})
 
 
 @pytest.mark.parametrize("tokens_first", [True, False])

@@ -104,8 +104,19 @@ def _make(training: TrainingSettings, folder: Path | None) -> Executor:
 
 
 def _need_this_process(jobs: Sequence[Job[Result]]) -> bool:
-    """Return whether a job holds what was typed into a notebook or a prompt: no other process can import it."""
-    return not hasattr(sys.modules["__main__"], "__file__") and any(b"__main__" in pickle.dumps(job) for job in jobs)
+    """Return whether a job holds what was typed into a notebook, a prompt or a pipe: no other process can import it."""
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        # A program that was read from a pipe; workers would look for its file before anything else.
+        return main.__spec__ is None and not Path(str(main.__file__)).exists()
+    return any(map(_holds_typed, jobs))
+
+
+def _holds_typed(job: Job[Result]) -> bool:
+    try:
+        return b"__main__" in pickle.dumps(job)
+    except Exception:  # a function without a name, for instance
+        return True
 
 
 def _tell(job: Job[Result], result: Result, reporter: Reporter) -> None:

@@ -272,6 +272,26 @@ def test_ctrl_c_leaves_what_is_finished(tmp_path: Path) -> None:
     assert (tmp_path / "finished").read_text()
 
 
+@pytest.mark.parametrize("typed", ["-c", "-"])
+def test_what_is_typed_runs_in_its_own_process(typed: str, tmp_path: Path) -> None:
+    text = (
+        "from alfred.training.jobs import Job, run_jobs\nfrom alfred.training.progress import Silence\n"
+        "print(run_jobs([Job(str(n), lambda *, progress, n=n: n) for n in range(2)], 2, Silence()))\n"
+    )
+    words = [typed, text] if typed == "-c" else [typed]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, *words],
+        input=text,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[0, 1]\n", "")
+
+
 def test_the_executor_is_chosen_by_setting_and_option() -> None:
     assert count_workers(TrainingSettings(n_jobs=7)) == 7
     for words, said in (

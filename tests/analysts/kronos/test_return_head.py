@@ -94,6 +94,15 @@ def test_a_window_is_forecast_alike_in_any_batch_bit_for_bit(fitted) -> None:
     assert len(np.unique(known)) == known.size
 
 
+@pytest.mark.parametrize("moves", [0, 1, 3, 5, 14, 16])
+def test_any_number_of_moves_is_read_alike_in_any_place_of_a_batch(moves) -> None:
+    analyst = make(batch_size=4, return_head={**HEAD, "tokens_first": False, "moves": moves}).fit(MARKET)
+    contexts = windows(MARKET, analyst, [100, 120, 140])
+    whole = analyst.predict(contexts)
+    for row in range(len(contexts)):
+        assert np.array_equal(analyst.predict(take_windows(contexts, [row])).quantiles[0], whole.quantiles[row])
+
+
 @pytest.mark.parametrize("max_context", [None, 12])
 def test_the_forecast_is_that_of_the_trained_network(max_context) -> None:
     analyst = make(max_context=max_context).fit(MARKET)

@@ -266,9 +266,14 @@ def test_ctrl_c_leaves_what_is_finished(tmp_path: Path) -> None:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        run_jobs(jobs, 2, Silence())
+    # A shell has those that it starts in the background ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            run_jobs(jobs, 2, Silence())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (tmp_path / "finished").read_text()
 
 

@@ -138,6 +138,12 @@ def test_a_worker_that_ends_by_itself_is_not_tried_again(tmp_path: Path) -> None
     assert (tmp_path / "read").read_text() == "..."
 
 
+def test_a_plugin_that_a_worker_cannot_load_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALFRED_PLUGINS", str(tmp_path / "gone.py"))  # as after its file was moved
+    with pytest.raises(ConfigError, match=r"gone\.py cannot be imported|there is no such file"):
+        run_jobs(make_jobs(), 2, Silence())
+
+
 @needs_kill
 def test_a_job_that_kills_every_worker_is_named_and_ends_the_others(tmp_path: Path, shared: Path) -> None:
     begun = tmp_path / "begun"

@@ -154,8 +154,7 @@ def _are_sound(values: Float) -> bool:
     # Not before all are known to be sound: a refusal shows them as they came.
     for p in range(values.shape[0]):
         for i in range(values.shape[1]):
-            if values[p, i] <= 0.0:  # a zero below zero as well
-                values[p, i] = 0.0
+            values[p, i] = max(values[p, i], 0.0)
     return True
 
 

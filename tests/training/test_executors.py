@@ -22,6 +22,7 @@ import pytest
 from alfred.config import TrainingSettings
 from alfred.errors import AlfredError, ConfigError
 from alfred.training.executors.cluster import Home
+from alfred.training.executors.local import LocalExecutor
 from alfred.training.executors.parcels import ArrayFolder, Packer, read_array, unpack
 from alfred.training.jobs import Job, count_workers, open_executor, run_jobs
 from alfred.training.progress import Silence
@@ -63,6 +64,16 @@ class Listener(Silence):
 
     def say(self, text: str) -> None:
         self.lines.append(text)
+
+
+class _Deaf:
+    """Hears nothing of how far jobs are."""
+
+    def update(self, index: int, done: int) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
 
 
 def make_jobs() -> list[Job[dict[str, Any]]]:
@@ -281,6 +292,29 @@ def test_ctrl_c_leaves_what_is_finished(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert (tmp_path / "finished").read_text()
+
+
+@needs_kill
+def test_ctrl_c_while_workers_end_leaves_nothing(tmp_path: Path, shared: Path) -> None:
+    begun = tmp_path / "begun"
+    jobs: list[Job[Any]] = [
+        Job("done", partial(add_up, VALUES, 0)),
+        Job("waits", partial(wait_for_file, begun, tmp_path / "never")),
+    ]
+    executor = LocalExecutor()
+    results = executor.run(jobs, 2, _Deaf())
+    next(results)
+    while not begun.exists():
+        time.sleep(0.02)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        executor.close()
+    assert not list(shared.iterdir())
+    end = time.monotonic() + 10
+    while is_alive(int(begun.read_text())) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not is_alive(int(begun.read_text()))
+    results.close()
 
 
 @pytest.mark.parametrize("typed", ["-c", "-"])

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,14 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     monkeypatch.setenv("TMPDIR", str(place))
     return place
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is heard: a shell has those that it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Listener(Silence):
@@ -272,6 +281,7 @@ def test_arrays_of_a_killed_command_are_cleared_away_and_those_of_others_stay() 
 
 
 @needs_kill
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_what_is_finished(tmp_path: Path) -> None:
     jobs: list[Job[Any]] = [
         Job("done", partial(write_then_die, tmp_path, "finished", 0)),
@@ -283,18 +293,14 @@ def test_ctrl_c_leaves_what_is_finished(tmp_path: Path) -> None:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGINT)
 
-    # A shell has those that it starts in the background ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        threading.Thread(target=interrupt, daemon=True).start()
-        with pytest.raises(KeyboardInterrupt):
-            run_jobs(jobs, 2, Silence())
-    finally:
-        signal.signal(signal.SIGINT, before)
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, 2, Silence())
     assert (tmp_path / "finished").read_text()
 
 
 @needs_kill
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_workers_end_leaves_nothing(tmp_path: Path, shared: Path) -> None:
     begun = tmp_path / "begun"
     jobs: list[Job[Any]] = [

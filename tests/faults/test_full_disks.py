@@ -180,5 +180,12 @@ def test_a_run_goes_on_from_where_the_disk_was_full(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_goes_on_wherever_the_disk_was_full(tmp_path: Path) -> None:
     said = check_sizes(tmp_path, range(4, 2_000, 26))
-    for name in ("manifest", ".cache", "signals.parquet", "curves|held_out|checkpoints", "backtests", "report.html"):
+    for name in (
+        "config|manifest",
+        ".cache",
+        "signals.parquet",
+        "curves|held_out|checkpoints",
+        "backtests",
+        "report.html",
+    ):
         assert any(word in said for word in name.split("|")), f"{name} in\n{said}"

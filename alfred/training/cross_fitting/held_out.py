@@ -115,7 +115,7 @@ class HeldOut:
                 net, gross = list(file.get_tensor("net")), list(file.get_tensor("gross"))
             return cls(facts["steps"], net, gross, facts["utility"], facts["finished"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise CheckpointError(f"{folder / FILE} is damaged ({error}); start over with --fresh") from error
+            raise CheckpointError(f"{folder / FILE} is damaged ({error}); its block is trained again") from error
 
 
 def pool(blocks: Sequence[HeldOut]) -> HeldOut:
